@@ -1,0 +1,96 @@
+//! What a launcher and its agent say to each other: one JSON line each way over `control.sock`,
+//! which only the agent's own user can reach. Programs never see this socket; what they can ask
+//! is in [`crate::wire`].
+
+use serde::{Deserialize, Serialize};
+
+/// The control socket's name in the agent's directory.
+pub const SOCKET: &str = "control.sock";
+
+/// A request longer than this, in bytes and with its newline, is refused.
+pub const MAX_LINE: usize = 64 * 1024;
+
+/// What a launcher asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum ControlRequest {
+    /// Open a session for the asking process, which is about to become the program.
+    OpenSession {
+        /// Upstream URLs, in the order of the chain; checked again by the agent.
+        upstreams: Vec<String>,
+        /// Whether the agent may stay for the next launch when nobody is left (not in CI).
+        linger: bool,
+    },
+}
+
+/// What the agent answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum ControlReply {
+    /// The session is open.
+    Session {
+        /// The value of [`crate::session_env::VARIABLE`].
+        environment: String,
+    },
+    /// It cannot be done; the text is for a person and names no secret.
+    Error {
+        /// `what: why`, lower case, no full stop.
+        message: String,
+    },
+}
+
+impl ControlRequest {
+    /// The request as one line with its newline.
+    pub fn to_line(&self) -> String {
+        line(self)
+    }
+
+    /// Reads one line.
+    pub fn from_line(line: &str) -> Result<Self, String> {
+        serde_json::from_str(line).map_err(|error| error.to_string())
+    }
+}
+
+impl ControlReply {
+    /// The reply as one line with its newline.
+    pub fn to_line(&self) -> String {
+        line(self)
+    }
+
+    /// Reads one line.
+    pub fn from_line(line: &str) -> Result<Self, String> {
+        serde_json::from_str(line).map_err(|error| error.to_string())
+    }
+}
+
+/// Serialising these types cannot fail: they hold only strings, sequences and booleans.
+fn line(value: &impl Serialize) -> String {
+    let mut line = serde_json::to_string(value).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_survive_the_round_trip() {
+        let request = ControlRequest::OpenSession { upstreams: vec!["local:".into()], linger: true };
+        let line = request.to_line();
+        assert_eq!(line.matches('\n').count(), 1);
+        assert_eq!(ControlRequest::from_line(&line), Ok(request));
+        let reply = ControlReply::Session { environment: "1:00:/x".into() };
+        assert_eq!(ControlReply::from_line(&reply.to_line()), Ok(reply));
+    }
+
+    #[test]
+    fn unknown_fields_and_requests_are_errors() {
+        assert!(ControlRequest::from_line(r#"{"shut_down":{}}"#).is_err());
+        assert!(
+            ControlRequest::from_line(r#"{"open_session":{"upstreams":[],"linger":true,"x":1}}"#).is_err()
+        );
+    }
+}

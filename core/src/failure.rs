@@ -1,0 +1,154 @@
+//! One table from what went wrong beyond the program to the errno that its `connect()` returns.
+//!
+//! `connect()` returns only what connect(2) or POSIX documents for it. A fault of the upstream
+//! itself is never `ECONNREFUSED`: that is what the *destination* says, and port scanners,
+//! database clients and retry loops act on it.
+
+use std::fmt;
+
+/// Linux errno values (asm-generic/errno.h), the same on x86-64 and aarch64. Written out so that
+/// this crate needs no libc.
+pub mod errno {
+    #![allow(missing_docs, reason = "the names are those of errno(3)")]
+    pub const EACCES: i32 = 13;
+    pub const EOPNOTSUPP: i32 = 95;
+    pub const EAFNOSUPPORT: i32 = 97;
+    pub const EADDRNOTAVAIL: i32 = 99;
+    pub const ENETUNREACH: i32 = 101;
+    pub const ECONNABORTED: i32 = 103;
+    pub const ECONNRESET: i32 = 104;
+    pub const ETIMEDOUT: i32 = 110;
+    pub const ECONNREFUSED: i32 = 111;
+    pub const EHOSTUNREACH: i32 = 113;
+}
+
+/// Why a connection through an upstream did not come about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The first hop cannot be reached; the text is the reason.
+    UpstreamUnreachable(String),
+    /// The upstream's own name does not resolve.
+    UpstreamName(String),
+    /// Nothing came of it within the deadline.
+    TimedOut,
+    /// The upstream closed or reset the connection during the handshake.
+    UpstreamClosed,
+    /// The upstream broke its protocol; the text says how.
+    Protocol(&'static str),
+    /// The upstream wants a way to authenticate that was not offered.
+    NoAcceptableMethod,
+    /// The upstream refused the user name and password.
+    Unauthorized,
+    /// A SOCKS5 reply code other than success (RFC 1928 section 6).
+    Socks5(u8),
+    /// A dial from this machine failed with this errno (`local:` and `direct`).
+    Dial(i32),
+    /// The name does not resolve where it is resolved.
+    NameNotFound,
+    /// A fake address that this agent's table does not know.
+    UnknownFakeAddress,
+    /// The socket cannot be carried by any mechanism; the text says why.
+    Socket(&'static str),
+}
+
+impl Failure {
+    /// The errno that the program's `connect()` returns.
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::UpstreamUnreachable(_) | Self::UpstreamName(_) | Self::Socket(_) => errno::ENETUNREACH,
+            Self::TimedOut => errno::ETIMEDOUT,
+            Self::UpstreamClosed | Self::Protocol(_) => errno::ECONNRESET,
+            Self::NoAcceptableMethod | Self::Unauthorized => errno::EACCES,
+            Self::Socks5(code) => match code {
+                2 => errno::EACCES,
+                4 => errno::EHOSTUNREACH,
+                5 => errno::ECONNREFUSED,
+                6 => errno::ETIMEDOUT,
+                7 => errno::EOPNOTSUPP,
+                8 => errno::EAFNOSUPPORT,
+                // 1 (general failure), 3 (network unreachable), and what RFC 1928 leaves unassigned.
+                _ => errno::ENETUNREACH,
+            },
+            Self::Dial(errno) => *errno,
+            Self::NameNotFound | Self::UnknownFakeAddress => errno::EHOSTUNREACH,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpstreamUnreachable(why) => write!(f, "the upstream cannot be reached: {why}"),
+            Self::UpstreamName(host) => write!(f, "the upstream's name does not resolve: {host}"),
+            Self::TimedOut => f.write_str("no answer within the deadline"),
+            Self::UpstreamClosed => f.write_str("the upstream closed the connection during the handshake"),
+            Self::Protocol(what) => write!(f, "the upstream broke its protocol: {what}"),
+            Self::NoAcceptableMethod => {
+                f.write_str("the upstream accepts none of the offered authentication methods")
+            }
+            Self::Unauthorized => f.write_str("the upstream refused the user name and password"),
+            Self::Socks5(code) => {
+                let text = match code {
+                    1 => "general failure",
+                    2 => "not allowed by ruleset",
+                    3 => "network unreachable",
+                    4 => "host unreachable",
+                    5 => "connection refused",
+                    6 => "TTL expired",
+                    7 => "command not supported",
+                    8 => "address type not supported",
+                    _ => "unassigned reply",
+                };
+                write!(f, "the SOCKS5 proxy answered {code}: {text}")
+            }
+            Self::Dial(errno) => std::io::Error::from_raw_os_error(*errno).fmt(f),
+            Self::NameNotFound => f.write_str("the name does not resolve"),
+            Self::UnknownFakeAddress => {
+                f.write_str("the address stands for a name that this agent does not know")
+            }
+            Self::Socket(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_socks5_reply_has_its_errno() {
+        let table = [
+            (1, errno::ENETUNREACH),
+            (2, errno::EACCES),
+            (3, errno::ENETUNREACH),
+            (4, errno::EHOSTUNREACH),
+            (5, errno::ECONNREFUSED),
+            (6, errno::ETIMEDOUT),
+            (7, errno::EOPNOTSUPP),
+            (8, errno::EAFNOSUPPORT),
+            (9, errno::ENETUNREACH),
+            (255, errno::ENETUNREACH),
+        ];
+        for (code, errno) in table {
+            assert_eq!(Failure::Socks5(code).errno(), errno, "reply {code}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_upstream_never_reads_as_a_refusal_by_the_destination() {
+        for failure in [
+            Failure::UpstreamUnreachable(String::new()),
+            Failure::UpstreamName(String::new()),
+            Failure::UpstreamClosed,
+            Failure::Protocol(""),
+            Failure::NoAcceptableMethod,
+            Failure::Unauthorized,
+            Failure::TimedOut,
+        ] {
+            assert_ne!(failure.errno(), errno::ECONNREFUSED, "{failure}");
+        }
+    }
+}

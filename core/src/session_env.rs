@@ -1,0 +1,87 @@
+//! `UNDERPASS_SESSION`: the one variable that ties a program to its session.
+//!
+//! Its value is `1:TOKEN:PATH`: the wire version, 32 hexadecimal digits, and the absolute path of
+//! the agent's socket. Parsing allocates nothing; it runs when the library is loaded.
+
+use crate::wire::{Token, VERSION};
+
+/// The name of the variable.
+pub const VARIABLE: &str = "UNDERPASS_SESSION";
+
+/// `sun_path` has 108 bytes, one of them the terminating zero (unix(7)).
+pub const MAX_PATH: usize = 107;
+
+/// The longest value of the variable, in bytes.
+pub const MAX_VALUE: usize = 2 + 33 + MAX_PATH;
+
+/// What the variable says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionEnv<'a> {
+    /// Names the session to the agent.
+    pub token: Token,
+    /// Absolute path of the agent's socket, at most [`MAX_PATH`] bytes.
+    pub socket: &'a [u8],
+}
+
+impl<'a> SessionEnv<'a> {
+    /// Parses the variable's value; `None` where anything about it is not as this version writes it.
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let rest = value.strip_prefix(&[b'0' + VERSION, b':'])?;
+        let (hex, rest) = rest.split_at_checked(32)?;
+        let socket = rest.strip_prefix(b":")?;
+        if !(2..=MAX_PATH).contains(&socket.len()) || socket[0] != b'/' || socket.contains(&0) {
+            return None;
+        }
+        let mut token = [0u8; 16];
+        for (byte, pair) in token.iter_mut().zip(hex.chunks_exact(2)) {
+            let &[high, low] = pair else { return None };
+            *byte = digit(high)? << 4 | digit(low)?;
+        }
+        Some(Self { token: Token(token), socket })
+    }
+
+    /// The value that [`Self::parse`] reads.
+    pub fn to_value(&self) -> Vec<u8> {
+        let mut value = format!("{VERSION}:").into_bytes();
+        for byte in self.token.0 {
+            value.extend_from_slice(format!("{byte:02x}").as_bytes());
+        }
+        value.push(b':');
+        value.extend_from_slice(self.socket);
+        value
+    }
+}
+
+/// One lower-case hexadecimal digit; upper case is not written by us, so it is not read.
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let session =
+            SessionEnv { token: Token(*b"\x00\xff234567890abcde"), socket: b"/run/user/0/underpass/x.sock" };
+        assert_eq!(SessionEnv::parse(&session.to_value()), Some(session));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let good = SessionEnv { token: Token([1; 16]), socket: b"/s" }.to_value();
+        for cut in 0..good.len() {
+            assert_eq!(SessionEnv::parse(&good[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(SessionEnv::parse(b"2:00000000000000000000000000000000:/s"), None);
+        assert_eq!(SessionEnv::parse(b"1:0000000000000000000000000000000G:/s"), None);
+        assert_eq!(SessionEnv::parse(b"1:00000000000000000000000000000000:s"), None);
+        let long = [&good[..], &[b'x'; MAX_PATH]].concat();
+        assert_eq!(SessionEnv::parse(&long), None);
+    }
+}
