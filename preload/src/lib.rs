@@ -1,1 +1,43 @@
+//! `libunderpass.so`: hands each intercepted call to the agent.
+//!
+//! # The path of one `connect()`
+//!
+//! 1. The program calls `connect`; the dynamic linker gives it [`hooks`]' function of that name,
+//!    which goes through the [`fence`] (a panic fails closed) and turns pointers into values
+//!    ([`address`]).
+//! 2. [`redirect::connect`] judges: not inet, loopback, a socket that is connecting or connected
+//!    already; or a destination to carry. It reaches the world only through [`redirect::Socket`].
+//! 3. To carry, [`link`] opens a fresh connection to the agent, sends one frame with the program's
+//!    own socket (`SCM_RIGHTS`), and waits for one frame.
+//! 4. *Handed off*: the agent has connected the program's socket through the upstream; done.
+//!    *Held*: the socket is in `SYN_SENT` and will be completed when the far end has accepted;
+//!    a non-blocking program gets `EINPROGRESS`, a blocking one waits in the kernel's own `connect`.
+//!    *Refused*: the errno; nothing was sent.
+//! 5. When a held socket fails, `getsockopt(SO_ERROR)` and a second `connect` ask the agent for the
+//!    true errno by socket cookie.
+//!
+//! The library keeps nothing per descriptor, starts no thread, prints nothing, and allocates
+//! nothing outside the resolver functions, which hand allocated memory to the program.
+//!
+//! # Layout
+//!
+//! Unsafe code lives in `hooks/`, [`real`], [`fence`], [`address`], [`socket`], [`environment`],
+//! [`host_entry`] and [`session`]; [`redirect`] and [`link`] are safe.
 
+#![cfg_attr(test, allow(dead_code, reason = "what only the hooks use"))]
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!("underpass runs on Linux on x86-64 and aarch64");
+
+mod address;
+mod environment;
+mod errno;
+mod fence;
+#[cfg(not(test))]
+mod hooks;
+mod host_entry;
+mod link;
+mod real;
+mod redirect;
+mod session;
+mod socket;

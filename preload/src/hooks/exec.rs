@@ -1,0 +1,78 @@
+//! Every program that a program starts goes on in the same session.
+
+use libc::{c_char, c_int, pid_t, posix_spawn_file_actions_t as actions, posix_spawnattr_t as attributes};
+
+use super::hooks;
+use crate::environment::{current, repaired};
+use crate::{errno, real};
+
+type Strings = *const *const c_char;
+type SpawnStrings = *const *mut c_char;
+
+hooks! {
+    /// execve(2).
+    fn execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int,
+        closed errno::fail(libc::ENOMEM) => execve_in(path, argv, envp);
+
+    /// execv(3): execve(2) with the process's environment.
+    fn execv(path: *const c_char, argv: Strings) -> c_int,
+        closed errno::fail(libc::ENOMEM) => execve_in(path, argv, current());
+
+    /// execvp(3).
+    fn execvp(file: *const c_char, argv: Strings) -> c_int,
+        closed errno::fail(libc::ENOMEM) => execvpe_in(file, argv, current());
+
+    /// execvpe(3).
+    fn execvpe(file: *const c_char, argv: Strings, envp: Strings) -> c_int,
+        closed errno::fail(libc::ENOMEM) => execvpe_in(file, argv, envp);
+
+    /// fexecve(3).
+    fn fexecve(fd: c_int, argv: Strings, envp: Strings) -> c_int,
+        closed errno::fail(libc::ENOMEM) => match real::fexecve.get() {
+            Some(fexecve) => repaired(envp, |envp| fexecve(fd, argv, envp)),
+            None => errno::fail(libc::ENOSYS),
+        };
+
+    /// execveat(2), which glibc has since 2.34.
+    fn execveat(directory: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int) -> c_int,
+        closed errno::fail(libc::ENOMEM) => match real::execveat.get() {
+            Some(execveat) => repaired(envp, |envp| execveat(directory, path, argv, envp, flags)),
+            None => errno::fail(libc::ENOSYS),
+        };
+
+    /// posix_spawn(3).
+    fn posix_spawn(pid: *mut pid_t, path: *const c_char, file_actions: *const actions, attributes: *const attributes, argv: SpawnStrings, envp: SpawnStrings) -> c_int,
+        closed libc::ENOMEM => match real::posix_spawn.get() {
+            Some(spawn) => repaired(envp.cast(), |envp| spawn(pid, path, file_actions, attributes, argv, envp.cast())),
+            None => libc::ENOSYS,
+        };
+
+    /// posix_spawnp(3).
+    fn posix_spawnp(pid: *mut pid_t, file: *const c_char, file_actions: *const actions, attributes: *const attributes, argv: SpawnStrings, envp: SpawnStrings) -> c_int,
+        closed libc::ENOMEM => match real::posix_spawnp.get() {
+            Some(spawn) => repaired(envp.cast(), |envp| spawn(pid, file, file_actions, attributes, argv, envp.cast())),
+            None => libc::ENOSYS,
+        };
+}
+
+/// # Safety
+///
+/// The arguments are as execve(2) requires.
+unsafe fn execve_in(path: *const c_char, argv: Strings, envp: Strings) -> c_int {
+    match real::execve.get() {
+        // SAFETY: the program's own arguments, with an environment that lives until the call returns.
+        Some(execve) => unsafe { repaired(envp, |envp| execve(path, argv, envp)) },
+        None => errno::fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// The arguments are as execvpe(3) requires.
+unsafe fn execvpe_in(file: *const c_char, argv: Strings, envp: Strings) -> c_int {
+    match real::execvpe.get() {
+        // SAFETY: as in `execve_in`.
+        Some(execvpe) => unsafe { repaired(envp, |envp| execvpe(file, argv, envp)) },
+        None => errno::fail(libc::ENOSYS),
+    }
+}

@@ -1,0 +1,145 @@
+//! The way to the agent: a fresh connection for each question, closed before the call returns.
+//!
+//! Everything here is a raw system call (rustix' linux backend): no hook of ours or of another
+//! preloaded library is entered, errno is not touched, no lock is taken, nothing is allocated, and
+//! no cancellation point can leave a descriptor behind.
+#![forbid(unsafe_code)]
+
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType,
+};
+use rustix::process::{Resource, Rlimit};
+use underpass_core::wire::{Frame, MAX_FRAME, Reply, Request, Token};
+
+use crate::redirect::Connected;
+use crate::session;
+
+/// Why the agent did not answer. Which of the reasons it was makes no difference to the program:
+/// nothing can be carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkError {
+    /// The library was loaded without a session.
+    NoSession,
+    /// A system call failed, or the agent closed the connection.
+    Io(Errno),
+    /// The answer was no frame of this version.
+    Garbled,
+}
+
+/// Asks one question that the agent answers at once. `answer` reads the reply where it lies.
+pub(crate) fn ask<T>(request: &Request<'_>, answer: impl FnOnce(Reply<'_>) -> T) -> Result<T, LinkError> {
+    let link = Link::open()?;
+    link.send(request, None)?;
+    let mut buffer = [0; MAX_FRAME];
+    loop {
+        match link.receive(&mut buffer) {
+            Err(LinkError::Io(Errno::INTR)) => {}
+            other => return other.map(answer),
+        }
+    }
+}
+
+/// Asks the agent to connect `socket`, and waits as `connect(2)` does: a signal whose handler was
+/// installed without SA_RESTART ends the wait, not the attempt.
+pub(crate) fn connect(socket: BorrowedFd<'_>, address: SocketAddr, watched: bool) -> Connected {
+    let asked = Link::open().and_then(|link| {
+        link.send(&Request::Connect { address, watched }, Some(socket))?;
+        Ok(link)
+    });
+    let Ok(link) = asked else { return Connected::Lost };
+    let mut buffer = [0; MAX_FRAME];
+    let mut interrupted = false;
+    loop {
+        let reply = link.receive(&mut buffer);
+        return match reply {
+            Err(LinkError::Io(Errno::INTR)) if interrupted => continue,
+            Err(LinkError::Io(Errno::INTR)) => {
+                interrupted = true;
+                if link.send(&Request::Convert, None).is_err() {
+                    return Connected::Lost;
+                }
+                continue;
+            }
+            Ok(Reply::Held { blocking: true }) if interrupted => Connected::Interrupted,
+            Ok(Reply::Held { blocking }) => Connected::Held { blocking },
+            Ok(Reply::HandedOff) => Connected::HandedOff,
+            Ok(Reply::Direct) => Connected::Direct,
+            Ok(Reply::Refuse { errno }) => Connected::Failed(errno),
+            Ok(_) | Err(_) => Connected::Lost,
+        };
+    }
+}
+
+struct Link {
+    fd: OwnedFd,
+    token: Token,
+}
+
+impl Link {
+    fn open() -> Result<Self, LinkError> {
+        let session = session::session().ok_or(LinkError::NoSession)?;
+        let address = address_of(session.socket)?;
+        let fd = seqpacket().map_err(LinkError::Io)?;
+        retry(|| rustix::net::connect(&fd, &address))?;
+        Ok(Self { fd, token: session.token })
+    }
+
+    fn send(&self, request: &Request<'_>, socket: Option<BorrowedFd<'_>>) -> Result<(), LinkError> {
+        let frame: Frame = request.encode(&self.token);
+        let bytes = [std::io::IoSlice::new(frame.as_bytes())];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let passed = socket.as_ref().map(std::slice::from_ref).unwrap_or_default();
+        if !passed.is_empty() {
+            ancillary.push(SendAncillaryMessage::ScmRights(passed));
+        }
+        retry(|| rustix::net::sendmsg(&self.fd, &bytes, &mut ancillary, SendFlags::NOSIGNAL)).map(drop)
+    }
+
+    fn receive<'b>(&self, buffer: &'b mut [u8; MAX_FRAME]) -> Result<Reply<'b>, LinkError> {
+        let (len, _) = rustix::net::recv(self.fd.as_fd(), buffer.as_mut_slice(), RecvFlags::empty())
+            .map_err(LinkError::Io)?;
+        let bytes = buffer.get(..len).unwrap_or_default();
+        // A length of zero is the agent's end of the connection, and no reply either.
+        Reply::decode(bytes).map_err(|_| LinkError::Garbled)
+    }
+}
+
+fn address_of(path: &[u8]) -> Result<SocketAddrUnix, LinkError> {
+    use std::os::unix::ffi::OsStrExt;
+    SocketAddrUnix::new(Path::new(std::ffi::OsStr::from_bytes(path))).map_err(LinkError::Io)
+}
+
+fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, LinkError> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return other.map_err(LinkError::Io),
+        }
+    }
+}
+
+/// A socket for the way to the agent, also when the program has used up its descriptors: natively
+/// its `connect` would need none. The soft limit is then raised for the moment of one call.
+fn seqpacket() -> Result<OwnedFd, Errno> {
+    let open =
+        || rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    match open() {
+        Err(Errno::MFILE) => {
+            let limit = rustix::process::getrlimit(Resource::Nofile);
+            let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+            rustix::process::setrlimit(Resource::Nofile, raised)?;
+            let fd = open();
+            rustix::process::setrlimit(Resource::Nofile, limit)?;
+            fd
+        }
+        other => other,
+    }
+}
