@@ -1,1 +1,41 @@
+//! The harness of the tests that need a network: both-worlds conformance, real programs, faults.
+//!
+//! A test makes a [`World`] of its own: a client side and a far side, joined by one virtual cable,
+//! in namespaces that need no privilege. It starts what it needs on the far side
+//! ([`servers::start`], [`proxies`]), runs programs on the client side ([`World::client`],
+//! [`World::wrapped`]), and asks what came through the cable ([`World::leaks`]).
+//! Whatever a world started ends with it, also when the test panics or is killed.
+//!
+//! ```no_run
+//! use underpass_tests::{World, proxies, servers};
+//!
+//! let world = World::new();
+//! servers::start(&world);
+//! let proxy = proxies::fake(&world);
+//! let done = world.wrapped(proxy.url(), "curl").args(["-s", "http://echo.test:7007/"]).run();
+//! assert!(done.status.success(), "{done}");
+//! assert_eq!(proxy.requests()[0].to_string(), "name echo.test 7007");
+//! assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
+//! ```
+//!
+//! # Layout
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `artifacts` | builds the product once, compiles C programs |
+//! | `namespaces` | the processes and scripts that make the two sides |
+//! | `world` | one test's sides, directories, packet counts |
+//! | `command` | a program with a time limit, run on one side |
+//! | `servers` | what listens beyond the proxy |
+//! | `proxies`, `behaviour` | the fake SOCKS5 proxy and its faults; microsocks and Dante |
 
+pub mod artifacts;
+pub mod behaviour;
+pub mod command;
+mod namespaces;
+pub mod proxies;
+pub mod servers;
+mod world;
+
+pub use command::{Command, Finished, Running};
+pub use world::World;

@@ -1,0 +1,113 @@
+//! The programs under test, built by the tests themselves: a library that happens to lie in
+//! `target/` is never trusted.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+
+/// Takes prebuilt programs from this directory instead of building them.
+const PREBUILT: &str = "UNDERPASS_TEST_BIN";
+
+/// The launcher.
+pub fn underpass() -> PathBuf {
+    product().join("underpass")
+}
+
+/// The agent.
+pub fn agent() -> PathBuf {
+    product().join("underpass-agent")
+}
+
+/// The preload library.
+pub fn library() -> PathBuf {
+    product().join("libunderpass.so")
+}
+
+/// The directory that holds the three of them, built at the first call.
+fn product() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        if let Some(directory) = std::env::var_os(PREBUILT) {
+            return PathBuf::from(directory).canonicalize().expect("UNDERPASS_TEST_BIN is no directory");
+        }
+        let target = target_directory();
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--release", "--quiet", "--manifest-path"])
+            .arg(workspace().join("Cargo.toml"))
+            .args(["-p", "underpass", "-p", "underpass-agent", "-p", "underpass-preload", "--target-dir"])
+            .arg(&target)
+            .status()
+            .expect("cargo does not start");
+        assert!(status.success(), "the product does not build");
+        target.join("release")
+    })
+}
+
+/// The root of the repository.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace")
+}
+
+/// Cargo's target directory: a test is `TARGET/PROFILE/deps/NAME`.
+fn target_directory() -> PathBuf {
+    profile_directory().parent().expect("a profile lies in the target directory").to_path_buf()
+}
+
+fn profile_directory() -> PathBuf {
+    let test = std::env::current_exe().expect("/proc is mounted");
+    let directory = test.parent().expect("a file has a directory");
+    if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory }
+        .to_path_buf()
+}
+
+/// A helper program of this crate (`src/bin/NAME.rs`), which cargo builds with the tests.
+pub fn helper(name: &str) -> PathBuf {
+    let path = profile_directory().join(name);
+    assert!(path.exists(), "{} is missing: run the tests by cargo", path.display());
+    path
+}
+
+/// `programs/NAME.c`, compiled; kept in the target directory until it or `programs/*.h` changes.
+pub fn program(name: &str) -> PathBuf {
+    compiled(name, name, &[])
+}
+
+/// `programs/NAME.c` as a shared library.
+pub fn shared_library(name: &str) -> PathBuf {
+    compiled(name, &format!("{name}.so"), &["-shared", "-fPIC"])
+}
+
+/// `programs/NAME.c` compiled to `output` with more arguments, for example `-static`.
+pub fn compiled(name: &str, output: &str, arguments: &[&str]) -> PathBuf {
+    // One compiler at a time: two tests may want the same program.
+    static COMPILER: Mutex<()> = Mutex::new(());
+    let _one = COMPILER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+    let source = programs.join(format!("{name}.c"));
+    let directory = target_directory().join("programs");
+    let output = directory.join(output);
+    std::fs::create_dir_all(&directory).expect("the target directory is writable");
+
+    let changed = |path: &Path| path.metadata().and_then(|m| m.modified()).ok();
+    let headers = std::fs::read_dir(&programs)
+        .expect("programs/ is readable")
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "h"));
+    let newest = headers.chain([source.clone()]).filter_map(|path| changed(&path)).max();
+    if changed(&output) < newest {
+        // Written beside and renamed, since other test programs may run the old one.
+        let fresh = output.with_extension(format!("{}.new", std::process::id()));
+        let done = Command::new("gcc")
+            .args(["-std=gnu17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
+            .arg(&fresh)
+            .arg(&source)
+            .args(arguments)
+            .args(["-ldl"])
+            .output()
+            .expect("gcc is needed (Debian package gcc)");
+        assert!(done.status.success(), "{name}.c:\n{}", String::from_utf8_lossy(&done.stderr));
+        std::fs::rename(&fresh, &output).expect("the target directory is writable");
+    }
+    output
+}

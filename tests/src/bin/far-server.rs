@@ -1,0 +1,87 @@
+//! The services of `underpass_tests::servers`, on the far side of a world. Writes `ready`, then
+//! runs until it is killed.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::thread;
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_linger;
+use underpass_tests::servers::port;
+
+fn main() -> io::Result<()> {
+    for service in port::ALL {
+        for number in [service, port::slow(service)] {
+            let listener = listen(number)?;
+            thread::spawn(move || {
+                for client in listener.incoming().flatten() {
+                    thread::spawn(move || serve(service, client));
+                }
+            });
+        }
+    }
+    let datagrams = UdpSocket::bind(("::", port::ECHO))?;
+    io::stdout().write_all(b"ready\n")?;
+    let mut buffer = [0; 65536];
+    loop {
+        let (length, from) = datagrams.recv_from(&mut buffer)?;
+        let _ = datagrams.send_to(&buffer[..length], from);
+    }
+}
+
+fn listen(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind(("::", port))
+}
+
+fn serve(service: u16, mut client: TcpStream) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    let mut buffer = vec![0; 65536];
+    match service {
+        port::ECHO => drop(io::copy(&mut client.try_clone()?, &mut client)?),
+        port::GREETER => {
+            client.write_all(b"hello\n")?;
+            io::copy(&mut client.try_clone()?, &mut client)?;
+        }
+        port::BANNER => client.write_all(b"hello\n")?,
+        port::RESET => {
+            client.read_exact(&mut buffer[..1])?;
+            set_socket_linger(&client, Some(Duration::ZERO))?;
+        }
+        port::SLOW_READER => {
+            let mut total = 0;
+            loop {
+                match client.read(&mut buffer[..16384])? {
+                    0 => break,
+                    n => total += n,
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            writeln!(client, "{total}")?;
+        }
+        port::BIG_SENDER => {
+            let pattern: Vec<u8> = (0..port::BIG).map(|i| (i % 251) as u8).collect();
+            client.write_all(&pattern)?;
+        }
+        port::AFTER_END => {
+            let total = io::copy(&mut client, &mut io::sink())?;
+            writeln!(client, "{total}")?;
+            client.write_all(&[b'x'; 100_000])?;
+        }
+        _ => wait_for_end(&client)?,
+    }
+    // Not a reset of data that the client still sends: it ends when the client does.
+    if service != port::RESET {
+        client.shutdown(Shutdown::Write)?;
+        io::copy(&mut client, &mut io::sink())?;
+    }
+    Ok(())
+}
+
+/// Until the client ends or resets, without reading.
+fn wait_for_end(client: &TcpStream) -> io::Result<()> {
+    let mut byte = [0];
+    while client.peek(&mut byte)? != 0 {
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! One test's network, directories and packet counts.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::artifacts;
+use crate::command::Command;
+use crate::namespaces::Namespaces;
+
+/// A client side (`10.77.0.2`, `fd77::2`) and a far side (`10.77.0.1`, `fd77::1`), on which the
+/// proxies run and beyond which lie the destinations of [`crate::servers`].
+///
+/// The client's default route leads to the far side, and so does its name server, so that
+/// whatever does not go through a proxy is seen there.
+pub struct World {
+    // Before the directory: processes end, then their files go.
+    namespaces: Namespaces,
+    directory: Directory,
+}
+
+/// Counts, and drops, what comes from the client and is not for a proxy. Neighbour discovery,
+/// router solicitations and multicast listener reports are the kernel's own.
+const SEALED: &str = r"
+table inet world {
+  set proxies { type inet_service; }
+  set leaked4 { type ipv4_addr . inet_proto . inet_service; }
+  set leaked6 { type ipv6_addr . inet_proto . inet_service; }
+  counter leaks { }
+  chain in {
+    type filter hook prerouting priority raw; policy accept;
+    iifname != veth-n accept
+    ip daddr 10.77.0.1 tcp dport @proxies accept
+    ip6 daddr fd77::1 tcp dport @proxies accept
+    icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } accept
+    counter name leaks
+    add @leaked4 { ip daddr . ip protocol . th dport }
+    add @leaked6 { ip6 daddr . ip6 nexthdr . th dport }
+    drop
+  }
+  chain out {
+    type filter hook output priority raw; policy accept;
+    ip daddr 10.99.0.66 drop
+    ip6 daddr fd99::66 drop
+  }
+}";
+
+/// Everything is reachable without a proxy. The first SYN to the ports 8000 to 8999 is dropped, so
+/// that a connection to them takes the second until the kernel sends it again.
+const DIRECT: &str = r"
+table inet world {
+  counter leaks { }
+  set proxies { type inet_service; }
+  set leaked4 { type ipv4_addr . inet_proto . inet_service; }
+  set leaked6 { type ipv6_addr . inet_proto . inet_service; }
+  set tried { type inet_service . inet_service; flags dynamic, timeout; size 65535; timeout 5s; }
+  chain in {
+    type filter hook prerouting priority raw; policy accept;
+    iifname != veth-n accept
+    tcp flags & (syn | ack) == syn tcp dport 8000-8999 tcp sport . tcp dport != @tried add @tried { tcp sport . tcp dport } drop
+    ip daddr 10.99.0.66 drop
+    ip6 daddr fd99::66 drop
+    ip daddr 10.99.0.77 reject with icmp type host-unreachable
+    ip daddr 10.99.0.78 reject with icmp type net-unreachable
+    ip6 daddr fd99::77 reject with icmpv6 type addr-unreachable
+    ip6 daddr fd99::78 reject with icmpv6 type no-route
+  }
+}";
+
+impl World {
+    /// A world in which nothing but proxies may be reached from the client side.
+    pub fn new() -> Self {
+        Self::with(SEALED)
+    }
+
+    /// A world for native runs: the client side reaches the destinations themselves, and what it
+    /// sends is not counted.
+    pub fn direct() -> Self {
+        Self::with(DIRECT)
+    }
+
+    fn with(rules: &str) -> Self {
+        let directory = Directory::new();
+        std::fs::write(directory.0.join("rules.nft"), rules).expect("the directory is ours");
+        for own in ["home", "run"] {
+            let own = directory.0.join(own);
+            std::fs::create_dir(&own).expect("the directory is ours");
+            private(&own);
+        }
+        Self { namespaces: Namespaces::new(&directory.0), directory }
+    }
+
+    /// A directory that this test and the programs of both sides see at the same path; it is the
+    /// working directory of all programs and goes with the world.
+    pub fn directory(&self) -> &Path {
+        &self.directory.0
+    }
+
+    /// A program on the client side, without underpass.
+    pub fn client(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.command(self.namespaces.client, program.as_ref())
+    }
+
+    /// A program on the client side under `underpass -x UPSTREAM --`.
+    pub fn wrapped(&self, upstream: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.client(artifacts::underpass()).args(["-x", upstream, "--"]).arg(program)
+    }
+
+    /// A program on the far side, where the proxies and the destinations are.
+    pub fn far(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.command(self.namespaces.far, program.as_ref())
+    }
+
+    fn command(&self, side: u32, program: &std::ffi::OsStr) -> Command {
+        let enter = self.namespaces.enter(side);
+        let directory = &self.directory.0;
+        Command::new(enter, directory, program)
+            .env("HOME", directory.join("home"))
+            .env("XDG_RUNTIME_DIR", directory.join("run"))
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LANG", "C.UTF-8")
+    }
+
+    /// From now on packets to this TCP port of `10.77.0.1` and `fd77::1` are no leaks.
+    pub fn allow_proxy(&self, port: u16) {
+        let done = self.nft(&["add", "element", "inet", "world", "proxies", &format!("{{ {port} }}")]);
+        assert!(done.is_empty(), "{done}");
+    }
+
+    /// How many packets the client side sent to anything but a proxy.
+    pub fn leaks(&self) -> u64 {
+        let text = self.nft(&["list", "counter", "inet", "world", "leaks"]);
+        let mut words = text.split_whitespace().skip_while(|&word| word != "packets");
+        words.nth(1).and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("no count in {text}"))
+    }
+
+    /// Where those packets went: `address . protocol . port`.
+    pub fn leaked(&self) -> Vec<String> {
+        let list = |set| self.nft(&["list", "set", "inet", "world", set]);
+        [list("leaked4"), list("leaked6")]
+            .iter()
+            .filter_map(|text| text.split_once("elements = {")?.1.split_once('}'))
+            .flat_map(|(elements, _)| elements.split(',').map(|e| e.trim().to_owned()).collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn nft(&self, arguments: &[&str]) -> String {
+        let done = self.far("nft").args(arguments).run();
+        assert!(done.status.success(), "{done}");
+        done.stdout
+    }
+
+    /// Waits until something listens on this TCP port of the far side.
+    pub fn wait_listening(&self, port: u16) {
+        let wanted = format!(":{port:04X}");
+        let listens = |file| {
+            let text = std::fs::read_to_string(format!("/proc/{}/net/{file}", self.namespaces.far));
+            text.unwrap_or_default().lines().any(|line| {
+                let mut fields = line.split_whitespace().skip(1);
+                fields.next().is_some_and(|local| local.ends_with(&wanted)) && fields.nth(1) == Some("0A")
+            })
+        };
+        let limit = Instant::now() + Duration::from_secs(5);
+        while !listens("tcp") && !listens("tcp6") {
+            assert!(Instant::now() < limit, "nothing listens on port {port}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The agents that run in this world, as process ids of the test's own namespace.
+    pub fn agents(&self) -> Vec<u32> {
+        let is_agent = |pid: &u32| {
+            std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| {
+                exe.file_name().is_some_and(|n| n.to_string_lossy().starts_with("underpass-agent"))
+            })
+        };
+        self.processes().into_iter().filter(is_agent).collect()
+    }
+
+    /// Every process of this world, as process ids of the test's own namespace.
+    pub fn processes(&self) -> Vec<u32> {
+        self.namespaces.processes()
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A directory of one world; removed when dropped.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        // Not below TMPDIR: a long path would not fit a Unix socket's name.
+        let path = PathBuf::from(format!("/tmp/underpass-world-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).expect("/tmp is writable");
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).expect("the directory is ours");
+}
