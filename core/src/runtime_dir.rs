@@ -238,8 +238,7 @@ fn make(path: &Path, mode: u32) -> Result<(), Unusable> {
 
 /// The permission bits of a directory that belongs to `uid`.
 fn look(path: &Path, uid: u32) -> Result<u32, Unusable> {
-    let found =
-        fs::symlink_metadata(path).map_err(|error| unusable(path, Reason::System(error.kind())))?;
+    let found = fs::symlink_metadata(path).map_err(|error| unusable(path, Reason::System(error.kind())))?;
     if !found.is_dir() {
         return Err(unusable(path, Reason::NotADirectory));
     }

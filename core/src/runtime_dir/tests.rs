@@ -92,7 +92,8 @@ fn the_home_directory_comes_after_the_runtime_directory() {
 
 #[test]
 fn a_place_that_another_could_have_prepared_is_passed_over() {
-    let prepared: [(&str, fn(&Path)); 5] = [
+    type Prepare = fn(&Path);
+    let prepared: [(&str, Prepare); 5] = [
         ("a symbolic link", |run| symlink("/tmp", run.join("underpass")).unwrap()),
         ("a loose mode", |run| {
             fs::create_dir(run.join("underpass")).unwrap();

@@ -1,0 +1,214 @@
+//! Asking the agent for a session, and starting one agent where there is none.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::{Pid, PidfdFlags};
+use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE, SOCKET};
+use underpass_core::session_env::{SessionEnv, VARIABLE};
+
+use crate::messages::{Failure, reason};
+
+/// An agent answers at once, or it is not well.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Longer than another launch may take to start the agent.
+const LOCK_DEADLINE: Duration = Duration::from_secs(12);
+
+const BINARY: &str = "underpass-agent";
+const LOCK: &str = "agent.lock";
+
+/// Where an agent is, or will be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// The directory of its sockets.
+    pub(crate) directory: &'a Path,
+    /// The directory of our executable, where its executable is too.
+    pub(crate) binaries: &'a Path,
+    /// Whom it must belong to.
+    pub(crate) uid: u32,
+}
+
+/// Opens a session; returns the value of [`VARIABLE`].
+pub(crate) fn open_session(place: Place<'_>, request: &ControlRequest) -> Result<String, Failure> {
+    if let Some(session) = ask(place, request)? {
+        return Ok(session);
+    }
+    let _lock = lock(place.directory)?;
+    // Another launch may have started it meanwhile.
+    if let Some(session) = ask(place, request)? {
+        return Ok(session);
+    }
+    start(place)?;
+    ask(place, request)?.ok_or_else(|| failure(place, "has started and does not listen"))
+}
+
+fn failure(place: Place<'_>, why: impl std::fmt::Display) -> Failure {
+    Failure::setup(format_args!("the agent in {} {why}", place.directory.display()))
+}
+
+/// One request, one reply. `None` where no agent listens, or where it was just leaving.
+fn ask(place: Place<'_>, request: &ControlRequest) -> Result<Option<String>, Failure> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            failure(place, format_args!("does not answer within {} s", DEADLINE.as_secs()))
+        }
+        _ => failure(place, format_args!("cannot be asked: {}", reason(&error))),
+    };
+    let Some(stream) = connect(&place.directory.join(SOCKET)).map_err(failed)? else { return Ok(None) };
+    let owner = socket_peercred(&stream).map_err(|error| failed(error.into()))?.uid.as_raw();
+    if owner != place.uid {
+        return Err(failure(place, format_args!("belongs to user {owner}, so it gets nothing of ours")));
+    }
+    match exchange(&stream, request) {
+        Ok(line) if line.is_empty() => Ok(None),
+        Ok(line) => read_reply(place, &line).map(Some),
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+            Ok(None)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// std's connect has no deadline, and an agent that is stopped fills its queue.
+fn connect(path: &Path) -> io::Result<Option<UnixStream>> {
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_socket_timeout(&socket, Timeout::Send, Some(DEADLINE))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(DEADLINE))?;
+    match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        Ok(()) => Ok(Some(socket.into())),
+        Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn exchange(stream: &UnixStream, request: &ControlRequest) -> io::Result<String> {
+    let line = request.to_line();
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        // SIGPIPE is as we inherited it: a write to an agent that has gone would end us.
+        let sent = rustix::net::send(stream, rest, SendFlags::NOSIGNAL)?;
+        rest = rest.get(sent..).unwrap_or_default();
+    }
+    let mut line = String::new();
+    BufReader::new(stream.take(MAX_LINE as u64)).read_line(&mut line)?;
+    Ok(line)
+}
+
+fn read_reply(place: Place<'_>, line: &str) -> Result<String, Failure> {
+    match ControlReply::from_line(line) {
+        Ok(ControlReply::Session { environment }) if SessionEnv::parse(environment.as_bytes()).is_some() => {
+            Ok(environment)
+        }
+        Ok(ControlReply::Session { .. }) => {
+            Err(failure(place, format_args!("gave a {VARIABLE} that is none")))
+        }
+        Ok(ControlReply::Error { message }) => Err(Failure::setup(message)),
+        Ok(_) | Err(_) => Err(failure(place, "answered with what this version does not know")),
+    }
+}
+
+/// Held by whoever starts the agent; dropped, or left by a launch that died, it is free again.
+fn lock(directory: &Path) -> Result<File, Failure> {
+    let path = directory.join(LOCK);
+    let failed = |why: &str| Failure::setup(format_args!("{}: {why}", path.display()));
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&path)
+        .map_err(|error| failed(&reason(&error)))?;
+    let give_up = Instant::now() + LOCK_DEADLINE;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK) if Instant::now() < give_up => sleep(Duration::from_millis(1)),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(failed("another launch starts the agent and does not finish"));
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(failed(&reason(&error.into()))),
+        }
+    }
+}
+
+/// Starts the agent. The process started here ends when the agent, which it has forked into the
+/// background, is ready, so there is no child left when we become the program.
+fn start(place: Place<'_>) -> Result<(), Failure> {
+    let binary = place.binaries.join(BINARY);
+    let failed = |why: &str| Failure::setup(format_args!("{}: {why}", binary.display()));
+    let mut child = Command::new(&binary)
+        .arg("run")
+        .arg("--directory")
+        .arg(place.directory)
+        // A launcher inside a session must not put its agent into that session.
+        .env_remove("LD_PRELOAD")
+        .env_remove(VARIABLE)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(&format!("cannot be started: {}", reason(&error))))?;
+    if !ends_in_time(&child) {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(failed(&format!("not ready within {} s", DEADLINE.as_secs())));
+    }
+    match child.wait() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(match said(&mut child) {
+            Some(line) => Failure::setup(format_args!("the agent cannot start: {line}")),
+            None => failed(&format!("ended before it was ready ({status})")),
+        }),
+        // Where SIGCHLD is ignored, as we may have inherited it, the kernel keeps no status.
+        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(()),
+        Err(error) => Err(failed(&reason(&error))),
+    }
+}
+
+fn ends_in_time(child: &Child) -> bool {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    // Before Linux 5.3, and where the child has been reaped by SIGCHLD's being ignored, wait(2)
+    // has to do.
+    let Some(Ok(pidfd)) = pid.map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty())) else {
+        return true;
+    };
+    is_readable(&pidfd, DEADLINE)
+}
+
+fn is_readable(descriptor: impl AsFd, within: Duration) -> bool {
+    let end = Instant::now() + within;
+    loop {
+        let mut descriptors = [PollFd::new(&descriptor, PollFlags::IN)];
+        let left = Timespec::try_from(end.saturating_duration_since(Instant::now())).ok();
+        match poll(&mut descriptors, left.as_ref()) {
+            Err(Errno::INTR) => {}
+            ready => return ready.is_ok_and(|count| count > 0),
+        }
+    }
+}
+
+/// The agent's one line. Its pipe may have been inherited by another process, so its end is not
+/// waited for.
+fn said(child: &mut Child) -> Option<String> {
+    let mut stderr = child.stderr.take()?;
+    let mut text = [0; 2048];
+    let length = if is_readable(&stderr, Duration::ZERO) { stderr.read(&mut text).ok()? } else { 0 };
+    let text = String::from_utf8_lossy(text.get(..length)?);
+    let line = text.lines().find(|line| !line.trim().is_empty())?;
+    Some(line.trim_start_matches("underpass-agent: ").trim_end().to_owned())
+}

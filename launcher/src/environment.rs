@@ -1,0 +1,78 @@
+//! The environment of the program: ours plus the two variables, and every other entry as it was,
+//! also those that std would not show (without `=`, or twice).
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
+use std::path::Path;
+
+use std::os::unix::ffi::OsStrExt;
+use underpass_core::{preload_path, session_env};
+
+use crate::messages::Failure;
+
+const PRELOAD: &str = "LD_PRELOAD";
+
+/// `inherited` with the library first in `LD_PRELOAD` and the session in its variable. Both keep
+/// their place where they had one.
+pub(crate) fn for_program<'a>(
+    inherited: impl IntoIterator<Item = &'a CStr>,
+    library: &Path,
+    session: &str,
+) -> Result<Vec<Cow<'a, CStr>>, Failure> {
+    let mut entries: Vec<Cow<'a, CStr>> = inherited.into_iter().map(Cow::Borrowed).collect();
+    let library = library.as_os_str().as_bytes();
+    let current = entries.iter().find_map(|entry| value(entry, PRELOAD)).unwrap_or_default().to_vec();
+    set(&mut entries, PRELOAD, &preload_path::with_library(library, &current))?;
+    set(&mut entries, session_env::VARIABLE, session.as_bytes())?;
+    Ok(entries)
+}
+
+fn set(entries: &mut Vec<Cow<'_, CStr>>, name: &str, new: &[u8]) -> Result<(), Failure> {
+    let entry = CString::new([name.as_bytes(), b"=", new].concat())
+        .map_err(|_| Failure::setup(format_args!("{name}: its value holds a zero byte")))?;
+    let place = entries.iter().position(|entry| value(entry, name).is_some());
+    // Which of two entries counts differs between getenv(3) and ld.so(8), so only one is left.
+    entries.retain(|entry| value(entry, name).is_none());
+    entries.insert(place.unwrap_or(entries.len()), Cow::Owned(entry));
+    Ok(())
+}
+
+fn value<'a>(entry: &'a CStr, name: &str) -> Option<&'a [u8]> {
+    entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(inherited: &[&str]) -> Vec<String> {
+        let entries: Vec<CString> = inherited.iter().map(|entry| CString::new(*entry).unwrap()).collect();
+        let entries = entries.iter().map(CString::as_c_str);
+        let made = for_program(entries, Path::new("/l.so"), "1:00:/s").unwrap();
+        made.iter().map(|entry| entry.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn two_variables_are_added_and_the_others_stay_as_they_were() {
+        assert_eq!(
+            made(&["A=1", "odd", "A=2", ""]),
+            ["A=1", "odd", "A=2", "", "LD_PRELOAD=/l.so", "UNDERPASS_SESSION=1:00:/s"]
+        );
+    }
+
+    #[test]
+    fn other_libraries_are_kept_behind_ours() {
+        assert_eq!(
+            made(&["LD_PRELOAD=/a.so /l.so", "B=1", "LD_PRELOAD=/b.so"]),
+            ["LD_PRELOAD=/l.so:/a.so", "B=1", "UNDERPASS_SESSION=1:00:/s"]
+        );
+    }
+
+    #[test]
+    fn an_outer_session_is_replaced() {
+        assert_eq!(
+            made(&["UNDERPASS_SESSION=1:ff:/old", "LD_PRELOADED=x"]),
+            ["UNDERPASS_SESSION=1:00:/s", "LD_PRELOADED=x", "LD_PRELOAD=/l.so"]
+        );
+    }
+}

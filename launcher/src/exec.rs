@@ -1,0 +1,105 @@
+//! Becoming the program. The only unsafe code of the launcher is here.
+//!
+//! std's `Command::exec` will not do: it empties the signal mask and resets `SIGPIPE`, and the
+//! program must see what we inherited.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString, OsStr, OsString, c_char};
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::ptr;
+
+use crate::program::SHELL;
+
+unsafe extern "C" {
+    /// environ(7)
+    static environ: *const *const c_char;
+}
+
+/// Every entry of the environment, as it was inherited.
+pub(crate) fn environment() -> Vec<&'static CStr> {
+    let mut entries = Vec::new();
+    // SAFETY: libc sets it before main, and nothing in the launcher changes the environment.
+    let mut next = unsafe { environ };
+    while !next.is_null() {
+        // SAFETY: `next` points into the array, at its terminating null at the latest.
+        let entry = unsafe { *next };
+        if entry.is_null() {
+            break;
+        }
+        // SAFETY: every entry is a string that lives as long as the process (see above).
+        entries.push(unsafe { CStr::from_ptr(entry) });
+        // SAFETY: the entry was not the terminating null, so another follows it.
+        next = unsafe { next.add(1) };
+    }
+    entries
+}
+
+/// Executes `file` as execvp(3) does once it has found it: what the kernel does not know is given
+/// to the shell. Returns only if that failed.
+pub(crate) fn exec(
+    file: &Path,
+    name: &OsStr,
+    arguments: &[OsString],
+    environment: &[Cow<'_, CStr>],
+) -> io::Error {
+    let words = || arguments.iter().map(|word| word.as_os_str());
+    match execve(file.as_os_str(), std::iter::once(name).chain(words()), environment) {
+        error if error.raw_os_error() == Some(libc::ENOEXEC) => {
+            let shell = OsStr::new(SHELL);
+            execve(shell, [shell, file.as_os_str()].into_iter().chain(words()), environment)
+        }
+        error => error,
+    }
+}
+
+fn execve<'a>(
+    file: &OsStr,
+    words: impl Iterator<Item = &'a OsStr>,
+    environment: &[Cow<'_, CStr>],
+) -> io::Error {
+    let word = |word: &OsStr| CString::new(word.to_owned().into_vec());
+    let (Ok(file), Ok(words)) = (word(file), words.map(word).collect::<Result<Vec<_>, _>>()) else {
+        return io::ErrorKind::InvalidInput.into();
+    };
+    let words = terminated(words.iter().map(CString::as_c_str));
+    let environment = terminated(environment.iter().map(|entry| &**entry));
+    // SAFETY: all are strings that outlive the call, and both arrays end in a null pointer.
+    unsafe { libc::execve(file.as_ptr(), words.as_ptr(), environment.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+fn terminated<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*const c_char> {
+    strings.map(CStr::as_ptr).chain([ptr::null()]).collect()
+}
+
+#[cfg(not(test))]
+mod entry {
+    use std::ffi::{c_char, c_int};
+
+    /// The program's entry, in place of std's: std would ignore `SIGPIPE`, open closed standard
+    /// descriptors and lose what was inherited.
+    // SAFETY: the only symbol of this name, with the signature that libc's start-up code calls.
+    #[unsafe(no_mangle)]
+    extern "C" fn main(_count: c_int, _words: *const *const c_char) -> c_int {
+        crate::start().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_is_the_one_that_std_shows() {
+        let ours = environment().iter().filter(|entry| entry.to_bytes().contains(&b'=')).count();
+        assert_eq!(ours, std::env::vars_os().count());
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_an_error() {
+        let error = exec(Path::new("/no/such/file"), OsStr::new("x"), &[], &[]);
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

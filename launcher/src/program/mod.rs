@@ -1,0 +1,195 @@
+//! What a program is, and whether a library can be loaded into it.
+//!
+//! ld.so(8) only warns when it cannot load a preloaded library, and other loaders say nothing: the
+//! program would run and connect directly. So what can be seen before the start is refused.
+
+pub(crate) mod elf;
+pub(crate) mod privilege;
+pub(crate) mod script;
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::lookup;
+use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, reason};
+use elf::{Elf, Source};
+use privilege::{Asker, Privilege};
+use script::Interpreter;
+
+/// `e_machine` of this architecture (elf.h).
+pub(crate) const MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+
+/// Where glibc's loader is by the ABI; other distributions move the directory and keep the name.
+pub(crate) const LOADER: &str =
+    if cfg!(target_arch = "aarch64") { "/lib/ld-linux-aarch64.so.1" } else { "/lib64/ld-linux-x86-64.so.2" };
+
+/// What execvp(3) gives a file to that the kernel does not know.
+pub(crate) const SHELL: &str = "/bin/sh";
+
+/// A script of a script of a script: the kernel ends the chain earlier than this (ELOOP).
+const MAX_SCRIPTS: usize = 6;
+
+pub(crate) const GUARD_HINT: &str = "the guard tier, which comes with a later version, carries such programs";
+
+/// One file of the chain that starting a program runs through: scripts, then a program.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) path: PathBuf,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// A program.
+    Elf { elf: Elf, privilege: Privilege, is_loader: bool },
+    /// `#!`
+    Script(Interpreter),
+    /// Neither: execvp gives it to [`SHELL`].
+    Unknown,
+    /// May be executed and not read.
+    Unreadable,
+}
+
+/// Why no library can be loaded into a program, or why it would not help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Class,
+    Machine(u16),
+    Static,
+    Loader(String),
+    Go,
+    Secure(&'static str),
+    Unreadable,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class => f.write_str("it is not a 64-bit little-endian program"),
+            Self::Machine(machine) => {
+                write!(f, "it is for another architecture (ELF machine {machine})")
+            }
+            Self::Static => f.write_str("it is statically linked, so no library can be loaded into it"),
+            Self::Loader(loader) => write!(f, "it uses another C library than glibc (loader {loader})"),
+            Self::Go => f.write_str("it is a Go program, which reaches the network without the C library"),
+            Self::Secure(why) => write!(f, "it {why}, so the system loads no library of ours into it"),
+            Self::Unreadable => f.write_str("it may not be read, so it cannot be judged"),
+        }
+    }
+}
+
+impl Link {
+    /// Why this file cannot be carried in tier hook.
+    pub(crate) fn refusal(&self, asker: &Asker) -> Option<Refusal> {
+        let (elf, privilege, is_loader) = match &self.kind {
+            Kind::Elf { elf, privilege, is_loader } => (elf, privilege, *is_loader),
+            Kind::Unreadable => return Some(Refusal::Unreadable),
+            Kind::Script(_) | Kind::Unknown => return None,
+        };
+        if elf.machine != MACHINE && elf.is_64_bit {
+            return Some(Refusal::Machine(elf.machine));
+        }
+        if !elf.is_64_bit {
+            return Some(Refusal::Class);
+        }
+        if elf.go {
+            return Some(Refusal::Go);
+        }
+        match &elf.loader {
+            None if !is_loader => return Some(Refusal::Static),
+            Some(loader) if !is_glibc_loader(loader) => {
+                return Some(Refusal::Loader(String::from_utf8_lossy(loader).into_owned()));
+            }
+            _ => {}
+        }
+        privilege.secure(asker).map(Refusal::Secure)
+    }
+}
+
+pub(crate) fn is_glibc_loader(path: &[u8]) -> bool {
+    Path::new(OsStr::from_bytes(path)).file_name() == Path::new(LOADER).file_name()
+}
+
+/// The chain that executing `file` runs through. `path` is the value of `PATH`, for scripts of
+/// `env`.
+pub(crate) fn chain(file: &Path, path: Option<&OsStr>) -> Result<Vec<Link>, Failure> {
+    let mut links = Vec::new();
+    let mut next = vec![file.to_owned()];
+    while let Some(file) = next.pop() {
+        if links.len() > 2 * MAX_SCRIPTS {
+            return Err(cannot_start(&links, &file, CANNOT_EXECUTE, "too many scripts one behind another"));
+        }
+        let link = inspect(&file).map_err(|error| {
+            let status = if lookup::is_absence(&error) { NOT_FOUND } else { CANNOT_EXECUTE };
+            cannot_start(&links, &file, status, &reason(&error))
+        })?;
+        match &link.kind {
+            Kind::Script(interpreter) => {
+                // Where env does not find its program, env is the one to say so.
+                let by_env =
+                    interpreter.by_env.as_ref().map(|name| lookup::find(OsStr::from_bytes(name), path));
+                next.extend(by_env.and_then(Result::ok));
+                next.push(interpreter.path.clone());
+            }
+            Kind::Unknown => next.push(SHELL.into()),
+            Kind::Elf { .. } | Kind::Unreadable => {}
+        }
+        links.push(link);
+    }
+    Ok(links)
+}
+
+/// Refuses a program of which some part cannot be carried.
+pub(crate) fn judge(links: &[Link], asker: &Asker) -> Result<(), Failure> {
+    for link in links {
+        if let Some(refusal) = link.refusal(asker) {
+            let file = link.path.display();
+            return Err(Failure::new(CANNOT_EXECUTE, format_args!("{file}: cannot be carried: {refusal}"))
+                .hint(GUARD_HINT));
+        }
+    }
+    Ok(())
+}
+
+fn cannot_start(links: &[Link], file: &Path, status: u8, why: &str) -> Failure {
+    match links.first() {
+        Some(first) => Failure::new(
+            status,
+            format_args!("{}: its interpreter {}: {why}", first.path.display(), file.display()),
+        ),
+        None => Failure::new(status, format_args!("{}: {why}", file.display())),
+    }
+}
+
+fn inspect(path: &Path) -> io::Result<Link> {
+    let link = |kind| Ok(Link { path: path.to_owned(), kind });
+    let found = fs::metadata(path)?;
+    if !found.is_file() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return link(Kind::Unreadable),
+        Err(error) => return Err(error),
+    };
+    if let Some(elf) = elf::read(&file) {
+        let is_loader = elf.loader.is_none() && is_same_file(&found, LOADER);
+        return link(Kind::Elf { elf, privilege: Privilege::of(&file)?, is_loader });
+    }
+    match script::read(&file.read(0, script::LINE)) {
+        Some(interpreter) => link(Kind::Script(interpreter)),
+        None => link(Kind::Unknown),
+    }
+}
+
+fn is_same_file(found: &fs::Metadata, other: &str) -> bool {
+    fs::metadata(other).is_ok_and(|other| (other.dev(), other.ino()) == (found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests;
