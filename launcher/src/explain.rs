@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::lookup;
 use crate::messages::Failure;
-use crate::program::{self, Kind, Link, elf::Elf, privilege::Asker, privilege::Privilege};
+use crate::program::{self, Kind, Link, elf::Class, elf::Elf, privilege::Asker, privilege::Privilege};
 
 /// The answer for the program of this name.
 pub(crate) fn explain(name: &OsStr, path: Option<&OsStr>, asker: &Asker) -> Result<String, Failure> {
@@ -51,7 +51,11 @@ fn line(text: &mut String, name: &str, value: &str) {
 }
 
 fn format(elf: &Elf) -> String {
-    let class = if elf.is_64_bit { "64-bit" } else { "not 64-bit little-endian" };
+    let class = match elf.class {
+        Class::Native => "64-bit",
+        Class::Bits32 => "32-bit",
+        Class::Other => "not little-endian",
+    };
     let machine = match elf.machine {
         3 => "x86".to_owned(),
         40 => "arm".to_owned(),
@@ -67,7 +71,7 @@ fn format(elf: &Elf) -> String {
 fn loader(elf: &Elf, is_loader: bool) -> String {
     match &elf.loader {
         None if is_loader => "it is glibc's loader itself".to_owned(),
-        None if elf.is_64_bit => "none, statically linked".to_owned(),
+        None if elf.class == Class::Native => "none, statically linked".to_owned(),
         None => "not read".to_owned(),
         Some(path) => {
             let name = String::from_utf8_lossy(path);

@@ -1,15 +1,8 @@
 use super::*;
+use crate::scratch::Scratch;
 
-/// A new directory of this name, which other users can pass through.
-fn directory(name: &str) -> PathBuf {
-    let path = PathBuf::from(format!("/tmp/underpass-library-{}/{name}", std::process::id()));
-    let _ = fs::remove_dir_all(&path);
-    fs::create_dir_all(&path).unwrap();
-    path
-}
-
-fn agent(name: &str) -> AgentDirectory {
-    AgentDirectory { path: directory(name), shared: true, passed_over: Vec::new() }
+fn agent(path: PathBuf) -> AgentDirectory {
+    AgentDirectory { path, shared: true, passed_over: Vec::new() }
 }
 
 fn library(directory: &Path) -> PathBuf {
@@ -22,7 +15,8 @@ fn library(directory: &Path) -> PathBuf {
 
 #[test]
 fn each_place_is_found_and_beside_us_comes_first() {
-    let root = directory("places");
+    let scratch = Scratch::new();
+    let root = scratch.directory("places");
     let bin = root.join("bin");
     let failed = find(&bin).unwrap_err();
     assert_eq!(failed.status, 125);
@@ -37,8 +31,9 @@ fn each_place_is_found_and_beside_us_comes_first() {
 
 #[test]
 fn a_path_that_every_user_can_load_is_used_as_it_is() {
-    let path = library(&directory("plain"));
-    let agent = agent("plain-agent");
+    let scratch = Scratch::new();
+    let path = library(&scratch.directory("plain"));
+    let agent = agent(scratch.directory("plain-agent"));
     for uid in [0, 1000] {
         assert_eq!(prepare(&path, &agent, uid), Ok(Library { path: path.clone(), remark: None }));
     }
@@ -46,8 +41,9 @@ fn a_path_that_every_user_can_load_is_used_as_it_is() {
 
 #[test]
 fn a_path_with_a_space_is_reached_through_a_link() {
-    let path = library(&directory("with a space"));
-    let agent = agent("link-agent");
+    let scratch = Scratch::new();
+    let path = library(&scratch.directory("with a space"));
+    let agent = agent(scratch.directory("link-agent"));
     let first = prepare(&path, &agent, 1000).unwrap();
     assert!(is_safe(first.path.as_os_str().as_bytes()));
     assert_eq!(fs::read_link(&first.path).unwrap(), path);
@@ -57,18 +53,20 @@ fn a_path_with_a_space_is_reached_through_a_link() {
 
 #[test]
 fn without_any_safe_path_it_is_a_failure() {
-    let path = library(&directory("with:colon"));
-    let failed = prepare(&path, &agent("agent too"), 1000).unwrap_err();
+    let scratch = Scratch::new();
+    let path = library(&scratch.directory("with:colon"));
+    let failed = prepare(&path, &agent(scratch.directory("agent too")), 1000).unwrap_err();
     assert_eq!(failed.status, 125);
     assert!(failed.hint.is_some());
 }
 
 #[test]
 fn for_root_a_library_that_others_cannot_read_is_copied_once() {
-    let hidden = directory("hidden");
+    let scratch = Scratch::new();
+    let hidden = scratch.directory("hidden");
     let path = library(&hidden);
     fs::set_permissions(&hidden, Permissions::from_mode(0o700)).unwrap();
-    let agent = agent("copy-agent");
+    let agent = agent(scratch.directory("copy-agent"));
     let made = prepare(&path, &agent, 0).unwrap();
     assert_eq!(made.remark, Some(Remark::Copied(made.path.clone())));
     assert_eq!(fs::read(&made.path).unwrap(), b"library");
@@ -80,9 +78,10 @@ fn for_root_a_library_that_others_cannot_read_is_copied_once() {
 
 #[test]
 fn where_a_copy_would_not_help_the_library_is_used_and_it_is_said() {
-    let path = library(&directory("hidden too"));
+    let scratch = Scratch::new();
+    let path = library(&scratch.directory("hidden too"));
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-    let agent = agent("closed-agent");
+    let agent = agent(scratch.directory("closed-agent"));
     fs::set_permissions(&agent.path, Permissions::from_mode(0o700)).unwrap();
     let made = prepare(&path, &agent, 0).unwrap();
     assert!(matches!(made.remark, Some(Remark::OnlyForUs(_))), "{made:?}");

@@ -40,11 +40,21 @@ impl Source for [u8] {
     }
 }
 
+/// The width of a program's words, and their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// 64-bit, little-endian: the only one of which more is read.
+    Native,
+    /// 32-bit, little-endian.
+    Bits32,
+    /// Big-endian, or unknown.
+    Other,
+}
+
 /// What an ELF file says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Elf {
-    /// 64-bit, little-endian.
-    pub(crate) is_64_bit: bool,
+    pub(crate) class: Class,
     /// `e_machine`.
     pub(crate) machine: u16,
     /// `ET_DYN`: can be loaded anywhere.
@@ -61,15 +71,19 @@ pub(crate) fn read(source: &(impl Source + ?Sized)) -> Option<Elf> {
     if !header.starts_with(b"\x7fELF") {
         return None;
     }
-    let is_64_bit = header.get(4..6)? == [2, 1];
+    let class = match header.get(4..6)? {
+        [2, 1] => Class::Native,
+        [1, 1] => Class::Bits32,
+        _ => Class::Other,
+    };
     let mut elf = Elf {
-        is_64_bit,
+        class,
         machine: number(&header, 18, 2)? as u16,
         position_independent: number(&header, 16, 2)? == 3,
         loader: None,
         go: false,
     };
-    if !is_64_bit {
+    if class != Class::Native {
         return Some(elf);
     }
     let segments = Table {
@@ -177,7 +191,8 @@ pub(crate) mod tests {
     fn the_loader_is_read() {
         let elf = read(&crafted(Some("/lib/ld.so"), b"")[..]).unwrap();
         assert_eq!(elf.loader.as_deref(), Some(&b"/lib/ld.so"[..]));
-        assert!(elf.is_64_bit && elf.position_independent && !elf.go && elf.machine == 62);
+        assert_eq!(elf.class, Class::Native);
+        assert!(elf.position_independent && !elf.go && elf.machine == 62);
         assert_eq!(read(&crafted(None, b"")[..]).unwrap().loader, None);
     }
 

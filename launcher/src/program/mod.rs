@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::lookup;
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, reason};
-use elf::{Elf, Source};
+use elf::{Class, Elf, Source};
 use privilege::{Asker, Privilege};
 use script::Interpreter;
 
@@ -58,7 +58,7 @@ pub(crate) enum Kind {
 /// Why no library can be loaded into a program, or why it would not help.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    Class,
+    Class(Class),
     Machine(u16),
     Static,
     Loader(String),
@@ -70,7 +70,8 @@ pub(crate) enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Class => f.write_str("it is not a 64-bit little-endian program"),
+            Self::Class(Class::Bits32) => f.write_str("it is a 32-bit program"),
+            Self::Class(_) => f.write_str("it is not a little-endian program"),
             Self::Machine(machine) => {
                 write!(f, "it is for another architecture (ELF machine {machine})")
             }
@@ -91,11 +92,11 @@ impl Link {
             Kind::Unreadable => return Some(Refusal::Unreadable),
             Kind::Script(_) | Kind::Unknown => return None,
         };
-        if elf.machine != MACHINE && elf.is_64_bit {
-            return Some(Refusal::Machine(elf.machine));
+        if elf.class != Class::Native {
+            return Some(Refusal::Class(elf.class));
         }
-        if !elf.is_64_bit {
-            return Some(Refusal::Class);
+        if elf.machine != MACHINE {
+            return Some(Refusal::Machine(elf.machine));
         }
         if elf.go {
             return Some(Refusal::Go);

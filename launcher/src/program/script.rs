@@ -24,7 +24,7 @@ pub(crate) fn read(start: &[u8]) -> Option<Interpreter> {
         line.split(|&byte| matches!(byte, b' ' | b'\t' | 0)).filter(|word: &&[u8]| !word.is_empty());
     let path = PathBuf::from(OsStr::from_bytes(words.next()?));
     let is_env = path.file_name() == Some(OsStr::new("env"));
-    let by_env = is_env.then(|| words.find(|word| is_program(word))).flatten();
+    let by_env = is_env.then(|| words.find(is_program)).flatten();
     Some(Interpreter { path, by_env: by_env.map(<[u8]>::to_vec) })
 }
 
