@@ -1,1 +1,51 @@
-fn main() {}
+//! `underpass-agent`: does all I/O for the programs that underpass carries.
+//!
+//! # Layout
+//!
+//! - [`cli`], [`background`]: the command line, and going into the background once all is ready.
+//! - [`agent`]: what one agent owns, started and ended in one place; [`lifetime`]: when it ends.
+//! - [`control`]: launchers open sessions; [`session`]: the sessions, kept for a restarted agent.
+//! - [`client`]: one intercepted call: read, judged, answered; [`attempt`]: one connection attempt.
+//! - [`hold`], [`handoff`]: the two mechanisms that keep the program's own socket; [`facts`] says
+//!   which of them a socket allows; [`carried`] knows sockets by cookie.
+//! - [`upstream`]: what is dialled through. [`relay`], [`pipes`]: bytes after that.
+//! - [`names`], [`hosts`]: names that are not resolved here, and those that are local.
+//! - [`sys`], [`sock_diag`]: system calls that no crate has a safe form for, and the kernel's list of sockets.
+
+mod agent;
+mod attempt;
+mod background;
+mod carried;
+mod cli;
+mod client;
+mod control;
+mod facts;
+mod frames;
+mod handoff;
+mod hold;
+mod hosts;
+mod lifetime;
+mod names;
+mod pipes;
+mod relay;
+mod session;
+mod sock_diag;
+mod sys;
+mod upstream;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Our own failures exit with this status, as env(1) and timeout(1) do.
+const FAILED: u8 = 125;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The one place that prints; a closed standard error is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "underpass-agent: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

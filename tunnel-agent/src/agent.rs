@@ -1,0 +1,166 @@
+//! What one agent owns, and its life from the first check of its directory to the last file removed.
+
+use std::collections::HashMap;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::fs::{FlockOperation, Mode};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::{Resource, Rlimit};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use underpass_core::control;
+
+use crate::carried::Carried;
+use crate::hold::Holds;
+use crate::hosts::Hosts;
+use crate::lifetime::Lifetime;
+use crate::names::Names;
+use crate::relay::Relays;
+use crate::session::Sessions;
+use crate::{client, lifetime};
+
+/// Connection attempts under way at once; each needs a few descriptors.
+const MAX_ATTEMPTS: usize = 20_000;
+
+/// One agent.
+pub(crate) struct Agent {
+    pub(crate) uid: u32,
+    pub(crate) sessions: Sessions,
+    pub(crate) names: Names,
+    pub(crate) hosts: Hosts,
+    pub(crate) holds: Holds,
+    /// Whether this kernel or sandbox can hold and complete; otherwise every connect blocks.
+    pub(crate) can_hold: bool,
+    pub(crate) carried: Carried,
+    pub(crate) relays: Relays,
+    pub(crate) lifetime: Lifetime,
+    /// The attempt under way for each socket, by cookie: a new `connect` ends it.
+    pub(crate) attempts: Mutex<HashMap<u64, AbortHandle>>,
+    pub(crate) room: Arc<Semaphore>,
+}
+
+/// Serves until nobody is left; `ready` is called once programs can connect.
+pub(crate) fn run(directory: &Path, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    if std::env::var_os(underpass_core::session_env::VARIABLE).is_some() {
+        return Err(io::Error::other("it was started inside a session and would be carried itself; start it outside"));
+    }
+    rustix::process::umask(Mode::from_bits_retain(0o077));
+    let uid = rustix::process::geteuid().as_raw();
+    check_directory(directory, uid)?;
+    let _lock = sole(directory)?;
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
+    runtime.block_on(serve(directory, uid, ready))
+}
+
+/// Only the user's own directory is served: anybody who can write to it could be the agent.
+fn check_directory(directory: &Path, uid: u32) -> io::Result<()> {
+    let found = fs::symlink_metadata(directory)?;
+    let loose = found.mode() & if uid == 0 { 0o066 } else { 0o077 };
+    if !found.is_dir() || found.uid() != uid || loose != 0 {
+        let why = format!("{}: not a directory of this user alone", directory.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    Ok(())
+}
+
+/// One agent a directory: the lock is held until the process ends, however it ends.
+fn sole(directory: &Path) -> io::Result<File> {
+    let lock = File::options().create(true).truncate(false).write(true).open(directory.join("serving.lock"))?;
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        io::Error::new(io::ErrorKind::AddrInUse, format!("{}: another agent serves here", directory.display()))
+    })?;
+    Ok(lock)
+}
+
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
+}
+
+async fn serve(directory: &Path, uid: u32, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let holds = Holds::new();
+    let can_hold = match holds.self_test().await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, "sockets cannot be held here: connect() blocks, also for non-blocking sockets");
+            false
+        }
+    };
+    let agent = Arc::new(Agent {
+        uid,
+        sessions: Sessions::open(directory)?,
+        names: Names::open(&directory.join("names"))?,
+        hosts: Hosts::new("/etc/hosts"),
+        holds,
+        can_hold,
+        carried: Carried::default(),
+        relays: Relays::start()?,
+        lifetime: Lifetime::default(),
+        attempts: Mutex::default(),
+        room: Arc::new(Semaphore::new(MAX_ATTEMPTS)),
+    });
+    let data = bind_data(&agent.sessions.socket, uid)?;
+    let control_path = directory.join(control::SOCKET);
+    remove_stale(&control_path)?;
+    let control = UnixListener::bind(&control_path)?;
+    ready()?;
+    tracing::info!(directory = %directory.display(), "ready");
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let result = tokio::select! {
+        ended = client::accept(&agent, data) => ended,
+        ended = crate::control::accept(&agent, control) => ended,
+        () = lifetime::until_unused(&agent, &control_path) => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
+    // Programs that are still there, after a signal, find the next agent at the same socket; its
+    // sessions and names are kept for them.
+    let _ = fs::remove_file(&control_path);
+    let _ = fs::remove_file(&agent.sessions.socket);
+    if !lifetime::any_program(&agent.sessions.socket) {
+        let _ = fs::remove_file(directory.join("sessions"));
+        agent.names.remove_if_crowded(&directory.join("names"));
+    }
+    tracing::info!("ended");
+    result
+}
+
+/// The socket that programs connect to. An agent of root's also serves programs that have changed
+/// their user; they must know the socket's name and show a token.
+fn bind_data(path: &Path, uid: u32) -> io::Result<OwnedFd> {
+    remove_stale(path)?;
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    if uid == 0 {
+        fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    }
+    rustix::net::listen(&socket, 4096)?;
+    Ok(socket)
+}
+
+/// Removes what an agent left that did not end well; the caller holds the directory's lock.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,112 @@
+//! One intercepted call: a frame is read, judged and answered. What needs no waiting is answered on
+//! the spot; a connection attempt becomes a task, [`attempt`].
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use tokio::io::Interest;
+use underpass_core::failure::errno;
+use underpass_core::wire::{Family, Reply, Request};
+
+use crate::agent::Agent;
+use crate::attempt::{self, Attempt};
+use crate::facts::Facts;
+use crate::frames::{self, NoFrame, Received};
+use crate::names::{NoAddress, normalised};
+
+/// Serves programs for ever.
+pub(crate) async fn accept(agent: &Arc<Agent>, listener: OwnedFd) -> io::Result<()> {
+    let listener = crate::sys::watch(listener, Interest::READABLE)?;
+    loop {
+        let mut ready = listener.readable().await?;
+        match rustix::net::accept_with(listener.get_ref(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(connection) => begin(agent, connection),
+            Err(Errno::AGAIN) => ready.clear_ready(),
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
+            Err(error) => {
+                // Out of descriptors or memory: what is open goes on, who comes now waits.
+                tracing::warn!(%error, "programs wait");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
+    // Another user has to be one whom root's programs have become, and to know a token.
+    let allowed = rustix::net::sockopt::socket_peercred(&connection)
+        .is_ok_and(|peer| peer.uid.as_raw() == agent.uid || agent.uid == 0);
+    if !allowed {
+        return;
+    }
+    match frames::try_receive(&connection) {
+        Ok(received) => answer(agent, connection, received),
+        Err(NoFrame::Never) => {}
+        Err(NoFrame::NotYet) => {
+            let agent = Arc::clone(agent);
+            tokio::spawn(async move {
+                if let Some(received) = frames::receive(&connection).await {
+                    answer(&agent, connection, received);
+                }
+            });
+        }
+    }
+}
+
+/// A connection that shows no session, or no frame, is closed without an answer.
+fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received) {
+    let socket = received.socket.take();
+    let Ok((token, request)) = Request::decode(received.frame()) else { return };
+    let Some(upstream) = agent.sessions.upstream(&token) else { return };
+    match (request, socket) {
+        (Request::Connect { address, watched }, Some(socket)) => {
+            let Ok(facts) = Facts::read(&socket) else {
+                return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
+            };
+            attempt::begin(Attempt { agent: Arc::clone(agent), upstream, connection, socket, facts, address, watched });
+        }
+        (Request::Outcome { cookie }, None) => {
+            let errno = agent.carried.take_failure(cookie).unwrap_or(0);
+            frames::reply(&connection, &Reply::Outcome { errno });
+        }
+        (Request::Peer { cookie }, None) => {
+            let reply = agent.carried.peer(cookie).map_or(Reply::Unknown, |(peer, local)| Reply::Peer { peer, local });
+            frames::reply(&connection, &reply);
+        }
+        (Request::Resolve { name, family }, None) => frames::reply(&connection, &resolve(agent, name, family)),
+        (Request::NameOf { ip }, None) => match name_of(agent, ip) {
+            Some(name) => frames::reply(&connection, &Reply::Name { name: name.as_bytes() }),
+            None => frames::reply(&connection, &Reply::Unknown),
+        },
+        // Convert belongs to a connection that waits for an attempt; a descriptor, only to Connect.
+        _ => {}
+    }
+}
+
+/// Names of this machine get their addresses, all others a fake one. Without a wanted family one
+/// address is given, not two: a name that fails would be tried twice.
+fn resolve(agent: &Agent, name: &[u8], family: Family) -> Reply<'static> {
+    let Some(name) = normalised(name) else { return Reply::Unknown };
+    let (v4, v6) = match agent.hosts.find(&name) {
+        Some(local) => (local.v4.filter(|_| family != Family::V6), local.v6.filter(|_| family != Family::V4)),
+        None => match agent.names.addresses_of(&name) {
+            Ok((_, v6)) if family == Family::V6 => (None, Some(v6)),
+            Ok((v4, _)) => (Some(v4), None),
+            Err(NoAddress::Full) => return Reply::TryAgain,
+        },
+    };
+    if v4.is_none() && v6.is_none() { Reply::Unknown } else { Reply::Resolved { v4, v6 } }
+}
+
+fn name_of(agent: &Agent, ip: std::net::IpAddr) -> Option<String> {
+    match agent.names.meaning(ip) {
+        crate::names::Meaning::Name(name) => Some(name),
+        crate::names::Meaning::Unknown => None,
+        crate::names::Meaning::Real => agent.hosts.name_of(ip),
+    }
+}
+

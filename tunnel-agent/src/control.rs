@@ -1,0 +1,70 @@
+//! Launchers open sessions here. Only the agent's own user is heard.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE};
+use underpass_core::upstream::Upstream;
+
+use crate::agent::Agent;
+use crate::lifetime::Lifetime;
+
+/// How long a launcher may take to say what it wants.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Serves launchers for ever.
+pub(crate) async fn accept(agent: &Arc<Agent>, listener: UnixListener) -> io::Result<()> {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let agent = Arc::clone(agent);
+                tokio::spawn(async move {
+                    let served = tokio::time::timeout(DEADLINE, serve(&agent, stream)).await;
+                    if let Ok(Err(error)) = served {
+                        tracing::debug!(%error, "a launcher went away");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "launchers wait");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    if peer.uid() != agent.uid {
+        return Ok(());
+    }
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    (&mut stream).take(MAX_LINE as u64).read_line(&mut line).await?;
+    let reply = match line.strip_suffix('\n').map(ControlRequest::from_line) {
+        Some(Ok(ControlRequest::OpenSession { upstreams, linger })) => {
+            match open_session(agent, &upstreams) {
+                Ok(environment) => {
+                    Lifetime::watch(agent, peer.pid().unwrap_or(0), linger);
+                    ControlReply::Session { environment }
+                }
+                Err(message) => ControlReply::Error { message },
+            }
+        }
+        Some(Ok(_)) => ControlReply::Error { message: "this agent does not know the request".to_owned() },
+        Some(Err(why)) => ControlReply::Error { message: format!("not a request: {why}") },
+        None => ControlReply::Error { message: format!("a request is one line of at most {MAX_LINE} bytes") },
+    };
+    stream.write_all(reply.to_line().as_bytes()).await
+}
+
+fn open_session(agent: &Agent, upstreams: &[String]) -> Result<String, String> {
+    let [url] = upstreams else {
+        return Err(format!("{} upstreams were given; this version carries through exactly one", upstreams.len()));
+    };
+    let upstream: Upstream = url.parse().map_err(|error| format!("not an upstream: {error}"))?;
+    agent.sessions.open_session(url, upstream).map_err(|error| format!("the session cannot be kept: {error}"))
+}

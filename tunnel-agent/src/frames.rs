@@ -1,0 +1,100 @@
+//! Frames of [`underpass_core::wire`] over one accepted connection.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags,
+};
+use tokio::io::Interest;
+use underpass_core::wire::{MAX_FRAME, Reply};
+
+/// How long an accepted connection may say nothing.
+pub(crate) const FRAME_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What one `recvmsg` brought.
+pub(crate) struct Received {
+    /// One byte longer than any frame, so that a longer one is seen to be.
+    bytes: [u8; MAX_FRAME + 1],
+    len: usize,
+    /// The descriptors that came with it, exactly one in a good frame that has any.
+    pub(crate) socket: Option<OwnedFd>,
+}
+
+impl Received {
+    pub(crate) fn frame(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Why there is no frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoFrame {
+    NotYet,
+    /// Closed, an error, or something that no frame has: too many bytes or descriptors.
+    Never,
+}
+
+/// Takes a frame if one is there.
+pub(crate) fn try_receive(connection: &impl AsFd) -> Result<Received, NoFrame> {
+    let mut received = Received { bytes: [0; MAX_FRAME + 1], len: 0, socket: None };
+    // Room for more than one descriptor, so that too many are received, and closed, rather than cut off.
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let result = loop {
+        let mut iov = [IoSliceMut::new(&mut received.bytes)];
+        match rustix::net::recvmsg(connection, &mut iov, &mut ancillary, flags) {
+            Err(Errno::INTR) => {}
+            other => break other,
+        }
+    };
+    let mut sockets = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(fds) = message {
+            sockets.extend(fds);
+        }
+    }
+    match result {
+        Err(Errno::AGAIN) => Err(NoFrame::NotYet),
+        Err(_) => Err(NoFrame::Never),
+        Ok(message) => {
+            let cut = message.flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC);
+            if message.bytes == 0 || message.bytes > MAX_FRAME || cut || sockets.len() > 1 {
+                return Err(NoFrame::Never);
+            }
+            received.len = message.bytes;
+            received.socket = sockets.pop();
+            Ok(received)
+        }
+    }
+}
+
+/// Waits for a frame, no longer than [`FRAME_DEADLINE`].
+pub(crate) async fn receive(connection: &OwnedFd) -> Option<Received> {
+    tokio::time::timeout(FRAME_DEADLINE, wait(connection)).await.ok().flatten()
+}
+
+/// Waits for a frame, or for the other end to close.
+pub(crate) async fn wait(connection: &OwnedFd) -> Option<Received> {
+    let watched = crate::sys::watch(connection.as_fd(), Interest::READABLE).ok()?;
+    loop {
+        let mut ready = watched.readable().await.ok()?;
+        match try_receive(connection) {
+            Ok(received) => return Some(received),
+            Err(NoFrame::NotYet) => ready.clear_ready(),
+            Err(NoFrame::Never) => return None,
+        }
+    }
+}
+
+/// Answers. A client that has gone, or that has filled the connection, gets nothing.
+pub(crate) fn reply(connection: &impl AsFd, reply: &Reply<'_>) {
+    let frame = reply.encode();
+    let iov = [IoSlice::new(frame.as_bytes())];
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let _ = rustix::net::sendmsg(connection, &iov, &mut SendAncillaryBuffer::default(), flags);
+}

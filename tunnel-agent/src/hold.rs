@@ -1,0 +1,198 @@
+//! Hold and complete: the program's own TCP socket waits in `SYN_SENT` on loopback until the far
+//! end has accepted, and is then completed by TCP simultaneous open (RFC 9293 section 3.5).
+//!
+//! A hold listener never answers a SYN: its accept queue is full, and its minimum TTL drops what
+//! comes with less than 255. Both are needed. With a full queue alone every dropped SYN counts as an
+//! overflow on the host; with the minimum alone a program whose TTL is 255 would be accepted.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+
+use libc::{IPPROTO_IP, IPPROTO_IPV6};
+use parking_lot::Mutex;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use underpass_core::destination::canonical;
+
+use crate::facts::{Facts, local_address};
+use crate::sys;
+
+/// ip(7); not in libc for every target.
+const IP_MINTTL: i32 = 21;
+/// ipv6(7), linux/in6.h.
+const IPV6_MINHOPCOUNT: i32 = 73;
+/// The TTL that only a sender on this machine can still have: nothing has forwarded it.
+const TTL: i32 = 255;
+
+/// The hold listeners of one agent.
+#[derive(Debug)]
+pub(crate) struct Holds {
+    /// The newest is used; older ones stay for the sockets that they hold. One port serves about
+    /// 28,000 connections, the host's ephemeral ports.
+    v4: Mutex<Vec<Listener>>,
+    v6: Mutex<Vec<Listener>>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    address: SocketAddr,
+    _listening: Socket,
+    _filler: Socket,
+}
+
+impl Listener {
+    fn new(ip: IpAddr) -> io::Result<Self> {
+        let listening = tcp_at(SocketAddr::new(ip, 0))?;
+        listening.listen(0)?;
+        let address = listening.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let filler = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        filler.connect(&address.into())?;
+        match ip {
+            IpAddr::V4(_) => sys::set_option(&listening, IPPROTO_IP, IP_MINTTL, TTL)?,
+            IpAddr::V6(_) => sys::set_option(&listening, IPPROTO_IPV6, IPV6_MINHOPCOUNT, TTL)?,
+        }
+        Ok(Self { address, _listening: listening, _filler: filler })
+    }
+}
+
+/// A TCP socket bound to `address` beside others that are bound there.
+fn tcp_at(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// A program's socket in `SYN_SENT`, to be completed or failed.
+#[derive(Debug)]
+pub(crate) struct Held {
+    copy: OwnedFd,
+    /// Where it is held.
+    at: SocketAddr,
+    /// The program's end.
+    end: SocketAddr,
+}
+
+impl Holds {
+    pub(crate) fn new() -> Self {
+        Self { v4: Mutex::default(), v6: Mutex::default() }
+    }
+
+    /// Puts the socket into `SYN_SENT`, without touching a flag of the program's.
+    pub(crate) fn hold(&self, copy: OwnedFd, facts: &Facts) -> io::Result<Held> {
+        let (list, ip) = if facts.needs_ipv6_hold() {
+            (&self.v6, IpAddr::V6(Ipv6Addr::LOCALHOST))
+        } else {
+            (&self.v4, IpAddr::V4(Ipv4Addr::LOCALHOST))
+        };
+        let mut list = list.lock();
+        if list.is_empty() {
+            list.push(Listener::new(ip)?);
+        }
+        let newest = |list: &[Listener]| list.last().map(|l| l.address).ok_or(io::ErrorKind::AddrNotAvailable);
+        let mut at = newest(&list)?;
+        let mut started = start(&copy, &at, facts);
+        if started == Err(Errno::ADDRNOTAVAIL) && facts.bound.is_none() {
+            list.push(Listener::new(ip)?);
+            at = newest(&list)?;
+            started = start(&copy, &at, facts);
+        }
+        drop(list);
+        started?;
+        if sys::tcp_state(&copy)? != sys::SYN_SENT {
+            sys::dissolve(&copy);
+            return Err(io::Error::other("the hold listener answered"));
+        }
+        let end = canonical(local_address(&copy)?);
+        Ok(Held { copy, at, end })
+    }
+
+    /// Holds and completes a socket of our own, once at start: a kernel or sandbox may not do it.
+    pub(crate) async fn self_test(&self) -> io::Result<()> {
+        let program = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        let copy = OwnedFd::from(program.try_clone()?);
+        let facts = Facts::read(&copy).map_err(|_| io::Error::other("a TCP socket is not known as one"))?;
+        let held = self.hold(copy, &facts)?;
+        if sys::tcp_state(&program)? != sys::SYN_SENT {
+            return Err(io::Error::other("a held socket is connected before completion"));
+        }
+        let _ours = held.complete().await?;
+        match sys::tcp_state(&program)? {
+            sys::ESTABLISHED => Ok(()),
+            _ => Err(io::Error::other("a completed socket is not connected")),
+        }
+    }
+}
+
+/// A connect that does not block, whatever the program's flags are: `MSG_DONTWAIT` is for this call
+/// alone. Where TCP Fast Open is switched off, the flag is set for the length of one call.
+fn start(copy: &OwnedFd, at: &SocketAddr, facts: &Facts) -> Result<(), Errno> {
+    let target = match (at, facts.ipv6) {
+        (SocketAddr::V4(v4), true) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+        _ => *at,
+    };
+    let fast_open = SendFlags::from_bits_retain(libc::MSG_FASTOPEN as u32);
+    let flags = fast_open | SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    match rustix::net::sendto(copy, &[], flags, &target) {
+        Err(Errno::INPROGRESS) => Ok(()),
+        Err(Errno::OPNOTSUPP) => match connect_without_waiting(copy, &target) {
+            Err(Errno::INPROGRESS) => Ok(()),
+            other => other,
+        },
+        Err(errno) => Err(errno),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// `connect()` with O_NONBLOCK set for no longer than the call, since the flag is the program's too.
+pub(crate) fn connect_without_waiting(copy: &OwnedFd, to: &SocketAddr) -> Result<(), Errno> {
+    let flags = rustix::fs::fcntl_getfl(copy)?;
+    rustix::fs::fcntl_setfl(copy, flags | OFlags::NONBLOCK)?;
+    let connected = rustix::net::connect(copy, to);
+    rustix::fs::fcntl_setfl(copy, flags)?;
+    connected
+}
+
+impl Held {
+    /// Connects the program's socket with the one returned, and lets go of the copy. The program
+    /// sees its connection succeed.
+    pub(crate) async fn complete(self) -> io::Result<OwnedFd> {
+        let ours = tcp_at(self.at)?;
+        ours.set_nonblocking(true)?;
+        ours.set_tcp_nodelay(true)?;
+        // A program may ask for a TTL of 255 too (IP_MINTTL).
+        match self.at {
+            SocketAddr::V4(_) => ours.set_ttl_v4(TTL as u32)?,
+            SocketAddr::V6(_) => ours.set_unicast_hops_v6(TTL as u32)?,
+        }
+        // Nothing is lost on loopback, so a model of the path costs and gains nothing.
+        let _ = ours.set_tcp_congestion(b"reno");
+        match ours.connect(&self.end.into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
+                if sys::tcp_state(&ours)? != sys::ESTABLISHED {
+                    let watched = crate::sys::watch(ours.as_fd(), Interest::WRITABLE)?;
+                    let _ready = watched.writable().await?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if let Some(error) = ours.take_error()? {
+            return Err(error);
+        }
+        // Only now: the copy keeps the program's port from being given to another socket.
+        drop(self.copy);
+        Ok(ours.into())
+    }
+
+    /// Ends the attempt. `note` runs first: whoever sees the socket fail asks for the errno at once.
+    pub(crate) fn fail(self, note: impl FnOnce()) {
+        note();
+        sys::dissolve(&self.copy);
+    }
+}

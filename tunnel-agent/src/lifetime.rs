@@ -1,0 +1,151 @@
+//! When an agent leaves: when no process of its sessions lives, no byte is being relayed, and the
+//! next launch is not worth waiting for.
+//!
+//! A program may be an idle daemon that holds no descriptor of ours and has no parent that we know,
+//! so the list of processes is read before leaving.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::Interest;
+use tokio::sync::Notify;
+use underpass_core::session_env::VARIABLE;
+
+use crate::agent::Agent;
+
+/// How long an agent waits for the next launch, as ssh's ControlPersist does.
+const LINGER: Duration = Duration::from_secs(600);
+/// An agent that nobody ever used has been started for a launch that came to nothing.
+const UNUSED: Duration = Duration::from_secs(30);
+/// How often an agent that waits for daemons to end looks for them.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Counts what keeps an agent.
+#[derive(Default)]
+pub(crate) struct Lifetime {
+    /// Programs that were launched, and relays.
+    in_use: AtomicUsize,
+    used: AtomicBool,
+    /// The last launch was made outside CI.
+    linger: AtomicBool,
+    changed: Notify,
+}
+
+/// Keeps the agent while it lives.
+pub(crate) struct Use(Arc<Agent>);
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        let lifetime = &self.0.lifetime;
+        if lifetime.in_use.fetch_sub(1, Ordering::Relaxed) == 1 {
+            lifetime.changed.notify_one();
+        }
+    }
+}
+
+impl Lifetime {
+    /// Counts one use of the agent.
+    pub(crate) fn begin(agent: &Arc<Agent>) -> Use {
+        agent.lifetime.in_use.fetch_add(1, Ordering::Relaxed);
+        agent.lifetime.used.store(true, Ordering::Relaxed);
+        Use(Arc::clone(agent))
+    }
+
+    /// The process `pid` has opened a session and is about to become its program.
+    pub(crate) fn watch(agent: &Arc<Agent>, pid: i32, linger: bool) {
+        agent.lifetime.linger.store(linger, Ordering::Relaxed);
+        let usage = Self::begin(agent);
+        let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        tokio::spawn(async move {
+            if let Some(pidfd) = pidfd {
+                ended(pidfd).await;
+            }
+            drop(usage);
+        });
+    }
+}
+
+/// Waits for the process to end.
+async fn ended(pidfd: OwnedFd) {
+    if let Ok(pidfd) = crate::sys::watch(pidfd, Interest::READABLE) {
+        let _ = pidfd.readable().await;
+    }
+}
+
+/// Returns when the agent may leave, with its control socket removed so that no launch finds it.
+pub(crate) async fn until_unused(agent: &Agent, control: &Path) {
+    let lifetime = &agent.lifetime;
+    loop {
+        let wait = match (lifetime.used.load(Ordering::Relaxed), lifetime.linger.load(Ordering::Relaxed)) {
+            (false, _) => UNUSED,
+            (true, true) => LINGER,
+            (true, false) => Duration::ZERO,
+        };
+        if lifetime.in_use.load(Ordering::Relaxed) > 0 {
+            lifetime.changed.notified().await;
+            continue;
+        }
+        // Another use in the meantime begins the wait anew.
+        if !wait.is_zero() && tokio::time::timeout(wait, lifetime.changed.notified()).await.is_ok() {
+            continue;
+        }
+        let socket = agent.sessions.socket.clone();
+        if tokio::task::spawn_blocking(move || any_program(&socket)).await.unwrap_or(true) {
+            tokio::time::sleep(LOOK).await;
+            continue;
+        }
+        let busy = || lifetime.in_use.load(Ordering::Relaxed) > 0;
+        if !busy() {
+            // A launch that connected just before this line is still served by the accept loop; one
+            // after it finds no socket, and starts the next agent.
+            let aside = control.with_extension("leaving");
+            if fs::rename(control, &aside).is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if !busy() {
+                let _ = fs::remove_file(aside);
+                return;
+            }
+            let _ = fs::rename(aside, control);
+        }
+    }
+}
+
+/// Whether a process lives that may still ask at `socket`.
+pub(crate) fn any_program(socket: &Path) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return true };
+    let here = fs::read_link("/proc/self/ns/net").ok();
+    let own = std::process::id().to_string();
+    processes.flatten().any(|entry| {
+        let name = entry.file_name();
+        let is_process = name.as_bytes().first().is_some_and(u8::is_ascii_digit) && name.as_bytes() != own.as_bytes();
+        is_process && may_ask(&entry.path(), socket, here.as_deref())
+    })
+}
+
+/// A process that carries our library belongs to the session that its environment names; where that
+/// cannot be read any more (programs overwrite it), it counts if it lives in our network namespace.
+fn may_ask(process: &Path, socket: &Path, here: Option<&Path>) -> bool {
+    // A process of another user cannot be ours unless we are root, and then this can be read.
+    let Ok(maps) = fs::read(process.join("maps")) else { return false };
+    if !contains(&maps, b"libunderpass") {
+        return false;
+    }
+    let environment = fs::read(process.join("environ")).unwrap_or_default();
+    let mut entries = environment.split(|&b| b == 0);
+    match entries.find_map(|entry| entry.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"=")) {
+        Some(value) => value.ends_with(socket.as_os_str().as_bytes()),
+        None => here.is_none() || fs::read_link(process.join("ns/net")).ok().as_deref() == here,
+    }
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}

@@ -1,0 +1,134 @@
+//! The system calls that no crate has a safe form for. Unsafe code of the agent is here and nowhere
+//! else.
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use libc::socklen_t;
+use tokio::io::unix::AsyncFd;
+
+/// Which process this is after [`fork`].
+pub(crate) enum Fork {
+    Parent,
+    Child,
+}
+
+/// fork(2), for a process that has no second thread yet.
+pub(crate) fn fork() -> io::Result<Fork> {
+    // SAFETY: the agent forks first thing in main, before it starts a thread, so the child may do
+    // whatever the parent could.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Fork::Child),
+        _ => Ok(Fork::Parent),
+    }
+}
+
+/// Closes every descriptor from `first` on, but `keep`.
+pub(crate) fn close_from(first: u32, keep: RawFd) -> io::Result<()> {
+    let keep = u32::try_from(keep).map_err(io::Error::other)?;
+    for (low, high) in [(first, keep.saturating_sub(1)), (keep + 1, u32::MAX)] {
+        if low <= high {
+            // SAFETY: called before anything but `keep` is owned by a Rust value; what is closed
+            // came from the process that started us.
+            let rc = unsafe { libc::syscall(libc::SYS_close_range, low, high, 0) };
+            if rc != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An integer option of a socket (socket(7), ip(7), ipv6(7), tcp(7)).
+pub(crate) fn option<T: Copy + Default>(socket: &impl AsFd, level: c_int, name: c_int) -> io::Result<T> {
+    let mut value = T::default();
+    let mut len = size_of::<T>() as socklen_t;
+    // SAFETY: `value` has `len` bytes, and T is one of the integer types that this module is used with.
+    let rc = unsafe {
+        libc::getsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw mut value).cast::<c_void>(), &mut len)
+    };
+    if rc == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sets an integer option of a socket.
+pub(crate) fn set_option(socket: &impl AsFd, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    let len = size_of::<c_int>() as socklen_t;
+    // SAFETY: the kernel reads `len` bytes of `value`.
+    let rc =
+        unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw const value).cast::<c_void>(), len) };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether the socket is bound to a device (SO_BINDTODEVICE, socket(7)).
+pub(crate) fn is_bound_to_device(socket: &impl AsFd) -> bool {
+    let mut name = [0u8; libc::IFNAMSIZ];
+    let mut len = name.len() as socklen_t;
+    // SAFETY: `name` has `len` bytes.
+    let rc = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_BINDTODEVICE,
+            name.as_mut_ptr().cast::<c_void>(),
+            &mut len,
+        )
+    };
+    rc == 0 && len > 0 && name[0] != 0
+}
+
+/// Whether a send time-out is set (SO_SNDTIMEO), which `connect()` obeys.
+pub(crate) fn has_send_timeout(socket: &impl AsFd) -> bool {
+    let mut value = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let mut len = size_of::<libc::timeval>() as socklen_t;
+    // SAFETY: `value` has `len` bytes.
+    let rc = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDTIMEO,
+            (&raw mut value).cast::<c_void>(),
+            &mut len,
+        )
+    };
+    rc != 0 || value.tv_sec != 0 || value.tv_usec != 0
+}
+
+/// Bytes that the far end has not acknowledged yet (SIOCOUTQ, tcp(7)).
+pub(crate) fn unacknowledged(socket: &impl AsFd) -> usize {
+    let mut bytes: c_int = 0;
+    // SAFETY: SIOCOUTQ (the number of TIOCOUTQ) writes one int.
+    let rc = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if rc == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+}
+
+/// `connect(AF_UNSPEC)`: makes the socket unconnected again (connect(2)).
+pub(crate) fn dissolve(socket: &impl AsFd) {
+    let family = libc::AF_UNSPEC as libc::sa_family_t;
+    let len = size_of::<libc::sockaddr>() as socklen_t;
+    let unspecified = libc::sockaddr { sa_family: family, sa_data: [0; 14] };
+    // SAFETY: the kernel reads `len` bytes of the address. It cannot fail on a TCP socket.
+    unsafe { libc::connect(socket.as_fd().as_raw_fd(), &raw const unspecified, len) };
+}
+
+/// The state of a TCP socket: the first byte of tcp_info (tcp(7)).
+pub(crate) fn tcp_state(socket: &impl AsFd) -> io::Result<u8> {
+    option::<u8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO)
+}
+
+/// `TCP_ESTABLISHED` of net/tcp_states.h.
+pub(crate) const ESTABLISHED: u8 = 1;
+/// `TCP_SYN_SENT`.
+pub(crate) const SYN_SENT: u8 = 2;
+
+/// A descriptor that stays open, and the same, as long as the value lives.
+pub(crate) trait Open: AsRawFd {}
+impl Open for std::os::fd::OwnedFd {}
+impl Open for std::os::fd::BorrowedFd<'_> {}
+
+/// Registers a descriptor with the runtime.
+pub(crate) fn watch<T: Open>(fd: T, interest: tokio::io::Interest) -> io::Result<AsyncFd<T>> {
+    // SAFETY: both kinds of `Open` give one descriptor, which stays open and the same for their life.
+    unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(Into::into)
+}
