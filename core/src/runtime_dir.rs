@@ -91,6 +91,7 @@ impl fmt::Display for Unusable {
             Reason::NotADirectory => f.write_str("is a symbolic link or no directory"),
             Reason::Owner(uid) => write!(f, "belongs to user {uid}"),
             Reason::Mode(mode) => write!(f, "has mode {mode:04o}"),
+            Reason::System(io::ErrorKind::NotFound) => f.write_str("does not exist"),
             Reason::System(kind) => write!(f, "cannot be used ({kind})"),
         }
     }

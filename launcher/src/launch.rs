@@ -90,10 +90,10 @@ fn say(run: &Run, directory: &AgentDirectory, library: &Library) {
     if let Some(Remark::Copied(copy)) = &library.remark {
         note(format_args!("library copied to {}, for programs that change their user", copy.display()));
     }
+    for unusable in &directory.passed_over {
+        note(format_args!("passed over: {unusable}"));
+    }
     if !directory.shared {
-        for unusable in &directory.passed_over {
-            note(unusable);
-        }
         note(format_args!("an agent for this launch alone, in {}", directory.path.display()));
     }
     note(format_args!("session via {}, tier hook", run.upstream.parsed));

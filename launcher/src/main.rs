@@ -30,7 +30,7 @@ mod scratch;
 mod why;
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::panic::catch_unwind;
 
@@ -55,7 +55,9 @@ fn run() -> Result<(), Failure> {
         Task::Print(text) => answer(&text),
         Task::Explain(name) => answer(&explain::explain(&name, path.as_deref(), &Asker::this_process())?),
         Task::Why { destination, upstream } => {
-            answer(&why::why(&destination.to_string_lossy(), &upstream.parsed)?)
+            let hosts = fs::read("/etc/hosts").unwrap_or_default();
+            let destination = destination.to_string_lossy();
+            answer(&why::why(&destination, &upstream.parsed, &String::from_utf8_lossy(&hosts))?)
         }
         Task::Run(run) => match launch::launch(&run)? {},
     }

@@ -1,6 +1,6 @@
 //! `--why`: the route of a connection, by the rules that the agent follows.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use underpass_core::destination::{DNS_PORT, is_local};
 use underpass_core::upstream::Upstream;
@@ -8,26 +8,40 @@ use underpass_core::wire::MAX_NAME;
 
 use crate::messages::Failure;
 
-/// One line for `HOST:PORT`.
-pub(crate) fn why(destination: &str, upstream: &Upstream) -> Result<String, Failure> {
+/// One line for `HOST:PORT`. `hosts` is what the hosts file says: its names are resolved here.
+pub(crate) fn why(destination: &str, upstream: &Upstream, hosts: &str) -> Result<String, Failure> {
     let (host, port) = parse(destination).ok_or_else(|| {
         Failure::setup(format_args!("--why: {destination:?} is not HOST:PORT"))
             .hint("db.internal:5432, 10.0.0.1:80 or [2001:db8::1]:443")
     })?;
-    let local = match &host {
-        Host::Address(ip) => is_local(*ip),
-        Host::Name(name) => is_localhost(name),
+    let (address, origin) = match &host {
+        Host::Address(ip) => (Some(*ip), String::new()),
+        Host::Name(name) => match find(name, hosts) {
+            Some(ip) => (Some(ip), format!(" ({ip} by the hosts file)")),
+            None if is_localhost(name) => (Some(Ipv4Addr::LOCALHOST.into()), String::new()),
+            None => (None, String::new()),
+        },
     };
-    let route = match (local, &host) {
-        (true, _) if port == DNS_PORT => "refused, DNS never leaves directly".to_owned(),
-        (true, _) => "direct, loopback".to_owned(),
-        (false, Host::Address(_)) => format!("carried by {upstream}"),
-        (false, Host::Name(_)) if *upstream == Upstream::Local => {
+    let route = match address {
+        Some(ip) if is_local(ip) && port == DNS_PORT => "refused, DNS never leaves directly".to_owned(),
+        Some(ip) if is_local(ip) => "direct, loopback".to_owned(),
+        Some(_) => format!("carried by {upstream}"),
+        None if *upstream == Upstream::Local => {
             format!("carried by {upstream}, name resolved by the agent")
         }
-        (false, Host::Name(_)) => format!("carried by {upstream}, name resolved there"),
+        None => format!("carried by {upstream}, name resolved there"),
     };
-    Ok(format!("{destination}: {route}\n"))
+    Ok(format!("{destination}: {route}{origin}\n"))
+}
+
+/// The first address of a name in hosts(5).
+fn find(name: &str, hosts: &str) -> Option<IpAddr> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    hosts.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let ip = words.next()?.parse().ok()?;
+        words.any(|word| word.eq_ignore_ascii_case(name)).then_some(ip)
+    })
 }
 
 enum Host {
@@ -61,6 +75,8 @@ fn is_localhost(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    const HOSTS: &str = "127.0.1.1 box # web\n# 1.1.1.1 no\n10.0.0.9 db.lan Web\n";
+
     #[test]
     fn each_route_is_said() {
         let proxy: Upstream = "socks5h://10.0.0.1:1080".parse().unwrap();
@@ -73,13 +89,16 @@ mod tests {
             ("[::ffff:127.0.0.1]:80", "direct, loopback"),
             ("localhost:80", "direct, loopback"),
             ("a.LOCALHOST.:80", "direct, loopback"),
+            ("BOX:80", "direct, loopback (127.0.1.1 by the hosts file)"),
+            ("web.:80", "carried by socks5h://10.0.0.1:1080 (10.0.0.9 by the hosts file)"),
+            ("no:80", "carried by socks5h://10.0.0.1:1080, name resolved there"),
             ("127.0.0.1:53", "refused, DNS never leaves directly"),
             ("[::1]:53", "refused, DNS never leaves directly"),
         ];
         for (destination, route) in table {
-            assert_eq!(why(destination, &proxy), Ok(format!("{destination}: {route}\n")));
+            assert_eq!(why(destination, &proxy, HOSTS), Ok(format!("{destination}: {route}\n")));
         }
-        let local = why("a.example:1", &Upstream::Local).unwrap();
+        let local = why("a.example:1", &Upstream::Local, HOSTS).unwrap();
         assert_eq!(local, "a.example:1: carried by local:, name resolved by the agent\n");
     }
 
@@ -101,7 +120,7 @@ mod tests {
             "a b:1",
             "http://a:1",
         ] {
-            let failed = why(destination, &Upstream::Local).unwrap_err();
+            let failed = why(destination, &Upstream::Local, HOSTS).unwrap_err();
             assert_eq!(failed.status, 125, "{destination}");
         }
     }
