@@ -1,6 +1,5 @@
 //! What one agent owns, and its life from the first check of its directory to the last file removed.
 
-use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,16 +7,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, Mode};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Resource, Rlimit};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
 use underpass_core::control;
 
+use crate::attempts::Attempts;
 use crate::carried::Carried;
 use crate::hold::Holds;
 use crate::hosts::Hosts;
@@ -42,8 +40,7 @@ pub(crate) struct Agent {
     pub(crate) carried: Carried,
     pub(crate) relays: Relays,
     pub(crate) lifetime: Lifetime,
-    /// The attempt under way for each socket, by cookie: a new `connect` ends it.
-    pub(crate) attempts: Mutex<HashMap<u64, AbortHandle>>,
+    pub(crate) attempts: Attempts,
     pub(crate) room: Arc<Semaphore>,
 }
 
@@ -108,7 +105,7 @@ async fn serve(directory: &Path, uid: u32, ready: impl FnOnce() -> io::Result<()
         carried: Carried::default(),
         relays: Relays::start()?,
         lifetime: Lifetime::default(),
-        attempts: Mutex::default(),
+        attempts: Attempts::default(),
         room: Arc::new(Semaphore::new(MAX_ATTEMPTS)),
     });
     let data = bind_data(&agent.sessions.socket, uid)?;

@@ -1,13 +1,13 @@
 //! One connection attempt: destination, mechanism, dial, and the connection's further life.
 
-use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::{Failure, errno};
-use underpass_core::upstream::Upstream;
+use tokio::sync::OwnedSemaphorePermit;
+use underpass_core::upstream::{Credentials, Upstream};
 use underpass_core::wire::{Reply, Request};
 
 use crate::agent::Agent;
@@ -17,7 +17,7 @@ use crate::hold::Held;
 use crate::lifetime::Lifetime;
 use crate::names::Meaning;
 use crate::upstream::socks5::Handshake;
-use crate::upstream::{self, DEADLINE, Far};
+use crate::upstream::{self, DEADLINE};
 use crate::{frames, sys};
 
 /// What the program asked for, and with what.
@@ -43,9 +43,7 @@ pub(crate) fn begin(attempt: Attempt) {
     if let Some(errno) = agent.carried.take_failure(cookie) {
         return frames::reply(&attempt.connection, &Reply::Refuse { errno });
     }
-    if let Some(previous) = agent.attempts.lock().remove(&cookie) {
-        previous.abort();
-    }
+    agent.attempts.end(cookie);
     let destination = match destination(&agent, attempt.address) {
         Ok(destination) => destination,
         Err(failure) => return attempt.refuse(&failure),
@@ -57,17 +55,7 @@ pub(crate) fn begin(attempt: Attempt) {
         let agent = Arc::clone(&agent);
         tokio::task::spawn_blocking(move || agent.carried.sweep());
     }
-    let task = tokio::spawn({
-        let agent = Arc::clone(&agent);
-        async move {
-            attempt.run(destination).await;
-            agent.attempts.lock().remove(&cookie);
-            drop(room);
-        }
-    });
-    if !task.is_finished() {
-        agent.attempts.lock().insert(cookie, task.abort_handle());
-    }
+    tokio::spawn(attempt.run(destination, room));
 }
 
 /// What the program really wants. A fake address is never dialled.
@@ -85,25 +73,25 @@ impl Attempt {
         frames::reply(&self.connection, &Reply::Refuse { errno: failure.errno() });
     }
 
-    async fn run(self, destination: Destination) {
+    async fn run(self, destination: Destination, room: OwnedSemaphorePermit) {
         match self.handoff_hop().await {
             Err(failure) => self.refuse(&failure),
-            Ok(Some((hop, handshake))) => self.hand_off(destination, hop, handshake).await,
-            Ok(None) => self.hold(destination).await,
+            Ok(Some((hop, credentials))) => self.hand_off(destination, hop, credentials, room).await,
+            Ok(None) => self.hold(destination, room),
         }
     }
 
     /// The first hop to hand off to, if this socket and this upstream allow it.
-    async fn handoff_hop(&self) -> Result<Option<(SocketAddr, HandshakeFor)>, Failure> {
+    async fn handoff_hop(&self) -> Result<Option<(SocketAddr, Option<Credentials>)>, Failure> {
         // A socket that cannot be held blocks in connect(), as the only other way.
         let must = !self.agent.can_hold || self.facts.device;
-        let may = self.facts.allows_handoff(self.watched) || !self.agent.can_hold;
+        let may = self.facts.allows_handoff(&self.socket, self.watched) || !self.agent.can_hold;
         if let Upstream::Socks5 { host, port, credentials } = &*self.upstream
             && may
         {
             let hops = upstream::hop_addresses(host, *port).await?;
             if let Some(hop) = hops.into_iter().find_map(|hop| self.facts.reachable(hop)) {
-                return Ok(Some((hop, HandshakeFor(credentials.clone()))));
+                return Ok(Some((hop, credentials.clone())));
             }
         }
         if must {
@@ -112,8 +100,14 @@ impl Attempt {
         Ok(None)
     }
 
-    async fn hand_off(self, destination: Destination, hop: SocketAddr, credentials: HandshakeFor) {
-        let handshake = Handshake::new(&destination, credentials.0.as_ref());
+    async fn hand_off(
+        self,
+        destination: Destination,
+        hop: SocketAddr,
+        credentials: Option<Credentials>,
+        room: OwnedSemaphorePermit,
+    ) {
+        let handshake = Handshake::new(&destination, credentials.as_ref());
         let driven = tokio::time::timeout(DEADLINE, hand_off(&self.socket, hop, handshake));
         let ended = tokio::select! {
             biased;
@@ -127,7 +121,7 @@ impl Attempt {
         match ended {
             Some(Ok(())) => {
                 tracing::info!(%destination, "handed off");
-                self.agent.carried.begin(self.facts.cookie, self.address);
+                self.agent.carried.begin(self.facts.cookie, self.address, None);
                 frames::reply(&self.connection, &Reply::HandedOff);
             }
             Some(Err(failure)) => {
@@ -136,14 +130,14 @@ impl Attempt {
             }
             None => {
                 sys::dissolve(&self.socket);
-                self.hold(destination).await;
+                self.hold(destination, room);
             }
         }
     }
 
-    async fn hold(self, destination: Destination) {
+    /// Holds the socket, answers, and leaves the rest to the relay thread.
+    fn hold(self, destination: Destination, room: OwnedSemaphorePermit) {
         let Self { agent, upstream, connection, socket, facts, address, .. } = self;
-        let options = FarOptions::read(&socket, &facts);
         let held = match agent.holds.hold(socket, &facts) {
             Ok(held) => held,
             Err(error) => {
@@ -153,39 +147,73 @@ impl Attempt {
             }
         };
         frames::reply(&connection, &Reply::Held { blocking: facts.blocking });
-        drop(connection);
-        let dialled = tokio::time::timeout(DEADLINE, upstream::dial(&upstream, &destination, &options)).await;
-        match dialled.unwrap_or(Err(Failure::TimedOut)) {
-            Ok(far) => {
-                if let Err(error) = complete(&agent, facts.cookie, address, held, far).await {
-                    tracing::info!(%destination, %error, "the program has gone");
+        let cookie = facts.cookie;
+        let relays = agent.relays.clone();
+        let attempt = HeldAttempt { agent: Arc::clone(&agent), held, facts, address };
+        let table = Arc::clone(&agent);
+        table.attempts.begin(cookie, |number| {
+            relays.spawn(async move {
+                // Boxed, so that a long-lived connection does not keep the room of its dial.
+                let Some((program, far)) = Box::pin(attempt.dial(upstream, destination, number, room)).await else {
+                    return;
+                };
+                let _usage = Lifetime::begin(&agent);
+                if let Err(error) = agent.relays.relay(program, far).await {
+                    tracing::debug!(%error, "the relay could not be set up");
                 }
-            }
-            Err(failure) => {
-                tracing::info!(%destination, %failure, "failed");
-                held.fail(|| agent.carried.failed(facts.cookie, failure.errno()));
-            }
-        }
+            })
+        });
     }
 }
 
-/// The credentials for the handshake on the program's own socket.
-struct HandshakeFor(Option<underpass_core::upstream::Credentials>);
+/// A held socket whose far end is being dialled.
+struct HeldAttempt {
+    agent: Arc<Agent>,
+    held: Held,
+    facts: Facts,
+    address: SocketAddr,
+}
 
-async fn complete(agent: &Arc<Agent>, cookie: u64, address: SocketAddr, held: Held, far: Far) -> io::Result<()> {
-    // Before the program can see its connection and ask.
-    agent.carried.begin(cookie, address);
-    if let Some(local) = far.local {
-        agent.carried.leaves_from(cookie, local);
-    }
-    let program = match held.complete().await {
-        Ok(program) => program,
-        Err(error) => {
-            agent.carried.forget(cookie);
-            return Err(error);
+impl HeldAttempt {
+    /// Dials, and completes or fails the socket. Both ends of the relay, if there is one.
+    async fn dial(
+        self,
+        upstream: Arc<Upstream>,
+        destination: Destination,
+        number: u64,
+        _room: OwnedSemaphorePermit,
+    ) -> Option<(OwnedFd, OwnedFd)> {
+        let Self { agent, held, facts, address } = self;
+        let cookie = facts.cookie;
+        let options = FarOptions::read(held.copy(), &facts);
+        let dialled = tokio::time::timeout(DEADLINE, upstream::dial(&upstream, &destination, &options)).await;
+        let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
+            Ok(far) => far,
+            Err(failure) => {
+                tracing::info!(%destination, %failure, "failed");
+                agent.attempts.finish(cookie, number, || held.fail(|| agent.carried.failed(cookie, failure.errno())));
+                return None;
+            }
+        };
+        // Before the program can see its connection and ask.
+        let opened = agent.attempts.finish(cookie, number, || {
+            agent.carried.begin(cookie, address, far.local);
+            held.open().map(|ours| (held, ours))
+        })?;
+        let completed = match opened {
+            Ok((held, ours)) => held.complete(ours).await,
+            Err(error) => Err(error),
+        };
+        match completed {
+            Ok(program) => {
+                tracing::info!(%destination, "relayed");
+                Some((program, far.socket))
+            }
+            Err(error) => {
+                tracing::info!(%destination, %error, "the program has gone");
+                agent.carried.forget(cookie);
+                None
+            }
         }
-    };
-    let usage = Lifetime::begin(agent);
-    agent.relays.spawn(program, far.socket, move || drop(usage));
-    Ok(())
+    }
 }

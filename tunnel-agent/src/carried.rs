@@ -64,14 +64,13 @@ struct Tables {
 pub(crate) struct Carried(Mutex<Tables>);
 
 impl Carried {
-    /// A socket is on its way to `peer`.
-    pub(crate) fn begin(&self, cookie: u64, peer: SocketAddr) {
-        self.0.lock().peers.insert(cookie, peer.into());
-    }
-
-    /// The socket is relayed, and leaves the machine from `local`.
-    pub(crate) fn leaves_from(&self, cookie: u64, local: SocketAddr) {
-        self.0.lock().locals.insert(cookie, local.into());
+    /// A socket is carried to `peer`; a relayed one leaves the machine from `local`.
+    pub(crate) fn begin(&self, cookie: u64, peer: SocketAddr, local: Option<SocketAddr>) {
+        let mut tables = self.0.lock();
+        tables.peers.insert(cookie, peer.into());
+        if let Some(local) = local {
+            tables.locals.insert(cookie, local.into());
+        }
     }
 
     /// The attempt has failed.
@@ -161,7 +160,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_once_and_their_number_is_bounded() {
         let carried = Carried::default();
-        carried.begin(1, "10.0.0.1:1".parse().unwrap());
+        carried.begin(1, "10.0.0.1:1".parse().unwrap(), None);
         carried.failed(1, 111);
         assert_eq!(carried.peer(1), None);
         assert_eq!(carried.take_failure(1), Some(111));
@@ -179,8 +178,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let alive: u64 = crate::sys::option(&listener, libc::SOL_SOCKET, libc::SO_COOKIE).unwrap();
         let peer = "10.0.0.1:1".parse().unwrap();
-        carried.begin(alive, peer);
-        carried.begin(u64::MAX - 1, peer);
+        carried.begin(alive, peer, None);
+        carried.begin(u64::MAX - 1, peer, None);
         carried.sweep();
         assert_eq!(carried.peer(alive), Some((peer, None)));
         assert_eq!(carried.peer(u64::MAX - 1), None);

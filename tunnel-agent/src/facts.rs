@@ -26,8 +26,8 @@ pub(crate) struct Facts {
     pub(crate) bound: Option<IpAddr>,
     /// `SO_BINDTODEVICE`.
     pub(crate) device: bool,
-    /// An option under which a hand-off could be seen: see [`Facts::read`].
-    conspicuous: bool,
+    /// `O_ASYNC`.
+    signals: bool,
 }
 
 /// Why a descriptor cannot be carried at all.
@@ -35,7 +35,7 @@ pub(crate) struct Facts {
 pub(crate) struct NotTcp;
 
 impl Facts {
-    /// Reads the socket's facts.
+    /// Reads what every attempt needs to know.
     pub(crate) fn read(socket: &OwnedFd) -> Result<Self, NotTcp> {
         let int = |level, name| sys::option::<c_int>(socket, level, name);
         let is = |level, name| int(level, name).is_ok_and(|value| value != 0);
@@ -54,20 +54,26 @@ impl Facts {
             blocking: !flags.contains(OFlags::NONBLOCK),
             bound: Some(canonical(local).ip()).filter(|ip| !ip.is_unspecified()),
             device: sys::is_bound_to_device(socket),
-            // While the agent makes the handshake on it, SIGIO, a low-water mark or a cork would show
-            // or spoil it, and TCP_FASTOPEN_CONNECT would defer the connection to the first write.
-            // SO_SNDTIMEO bounds connect(), which the kernel does right for a held socket.
-            conspicuous: flags.contains(OFlags::from_bits_retain(libc::O_ASYNC as u32))
-                || sys::has_send_timeout(socket)
-                || is(IPPROTO_TCP, libc::TCP_CORK)
-                || is(IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT)
-                || int(SOL_SOCKET, libc::SO_RCVLOWAT).is_ok_and(|mark| mark != 1),
+            signals: flags.contains(OFlags::from_bits_retain(libc::O_ASYNC as u32)),
         })
     }
 
     /// Whether the agent may drive this socket through a handshake without the program noticing.
-    pub(crate) fn allows_handoff(&self, watched: bool) -> bool {
-        self.blocking && !self.conspicuous && !watched && self.bound.is_none()
+    ///
+    /// Meanwhile SIGIO, a low-water mark or a cork would show or spoil it, and TCP_FASTOPEN_CONNECT
+    /// would defer the connection to the first write. SO_SNDTIMEO bounds `connect()`, which the kernel
+    /// does right for a held socket.
+    pub(crate) fn allows_handoff(&self, socket: &OwnedFd, watched: bool) -> bool {
+        let int = |level, name| sys::option::<c_int>(socket, level, name);
+        let is = |level, name| int(level, name).is_ok_and(|value| value != 0);
+        self.blocking
+            && !watched
+            && !self.signals
+            && self.bound.is_none()
+            && !sys::has_send_timeout(socket)
+            && !is(IPPROTO_TCP, libc::TCP_CORK)
+            && !is(IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT)
+            && int(SOL_SOCKET, libc::SO_RCVLOWAT).is_ok_and(|mark| mark == 1)
     }
 
     /// The address under which this socket reaches `hop`; `None` if its family cannot.

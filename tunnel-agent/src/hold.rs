@@ -46,7 +46,9 @@ struct Listener {
 
 impl Listener {
     fn new(ip: IpAddr) -> io::Result<Self> {
-        let listening = tcp_at(SocketAddr::new(ip, 0))?;
+        let address = SocketAddr::new(ip, 0);
+        let listening = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let listening = bind(listening, address)?;
         listening.listen(0)?;
         let address = listening.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let filler = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -59,9 +61,8 @@ impl Listener {
     }
 }
 
-/// A TCP socket bound to `address` beside others that are bound there.
-fn tcp_at(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+/// Binds beside others that are bound to the same address.
+fn bind(socket: Socket, address: SocketAddr) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
@@ -121,7 +122,8 @@ impl Holds {
         if sys::tcp_state(&program)? != sys::SYN_SENT {
             return Err(io::Error::other("a held socket is connected before completion"));
         }
-        let _ours = held.complete().await?;
+        let ours = held.open()?;
+        let _ours = held.complete(ours).await?;
         match sys::tcp_state(&program)? {
             sys::ESTABLISHED => Ok(()),
             _ => Err(io::Error::other("a completed socket is not connected")),
@@ -159,11 +161,15 @@ pub(crate) fn connect_without_waiting(copy: &OwnedFd, to: &SocketAddr) -> Result
 }
 
 impl Held {
-    /// Connects the program's socket with the one returned, and lets go of the copy. The program
-    /// sees its connection succeed.
-    pub(crate) async fn complete(self) -> io::Result<OwnedFd> {
-        let ours = tcp_at(self.at)?;
-        ours.set_nonblocking(true)?;
+    /// A copy of the program's socket.
+    pub(crate) fn copy(&self) -> &OwnedFd {
+        &self.copy
+    }
+
+    /// Makes the agent's end and sends its SYN, which on loopback is as good as done when it returns.
+    pub(crate) fn open(&self) -> io::Result<Socket> {
+        let domain = Domain::for_address(self.at);
+        let ours = bind(Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?, self.at)?;
         ours.set_tcp_nodelay(true)?;
         // A program may ask for a TTL of 255 too (IP_MINTTL).
         match self.at {
@@ -173,14 +179,17 @@ impl Held {
         // Nothing is lost on loopback, so a model of the path costs and gains nothing.
         let _ = ours.set_tcp_congestion(b"reno");
         match ours.connect(&self.end.into()) {
-            Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
-                if sys::tcp_state(&ours)? != sys::ESTABLISHED {
-                    let watched = crate::sys::watch(ours.as_fd(), Interest::WRITABLE)?;
-                    let _ready = watched.writable().await?;
-                }
-            }
-            Err(error) => return Err(error),
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+            _ => Ok(ours),
+        }
+    }
+
+    /// Waits for what [`Self::open`] began, and lets go of the copy: from here on the program's
+    /// socket is connected with the one returned.
+    pub(crate) async fn complete(self, ours: Socket) -> io::Result<OwnedFd> {
+        if sys::tcp_state(&ours)? != sys::ESTABLISHED {
+            let watched = sys::watch(ours.as_fd(), Interest::WRITABLE)?;
+            let _ready = watched.writable().await?;
         }
         if let Some(error) = ours.take_error()? {
             return Err(error);

@@ -14,6 +14,7 @@
 
 mod agent;
 mod attempt;
+mod attempts;
 mod background;
 mod carried;
 mod cli;

@@ -1,7 +1,8 @@
 //! Bytes between the program's completed socket and the upstream, by splice(2): back-pressure is the
 //! kernel's, a half-close passes, a reset arrives as a reset and a clean end as a clean end.
 //!
-//! All relays of an agent run on a thread of their own, so that bulk never delays a handshake.
+//! Held connections live on a thread of their own, dial and relay: neither bulk nor a burst of dials
+//! delays the answer to a program that waits in `connect()`.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,6 +16,7 @@ use rustix::net::Shutdown;
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::task::AbortHandle;
 
 use crate::pipes::{Pipe, Pipes};
 use crate::sys;
@@ -42,16 +44,14 @@ impl Relays {
         Ok(Self { runtime: handle, pipes: Arc::default() })
     }
 
-    /// Relays between two non-blocking stream sockets until both directions have ended; `ended` is
-    /// called then.
-    pub(crate) fn spawn(&self, program: OwnedFd, far: OwnedFd, ended: impl FnOnce() + Send + 'static) {
-        let pipes = Arc::clone(&self.pipes);
-        self.runtime.spawn(async move {
-            if let Err(error) = relay(program, far, &pipes).await {
-                tracing::debug!(%error, "relay ended");
-            }
-            ended();
-        });
+    /// Runs a connection on the relay thread, from its dial to its end.
+    pub(crate) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.runtime.spawn(connection).abort_handle()
+    }
+
+    /// Relays between two non-blocking stream sockets until both directions have ended.
+    pub(crate) async fn relay(&self, program: OwnedFd, far: OwnedFd) -> io::Result<()> {
+        relay(program, far, &self.pipes).await
     }
 }
 

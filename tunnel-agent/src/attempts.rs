@@ -1,0 +1,69 @@
+//! The attempts under way, by socket: a new `connect` ends the one before it, also where the two are
+//! handled by different threads. A program that dissolves a pending socket and connects it elsewhere
+//! must never get the connection that it has given up.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+#[derive(Default)]
+struct Table {
+    by_cookie: HashMap<u64, (u64, AbortHandle)>,
+    last: u64,
+}
+
+/// The attempts of one agent.
+#[derive(Default)]
+pub(crate) struct Attempts(Mutex<Table>);
+
+impl Attempts {
+    /// Enters an attempt for the socket; `start` gets its number.
+    pub(crate) fn begin(&self, cookie: u64, start: impl FnOnce(u64) -> AbortHandle) {
+        // The lock is held so that the attempt cannot end before it is entered.
+        let mut table = self.0.lock();
+        table.last += 1;
+        let number = table.last;
+        let handle = start(number);
+        table.by_cookie.insert(cookie, (number, handle));
+    }
+
+    /// Ends the attempt under way for the socket, if there is one.
+    pub(crate) fn end(&self, cookie: u64) {
+        if let Some((_, handle)) = self.0.lock().by_cookie.remove(&cookie) {
+            handle.abort();
+        }
+    }
+
+    /// Runs what settles attempt `number`, unless another has taken its place.
+    pub(crate) fn finish<T>(&self, cookie: u64, number: u64, settle: impl FnOnce() -> T) -> Option<T> {
+        let mut table = self.0.lock();
+        if table.by_cookie.get(&cookie).is_none_or(|(current, _)| *current != number) {
+            return None;
+        }
+        table.by_cookie.remove(&cookie);
+        Some(settle())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_last_attempt_settles_a_socket() {
+        let attempts = Attempts::default();
+        let idle = || tokio::spawn(std::future::pending::<()>()).abort_handle();
+        let mut numbers = Vec::new();
+        for _ in 0..2 {
+            attempts.end(7);
+            attempts.begin(7, |number| {
+                numbers.push(number);
+                idle()
+            });
+        }
+        assert_eq!(attempts.finish(7, numbers[0], || ()), None);
+        assert_eq!(attempts.finish(7, numbers[1], || "settled"), Some("settled"));
+        assert_eq!(attempts.finish(7, numbers[1], || ()), None);
+    }
+}
