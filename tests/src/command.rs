@@ -304,10 +304,8 @@ fn kill_group(child: &Child) {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    // Alone now, it has ended or is about to; a second program of it never was.
-    if children(child.id()).next().is_some() {
-        let _ = kill_process_group(pid(child.id()), Signal::KILL);
-    }
+    // It has reaped the program, or not even started it.
+    let _ = kill_process_group(pid(child.id()), Signal::KILL);
 }
 
 fn pid(pid: u32) -> Pid {

@@ -1,0 +1,23 @@
+/* One connect() and its outcome. MORE: the options `ttl255`, `no-echo`. */
+#include "transcript.h"
+
+int main(int argc, char **argv) {
+    struct target target = parse(argc, argv);
+    bool with_echo = true;
+    int fd = open_socket(&target);
+    for (int i = 5; i < argc; i++) {
+        if (!strcmp(argv[i], "no-echo")) with_echo = false;
+        if (!strcmp(argv[i], "ttl255")) {
+            int ttl = 255;
+            MUST(setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl) == 0);
+            if (target.family == AF_INET6) MUST(setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, sizeof ttl) == 0);
+        }
+    }
+    show_peer(fd);
+    connect_and_wait(fd, &target);
+    say("SO_ERROR again %s", socket_error(fd));
+    show_peer(fd);
+    show_local(fd);
+    if (with_echo) echo(fd, "ping");
+    say("close %s", result(close(fd)));
+}

@@ -1,0 +1,64 @@
+//! One `connect()` after another: results, repeated calls, options, bound sockets.
+
+use underpass_tests::servers::port;
+
+use crate::worlds::{Both, Case};
+
+#[test]
+fn a_connection_comes_about_and_echoes() {
+    let both = Both::new();
+    both.compare(&[Case::new("outcome", port::ECHO), Case::new("outcome", port::slow(port::ECHO))]);
+    assert_eq!(both.proxy.requests().len(), 12);
+}
+
+#[test]
+fn a_second_connect_tells_the_state() {
+    Both::new().compare(&[
+        Case::new("again", port::slow(port::ECHO)).more(&["connect"]),
+        Case::new("again", port::slow(port::ECHO)).more(&["error"]),
+        Case::new("again", port::slow(port::REFUSED)).more(&["connect"]),
+        Case::new("again", port::slow(port::REFUSED)).more(&["error"]),
+    ]);
+}
+
+#[test]
+fn options_flags_and_identity_of_the_socket_are_kept() {
+    Both::new().compare(&[
+        Case::new("options", port::ECHO),
+        Case::new("options", port::slow(port::ECHO)),
+        Case::new("options", port::REFUSED),
+    ]);
+}
+
+#[test]
+fn a_bound_socket_connects_and_keeps_its_port() {
+    Both::new().compare(&[
+        Case::new("bound", port::ECHO).more(&["any"]),
+        Case::new("bound", port::ECHO).more(&["port"]),
+        Case::new("bound", port::ECHO).more(&["address"]),
+    ]);
+}
+
+#[test]
+fn a_socket_disconnects_and_connects_elsewhere() {
+    Both::new().compare(&[
+        Case::new("reconnect", port::ECHO),
+        Case::new("reconnect", port::slow(port::ECHO)).more(&["pending"]),
+    ]);
+}
+
+#[test]
+fn fast_open_is_a_connect_and_a_send() {
+    Both::new().compare(&[
+        Case::new("fastopen", port::ECHO).more(&["sendto"]),
+        Case::new("fastopen", port::ECHO).more(&["sendmsg"]),
+        Case::new("fastopen", port::ECHO).more(&["sendmmsg"]),
+        Case::new("fastopen", port::ECHO).more(&["option"]),
+        Case::new("fastopen", port::slow(port::ECHO)).more(&["sendto"]),
+    ]);
+}
+
+#[test]
+fn loopback_is_the_programs_own() {
+    Both::new().compare(&[Case::new("loopback", 0)]);
+}

@@ -1,0 +1,75 @@
+//! Attempts that fail: the errno is the destination's, or the upstream's by core/src/failure.rs.
+
+use underpass_tests::behaviour::Behaviour;
+use underpass_tests::servers::port;
+use underpass_tests::{artifacts, proxies};
+
+use crate::worlds::{Both, Case, FAMILIES, MODES};
+
+const REFUSED: Case = Case::new("outcome", port::REFUSED).more(&["no-echo"]);
+
+#[test]
+fn refusals_and_unreachable_destinations_are_told() {
+    Both::new().compare(&[
+        REFUSED,
+        Case::new("outcome", port::slow(port::REFUSED)).more(&["no-echo"]),
+        Case::new("outcome", port::ECHO).host("77").more(&["no-echo"]),
+        Case::new("outcome", port::ECHO).host("78").more(&["no-echo"]),
+    ]);
+}
+
+/// The native time-out takes two minutes; all else of the transcript is a refusal's.
+fn expect(both: &Both, case: Case, errno: &str) {
+    let mut report = String::new();
+    for family in FAMILIES {
+        for mode in MODES {
+            let native =
+                both.native.client(artifacts::program("outcome")).args(REFUSED.arguments(family, mode));
+            let expected = native.run().success().replace("ECONNREFUSED", errno);
+            let program = artifacts::program(case.program);
+            let redirected = both.redirected.wrapped(both.proxy.url(), program);
+            let seen = redirected.args(case.arguments(family, mode)).run();
+            if seen.stdout != expected {
+                report += &format!("{family} {mode}: expected\n{expected}\nredirected\n{seen}\n");
+            }
+        }
+    }
+    assert!(report.is_empty(), "{errno}:\n{report}");
+    both.no_leaks();
+}
+
+#[test]
+fn a_destination_that_keeps_silent_times_out() {
+    let case = Case::new("outcome", port::ECHO).host("66").more(&["no-echo"]);
+    expect(&Both::new(), case, "ETIMEDOUT");
+}
+
+#[test]
+fn each_reply_of_the_proxy_has_its_errno() {
+    let both = Both::new();
+    let table = [
+        (1, "ENETUNREACH"),
+        (2, "EACCES"),
+        (3, "ENETUNREACH"),
+        (4, "EHOSTUNREACH"),
+        (5, "ECONNREFUSED"),
+        (6, "ETIMEDOUT"),
+        (7, "EOPNOTSUPP"),
+        (8, "EAFNOSUPPORT"),
+        (9, "ENETUNREACH"),
+        (255, "ENETUNREACH"),
+    ];
+    for (code, errno) in table {
+        both.proxy.on(port::ECHO, Behaviour::Reply(code));
+        expect(&both, Case::new("outcome", port::ECHO).more(&["no-echo"]), errno);
+    }
+}
+
+#[test]
+fn a_proxy_that_is_down_is_no_refusal() {
+    let mut both = Both::new();
+    both.proxy.kill();
+    expect(&both, Case::new("outcome", port::ECHO).more(&["no-echo"]), "ENETUNREACH");
+    both.proxy = proxies::fake_at(&both.redirected, 1090);
+    both.compare(&[Case::new("outcome", port::ECHO)]);
+}

@@ -1,0 +1,71 @@
+//! Waiting for a connection: poll, select and epoll in all their ways, signals, time limits, and
+//! others who look at the socket.
+
+use underpass_tests::servers::port;
+
+use crate::worlds::{Both, Case, Known};
+
+const GOOD: u16 = port::slow(port::ECHO);
+const BAD: u16 = port::slow(port::REFUSED);
+
+const WAYS: [&[&str]; 10] = [
+    &["poll", "after"],
+    &["select", "after"],
+    &["lt", "before"],
+    &["lt", "after"],
+    &["et", "before"],
+    &["et", "after"],
+    &["oneshot", "before"],
+    &["oneshot", "after"],
+    &["et-oneshot", "before"],
+    &["et-oneshot", "after"],
+];
+
+#[test]
+fn a_success_shows_once_and_as_the_kernels_own_events() {
+    Both::new().compare(&WAYS.map(|way| Case::new("wait", GOOD).more(way)));
+}
+
+const NO_END: &[Known] = &[Known {
+    native: "IN|OUT|ERR|HUP|RDHUP",
+    redirected: "OUT|ERR|HUP",
+    reason: "a failed hold is not shut down: with shutdown() a second edge was seen in 4-33 % of runs",
+}];
+
+#[test]
+fn a_failure_shows_once_and_as_the_kernels_own_events() {
+    Both::new().compare(&WAYS.map(|way| Case::new("wait", BAD).more(way).known(NO_END)));
+}
+
+#[test]
+fn signals_and_time_limits_end_the_wait_but_not_the_connection() {
+    Both::new().compare(&[
+        Case::new("signals", GOOD).more(&["interrupt"]),
+        Case::new("signals", GOOD).more(&["interrupt-wait"]),
+        Case::new("signals", GOOD).more(&["restart"]),
+        Case::new("signals", GOOD).more(&["timeout"]),
+    ]);
+}
+
+#[test]
+fn a_failure_after_a_signal_or_time_limit_is_told_later() {
+    Both::new().compare(&[
+        Case::new("signals", BAD).more(&["interrupt"]),
+        Case::new("signals", BAD).more(&["interrupt-wait"]),
+        Case::new("signals", BAD).more(&["restart"]),
+        Case::new("signals", BAD).more(&["timeout"]),
+    ]);
+}
+
+#[test]
+fn others_see_the_connection_not_before_it_is_there() {
+    Both::new().compare_in(
+        &[
+            Case::new("watch", GOOD).more(&["thread"]),
+            Case::new("watch", GOOD).more(&["epoll"]),
+            Case::new("watch", GOOD).more(&["thread+epoll"]),
+        ],
+        &crate::worlds::FAMILIES,
+        &["blocking"],
+    );
+}

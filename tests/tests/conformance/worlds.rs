@@ -1,0 +1,170 @@
+//! Runs a program in both worlds, for every family and both modes, and compares the transcripts.
+
+use std::fmt::Write;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use underpass_tests::proxies::Fake;
+use underpass_tests::{Finished, World, artifacts, proxies, servers};
+
+pub(crate) const FAMILIES: [&str; 3] = ["v4", "v6", "mapped"];
+pub(crate) const MODES: [&str; 2] = ["blocking", "nonblocking"];
+/// Programs at once in a world: most of their time they wait.
+const WORKERS: usize = 4;
+
+/// A program of `programs/`, with the host (10.99.0.HOST and fd99::HOST), the port and what
+/// follows them.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) program: &'static str,
+    pub(crate) host: &'static str,
+    pub(crate) port: u16,
+    pub(crate) more: &'static [&'static str],
+    pub(crate) known: &'static [Known],
+}
+
+/// A difference that is known and accepted. It fails the test when it no longer occurs.
+pub(crate) struct Known {
+    /// Text of the native transcript,
+    pub(crate) native: &'static str,
+    /// in place of which the redirected one has this.
+    pub(crate) redirected: &'static str,
+    pub(crate) reason: &'static str,
+}
+
+impl Case {
+    pub(crate) const fn new(program: &'static str, port: u16) -> Self {
+        Self { program, host: "1", port, more: &[], known: &[] }
+    }
+
+    pub(crate) const fn host(self, host: &'static str) -> Self {
+        Self { host, ..self }
+    }
+
+    pub(crate) const fn more(self, more: &'static [&'static str]) -> Self {
+        Self { more, ..self }
+    }
+
+    pub(crate) const fn known(self, known: &'static [Known]) -> Self {
+        Self { known, ..self }
+    }
+
+    /// The arguments for one family and mode.
+    pub(crate) fn arguments(&self, family: &str, mode: &str) -> Vec<String> {
+        let port = self.port.to_string();
+        [family, mode, self.host, &port].iter().chain(self.more).map(|s| (*s).to_owned()).collect()
+    }
+}
+
+/// A world for native runs and one that is redirected, with the same servers.
+pub(crate) struct Both {
+    pub(crate) native: World,
+    pub(crate) redirected: World,
+    pub(crate) proxy: Fake,
+}
+
+impl Both {
+    pub(crate) fn new() -> Self {
+        let (native, redirected) = (World::direct(), World::new());
+        servers::start(&native);
+        servers::start(&redirected);
+        let proxy = proxies::fake(&redirected);
+        Self { native, redirected, proxy }
+    }
+
+    /// Runs a command line natively and redirected.
+    pub(crate) fn run(&self, program: &str, arguments: &[String]) -> [Finished; 2] {
+        let program = artifacts::program(program);
+        [
+            self.native.client(&program).args(arguments).run(),
+            self.redirected.wrapped(self.proxy.url(), &program).args(arguments).run(),
+        ]
+    }
+
+    #[track_caller]
+    pub(crate) fn no_leaks(&self) {
+        assert_eq!(self.redirected.leaks(), 0, "leaked: {:?}", self.redirected.leaked());
+    }
+
+    /// Runs all cases in all families and modes; fails with every difference that is not known.
+    #[track_caller]
+    pub(crate) fn compare(&self, cases: &[Case]) {
+        self.compare_in(cases, &FAMILIES, &MODES);
+    }
+
+    /// The same for some families and modes.
+    #[track_caller]
+    pub(crate) fn compare_in(&self, cases: &[Case], families: &[&str], modes: &[&str]) {
+        for case in cases {
+            artifacts::program(case.program);
+        }
+        let variants: Vec<_> = cases
+            .iter()
+            .flat_map(|case| {
+                families.iter().flat_map(move |family| modes.iter().map(move |mode| (case, family, mode)))
+            })
+            .collect();
+        let (next, report) = (AtomicUsize::new(0), Mutex::new(String::new()));
+        let seen: Vec<AtomicUsize> = cases.iter().map(|_| AtomicUsize::new(0)).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..WORKERS {
+                scope.spawn(|| {
+                    while let Some((case, family, mode)) = variants.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        let arguments = case.arguments(family, mode);
+                        let [native, redirected] = self.run(case.program, &arguments);
+                        let known = explain(case.known, &native.stdout, &redirected.stdout);
+                        let position = cases.iter().position(|other| std::ptr::eq(other, *case)).unwrap_or(0);
+                        seen[position].fetch_or(known.unwrap_or(0), Ordering::Relaxed);
+                        let sound = native.status.success() && native.status == redirected.status;
+                        if known.is_none() || !sound {
+                            let mut report = report.lock().expect("no holder panics");
+                            let _ = writeln!(
+                                report,
+                                "{} {}: natively\n{}{}{}\nredirected\n{}{}{}\n",
+                                case.program,
+                                arguments.join(" "),
+                                native.stdout,
+                                native.stderr,
+                                native.status,
+                                redirected.stdout,
+                                redirected.stderr,
+                                redirected.status,
+                            );
+                        }
+                    }
+                });
+            }
+        });
+        let mut report = report.into_inner().expect("no holder panics");
+        for (case, seen) in cases.iter().zip(seen) {
+            let seen = seen.into_inner();
+            for (number, known) in case.known.iter().enumerate().filter(|(n, _)| seen & (1 << n) == 0) {
+                let _ = writeln!(
+                    report,
+                    "{} {:?}: known difference {number} ({}) no longer occurs: take it out",
+                    case.program, case.more, known.reason
+                );
+            }
+        }
+        assert!(report.is_empty(), "\n{report}");
+        self.no_leaks();
+    }
+}
+
+/// Which of the known differences turn one transcript into the other, as bits; `None` if no choice
+/// of them does.
+fn explain(known: &[Known], native: &str, redirected: &str) -> Option<usize> {
+    (0..1usize << known.len()).find(|choice| {
+        let mut text = native.to_owned();
+        for (number, known) in known.iter().enumerate() {
+            if choice & (1 << number) != 0 {
+                if !text.contains(known.native) {
+                    return false;
+                }
+                text = text.replace(known.native, known.redirected);
+            }
+        }
+        text == redirected
+    })
+}
