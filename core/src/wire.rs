@@ -68,6 +68,9 @@ pub enum Request<'a> {
         /// An epoll set of the program may watch the socket already: hand-off would show it a
         /// connection to the proxy too early.
         watched: bool,
+        /// The port of the hold listener at which the library has put the socket into `SYN_SENT`
+        /// itself, or 0. The library does not wait for an answer then.
+        held_at: u16,
     },
     /// On the connection of a waiting [`Request::Connect`]: the program's wait was interrupted, go
     /// on without it.
@@ -111,6 +114,8 @@ pub enum Reply<'a> {
     Held {
         /// Whether the program's socket is in blocking mode, so that `connect()` has to wait.
         blocking: bool,
+        /// The port on 127.0.0.1 at which the library may hold the next socket itself, or 0.
+        port: u16,
     },
     /// The socket is connected through the upstream and now the program's alone.
     HandedOff,
@@ -226,6 +231,10 @@ impl<'a> Reader<'a> {
         self.array::<1>().map(|[b]| b)
     }
 
+    fn u16(&mut self) -> Result<u16, WireError> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
     fn flag(&mut self) -> Result<bool, WireError> {
         match self.u8()? {
             0 => Ok(false),
@@ -254,7 +263,7 @@ impl<'a> Reader<'a> {
 
     fn address(&mut self) -> Result<SocketAddr, WireError> {
         let ip = self.ip()?;
-        let port = u16::from_le_bytes(self.array()?);
+        let port = self.u16()?;
         let scope = u32::from_le_bytes(self.array()?);
         Ok(match ip {
             IpAddr::V4(_) if scope != 0 => return Err(WireError::Range),
@@ -294,7 +303,9 @@ impl<'a> Request<'a> {
         };
         let frame = Frame::new().put(&MAGIC).put(&[VERSION, kind]).put(&token.0);
         match *self {
-            Self::Connect { address, watched } => frame.put(&[u8::from(watched)]).address(address),
+            Self::Connect { address, watched, held_at } => {
+                frame.put(&[u8::from(watched)]).put(&held_at.to_le_bytes()).address(address)
+            }
             Self::Convert => frame,
             Self::Outcome { cookie } | Self::Peer { cookie } => frame.put(&cookie.to_le_bytes()),
             Self::Resolve { name, family } => {
@@ -318,7 +329,7 @@ impl<'a> Request<'a> {
         let kind = r.u8()?;
         let token = Token(r.array()?);
         let request = match kind {
-            kind::CONNECT => Self::Connect { watched: r.flag()?, address: r.address()? },
+            kind::CONNECT => Self::Connect { watched: r.flag()?, held_at: r.u16()?, address: r.address()? },
             kind::CONVERT => Self::Convert,
             kind::OUTCOME => Self::Outcome { cookie: r.cookie()? },
             kind::PEER => Self::Peer { cookie: r.cookie()? },
@@ -345,7 +356,9 @@ impl<'a> Reply<'a> {
         match *self {
             Self::Direct => frame.put(&[kind::DIRECT]),
             Self::Refuse { errno } => frame.put(&[kind::REFUSE]).put(&errno.to_le_bytes()),
-            Self::Held { blocking } => frame.put(&[kind::HELD, u8::from(blocking)]),
+            Self::Held { blocking, port } => {
+                frame.put(&[kind::HELD, u8::from(blocking)]).put(&port.to_le_bytes())
+            }
             Self::HandedOff => frame.put(&[kind::HANDED_OFF]),
             Self::Outcome { errno } => frame.put(&[kind::OUTCOME_IS]).put(&errno.to_le_bytes()),
             Self::Peer { peer, local } => {
@@ -372,7 +385,7 @@ impl<'a> Reply<'a> {
         let reply = match r.u8()? {
             kind::DIRECT => Self::Direct,
             kind::REFUSE => Self::Refuse { errno: r.errno(1)? },
-            kind::HELD => Self::Held { blocking: r.flag()? },
+            kind::HELD => Self::Held { blocking: r.flag()?, port: r.u16()? },
             kind::HANDED_OFF => Self::HandedOff,
             kind::OUTCOME_IS => Self::Outcome { errno: r.errno(0)? },
             kind::PEER_IS => {
@@ -406,8 +419,8 @@ mod tests {
 
     fn requests() -> Vec<Request<'static>> {
         vec![
-            Request::Connect { address: "10.1.2.3:443".parse().unwrap(), watched: false },
-            Request::Connect { address: "[fe80::1%3]:53".parse().unwrap(), watched: true },
+            Request::Connect { address: "10.1.2.3:443".parse().unwrap(), watched: false, held_at: 0 },
+            Request::Connect { address: "[fe80::1%3]:53".parse().unwrap(), watched: true, held_at: 40_000 },
             Request::Convert,
             Request::Outcome { cookie: u64::MAX },
             Request::Peer { cookie: 1 },
@@ -423,7 +436,7 @@ mod tests {
         vec![
             Reply::Direct,
             Reply::Refuse { errno: 111 },
-            Reply::Held { blocking: true },
+            Reply::Held { blocking: true, port: 65_535 },
             Reply::HandedOff,
             Reply::Outcome { errno: 0 },
             Reply::Peer { peer: "1.2.3.4:5".parse().unwrap(), local: None },

@@ -9,6 +9,7 @@
 //!    already; or a destination to carry. It reaches the world only through [`redirect::Socket`].
 //! 3. To carry, [`link`] opens a fresh connection to the agent, sends one frame with the program's
 //!    own socket (`SCM_RIGHTS`), and waits for one frame.
+//!    A non-blocking socket is held [`ahead`] of the question, which then needs no answer.
 //! 4. *Handed off*: the agent has connected the program's socket through the upstream; done.
 //!    *Held*: the socket is in `SYN_SENT` and will be completed when the far end has accepted;
 //!    a non-blocking program gets `EINPROGRESS`, a blocking one waits in the kernel's own `connect`.
@@ -30,6 +31,7 @@
 compile_error!("underpass runs on Linux on x86-64 and aarch64");
 
 mod address;
+mod ahead;
 mod environment;
 mod errno;
 mod fence;

@@ -19,7 +19,7 @@ use rustix::process::{Resource, Rlimit};
 use underpass_core::wire::{Frame, MAX_FRAME, Reply, Request, Token};
 
 use crate::redirect::Connected;
-use crate::session;
+use crate::{ahead, session};
 
 /// Why the agent did not answer. Which of the reasons it was makes no difference to the program:
 /// nothing can be carried.
@@ -46,11 +46,16 @@ pub(crate) fn ask<T>(request: &Request<'_>, answer: impl FnOnce(Reply<'_>) -> T)
     }
 }
 
+/// Tells the agent where a socket that is held already wants to go; the outcome comes to the socket.
+pub(crate) fn tell(socket: BorrowedFd<'_>, address: SocketAddr, held_at: u16) -> Result<(), LinkError> {
+    Link::open()?.send(&Request::Connect { address, watched: false, held_at }, Some(socket))
+}
+
 /// Asks the agent to connect `socket`, and waits as `connect(2)` does: a signal whose handler was
 /// installed without SA_RESTART ends the wait, not the attempt.
 pub(crate) fn connect(socket: BorrowedFd<'_>, address: SocketAddr, watched: bool) -> Connected {
     let asked = Link::open().and_then(|link| {
-        link.send(&Request::Connect { address, watched }, Some(socket))?;
+        link.send(&Request::Connect { address, watched, held_at: 0 }, Some(socket))?;
         Ok(link)
     });
     let Ok(link) = asked else { return Connected::Lost };
@@ -67,8 +72,11 @@ pub(crate) fn connect(socket: BorrowedFd<'_>, address: SocketAddr, watched: bool
                 }
                 continue;
             }
-            Ok(Reply::Held { blocking: true }) if interrupted => Connected::Interrupted,
-            Ok(Reply::Held { blocking }) => Connected::Held { blocking },
+            Ok(Reply::Held { blocking: true, .. }) if interrupted => Connected::Interrupted,
+            Ok(Reply::Held { blocking, port }) => {
+                ahead::learn(port);
+                Connected::Held { blocking }
+            }
             Ok(Reply::HandedOff) => Connected::HandedOff,
             Ok(Reply::Direct) => Connected::Direct,
             Ok(Reply::Refuse { errno }) => Connected::Failed(errno),

@@ -2,14 +2,19 @@
 //! errno left as it was.
 
 use std::ffi::c_void;
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, socklen_t};
 use underpass_core::wire::{Reply, Request};
 
+use crate::address::Raw;
 use crate::redirect::{Connected, Kind, Socket, State};
-use crate::{errno, link, real};
+use crate::{ahead, errno, link, real};
+
+/// socket(7); the device as a number, which needs no buffer.
+const SO_BINDTOIFINDEX: c_int = 62;
 
 /// Whether this process has put a TCP socket into an epoll set before it was connected. Sockets are
 /// then held, not handed off: hand-off would report the connection to the proxy as readiness.
@@ -55,14 +60,46 @@ impl ProgramSocket {
 
     /// `connect()` with an address of which the kernel reads only the family.
     fn short_connect(&self, family: libc::sa_family_t) -> Result<(), c_int> {
+        self.real_connect((&raw const family).cast(), size_of::<libc::sa_family_t>() as socklen_t)
+    }
+
+    /// The real `connect()`; `address` has `len` bytes and lives in this library.
+    fn real_connect(&self, address: *const libc::sockaddr, len: socklen_t) -> Result<(), c_int> {
         let before = errno::get();
         let Some(connect) = real::connect.get() else { return Err(libc::ENOSYS) };
-        let len = size_of::<libc::sa_family_t>() as socklen_t;
-        // SAFETY: the kernel reads `len` bytes at the address, which is what `family` has.
-        let rc = unsafe { connect(self.0, (&raw const family).cast(), len) };
+        // SAFETY: both callers pass a value of their own and its size.
+        let rc = unsafe { connect(self.0, address, len) };
         let failed = errno::get();
         errno::set(before);
         if rc == 0 { Ok(()) } else { Err(failed) }
+    }
+
+    /// Puts a non-blocking socket into `SYN_SENT` at `hold`; whether it is there now. If not, nothing
+    /// has happened to it.
+    fn hold_ahead(&self, hold: SocketAddr) -> bool {
+        let none = |level, name| self.option::<c_int>(level, name) == Ok(0);
+        // A pending error is that of a failed attempt, which has to be reported first; from a socket
+        // that is bound to a device the SYN would leave the machine.
+        if self.is_blocking()
+            || !none(libc::SOL_SOCKET, SO_BINDTOIFINDEX)
+            || !none(libc::SOL_SOCKET, libc::SO_ERROR)
+        {
+            return false;
+        }
+        let Ok(family) = self.option::<c_int>(libc::SOL_SOCKET, libc::SO_DOMAIN) else { return false };
+        let (raw, len) = Raw::new(hold, family);
+        match self.real_connect((&raw const raw).cast(), len) {
+            // Anything but the agent's listener would have answered at once.
+            Err(libc::EINPROGRESS) if self.state() == Ok(State::Connecting) => true,
+            Ok(()) | Err(libc::EINPROGRESS) => {
+                self.dissolve();
+                false
+            }
+            Err(_) => {
+                self.take_error();
+                false
+            }
+        }
     }
 
     /// Notes an addition to an epoll set.
@@ -90,10 +127,18 @@ impl Socket for ProgramSocket {
         rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| !flags.contains(rustix::fs::OFlags::NONBLOCK))
     }
 
-    fn ask(&self, address: std::net::SocketAddr) -> Connected {
+    fn ask(&self, address: SocketAddr) -> Connected {
         // SAFETY: as above; the descriptor is passed on, never closed.
         let fd = unsafe { BorrowedFd::borrow_raw(self.0) };
-        link::connect(fd, address, WATCHES_UNCONNECTED.load(Ordering::Relaxed))
+        let watched = WATCHES_UNCONNECTED.load(Ordering::Relaxed);
+        let ahead = if watched { None } else { ahead::listener() };
+        match ahead {
+            Some(hold) if self.hold_ahead(hold) => match link::tell(fd, address, hold.port()) {
+                Ok(()) => Connected::Held { blocking: false },
+                Err(_) => Connected::Lost,
+            },
+            _ => link::connect(fd, address, watched),
+        }
     }
 
     fn wait(&self) -> Result<(), c_int> {

@@ -47,14 +47,17 @@ pub(crate) struct Agent {
 /// Serves until nobody is left; `ready` is called once programs can connect.
 pub(crate) fn run(directory: &Path, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     if std::env::var_os(underpass_core::session_env::VARIABLE).is_some() {
-        return Err(io::Error::other("it was started inside a session and would be carried itself; start it outside"));
+        return Err(io::Error::other(
+            "it was started inside a session and would be carried itself; start it outside",
+        ));
     }
     rustix::process::umask(Mode::from_bits_retain(0o077));
     let uid = rustix::process::geteuid().as_raw();
     check_directory(directory, uid)?;
     let _lock = sole(directory)?;
     raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
     runtime.block_on(serve(directory, uid, ready))
 }
 
@@ -71,9 +74,13 @@ fn check_directory(directory: &Path, uid: u32) -> io::Result<()> {
 
 /// One agent a directory: the lock is held until the process ends, however it ends.
 fn sole(directory: &Path) -> io::Result<File> {
-    let lock = File::options().create(true).truncate(false).write(true).open(directory.join("serving.lock"))?;
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(directory.join("serving.lock"))?;
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        io::Error::new(io::ErrorKind::AddrInUse, format!("{}: another agent serves here", directory.display()))
+        io::Error::new(
+            io::ErrorKind::AddrInUse,
+            format!("{}: another agent serves here", directory.display()),
+        )
     })?;
     Ok(lock)
 }

@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::{Failure, errno};
-use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::upstream::{Credentials, Upstream};
 use underpass_core::wire::{Reply, Request};
 
 use crate::agent::Agent;
 use crate::facts::{Facts, FarOptions};
 use crate::handoff::hand_off;
-use crate::hold::Held;
+use crate::hold::{Held, Holds};
 use crate::lifetime::Lifetime;
 use crate::names::Meaning;
 use crate::upstream::socks5::Handshake;
@@ -33,6 +33,8 @@ pub(crate) struct Attempt {
     pub(crate) address: SocketAddr,
     /// Another thread may see the socket in an epoll set.
     pub(crate) watched: bool,
+    /// Where the library has put the socket into `SYN_SENT` by itself, or 0; it does not wait then.
+    pub(crate) held_at: u16,
 }
 
 /// Judges the attempt and starts it. A second attempt with the same socket ends the first.
@@ -40,7 +42,8 @@ pub(crate) fn begin(attempt: Attempt) {
     let agent = Arc::clone(&attempt.agent);
     let cookie = attempt.facts.cookie;
     // connect(2) after a failure that nobody has asked about reports that failure.
-    if let Some(errno) = agent.carried.take_failure(cookie) {
+    let unread = agent.carried.take_failure(cookie);
+    if let Some(errno) = unread.filter(|_| attempt.held_at == 0) {
         return frames::reply(&attempt.connection, &Reply::Refuse { errno });
     }
     agent.attempts.end(cookie);
@@ -54,6 +57,12 @@ pub(crate) fn begin(attempt: Attempt) {
     if agent.carried.wants_sweep() {
         let agent = Arc::clone(&agent);
         tokio::task::spawn_blocking(move || agent.carried.sweep());
+    }
+    if attempt.held_at != 0 {
+        if agent.holds.is_ours(attempt.held_at) {
+            return attempt.hold(destination, room);
+        }
+        return attempt.refuse(&Failure::Socket("it is held by another agent"));
     }
     tokio::spawn(attempt.run(destination, room));
 }
@@ -70,6 +79,10 @@ fn destination(agent: &Agent, address: SocketAddr) -> Result<Destination, Failur
 impl Attempt {
     fn refuse(&self, failure: &Failure) {
         tracing::info!(destination = %self.address, %failure, "refused");
+        if self.held_at != 0 {
+            self.agent.carried.failed(self.facts.cookie, failure.errno());
+            return sys::dissolve(&self.socket);
+        }
         frames::reply(&self.connection, &Reply::Refuse { errno: failure.errno() });
     }
 
@@ -95,7 +108,9 @@ impl Attempt {
             }
         }
         if must {
-            return Err(Failure::Socket("a socket bound to a device can only be handed off, while it is blocking"));
+            return Err(Failure::Socket(
+                "a socket bound to a device can only be handed off, while it is blocking",
+            ));
         }
         Ok(None)
     }
@@ -137,8 +152,13 @@ impl Attempt {
 
     /// Holds the socket, answers, and leaves the rest to the relay thread.
     fn hold(self, destination: Destination, room: OwnedSemaphorePermit) {
-        let Self { agent, upstream, connection, socket, facts, address, .. } = self;
-        let held = match agent.holds.hold(socket, &facts) {
+        let Self { agent, upstream, connection, socket, facts, address, held_at, .. } = self;
+        let cookie = facts.cookie;
+        let held = match held_at {
+            0 => agent.holds.hold(socket, &facts),
+            port => Holds::adopt(socket, port),
+        };
+        let held = match held {
             Ok(held) => held,
             Err(error) => {
                 tracing::info!(%destination, %error, "cannot be held");
@@ -146,15 +166,15 @@ impl Attempt {
                 return frames::reply(&connection, &Reply::Refuse { errno });
             }
         };
-        frames::reply(&connection, &Reply::Held { blocking: facts.blocking });
-        let cookie = facts.cookie;
+        frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port: agent.holds.port() });
         let relays = agent.relays.clone();
         let attempt = HeldAttempt { agent: Arc::clone(&agent), held, facts, address };
         let table = Arc::clone(&agent);
         table.attempts.begin(cookie, |number| {
             relays.spawn(async move {
                 // Boxed, so that a long-lived connection does not keep the room of its dial.
-                let Some((program, far)) = Box::pin(attempt.dial(upstream, destination, number, room)).await else {
+                let Some((program, far)) = Box::pin(attempt.dial(upstream, destination, number, room)).await
+                else {
                     return;
                 };
                 let _usage = Lifetime::begin(&agent);
@@ -191,7 +211,9 @@ impl HeldAttempt {
             Ok(far) => far,
             Err(failure) => {
                 tracing::info!(%destination, %failure, "failed");
-                agent.attempts.finish(cookie, number, || held.fail(|| agent.carried.failed(cookie, failure.errno())));
+                agent
+                    .attempts
+                    .finish(cookie, number, || held.fail(|| agent.carried.failed(cookie, failure.errno())));
                 return None;
             }
         };

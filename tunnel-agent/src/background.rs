@@ -13,7 +13,9 @@ const READY: &[u8] = b"ready";
 
 /// Runs `serve` in a background process; it calls its argument once it can be used. Returns in the
 /// process that was started, when that has happened or failed.
-pub(crate) fn start(serve: impl FnOnce(Box<dyn FnOnce() -> io::Result<()>>) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn start(
+    serve: impl FnOnce(Box<dyn FnOnce() -> io::Result<()>>) -> io::Result<()>,
+) -> io::Result<()> {
     let (news, ready) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     match sys::fork()? {
         sys::Fork::Parent => {

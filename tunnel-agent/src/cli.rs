@@ -37,7 +37,8 @@ pub(crate) fn run() -> io::Result<()> {
         Command::Run { directory, foreground: false } => background::start(|ready| {
             // Off unless asked for; a file, since nobody reads a background process's standard error.
             if std::env::var_os("UNDERPASS_LOG").is_some()
-                && let Ok(file) = std::fs::File::options().create(true).append(true).open(directory.join("agent.log"))
+                && let Ok(file) =
+                    std::fs::File::options().create(true).append(true).open(directory.join("agent.log"))
             {
                 log_to(file, "warn");
             }
@@ -46,7 +47,10 @@ pub(crate) fn run() -> io::Result<()> {
     }
 }
 
-fn log_to(writer: impl for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static, default: &str) {
+fn log_to(
+    writer: impl for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+    default: &str,
+) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("UNDERPASS_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).init();

@@ -17,6 +17,7 @@ use crate::attempt::{self, Attempt};
 use crate::facts::Facts;
 use crate::frames::{self, NoFrame, Received};
 use crate::names::{NoAddress, normalised};
+use crate::sys;
 
 /// Serves programs for ever.
 pub(crate) async fn accept(agent: &Arc<Agent>, listener: OwnedFd) -> io::Result<()> {
@@ -61,23 +62,32 @@ fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
 fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received) {
     let socket = received.socket.take();
     let Ok((token, request)) = Request::decode(received.frame()) else { return };
-    let Some(upstream) = agent.sessions.upstream(&token) else { return };
+    let Some(upstream) = agent.sessions.upstream(&token) else {
+        // It may be held already, and would wait for ever.
+        return socket.iter().for_each(sys::dissolve);
+    };
     match (request, socket) {
-        (Request::Connect { address, watched }, Some(socket)) => {
+        (Request::Connect { address, watched, held_at }, Some(socket)) => {
             let Ok(facts) = Facts::read(&socket) else {
                 return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
             };
-            attempt::begin(Attempt { agent: Arc::clone(agent), upstream, connection, socket, facts, address, watched });
+            let agent = Arc::clone(agent);
+            attempt::begin(Attempt { agent, upstream, connection, socket, facts, address, watched, held_at });
         }
         (Request::Outcome { cookie }, None) => {
             let errno = agent.carried.take_failure(cookie).unwrap_or(0);
             frames::reply(&connection, &Reply::Outcome { errno });
         }
         (Request::Peer { cookie }, None) => {
-            let reply = agent.carried.peer(cookie).map_or(Reply::Unknown, |(peer, local)| Reply::Peer { peer, local });
+            let reply = agent
+                .carried
+                .peer(cookie)
+                .map_or(Reply::Unknown, |(peer, local)| Reply::Peer { peer, local });
             frames::reply(&connection, &reply);
         }
-        (Request::Resolve { name, family }, None) => frames::reply(&connection, &resolve(agent, name, family)),
+        (Request::Resolve { name, family }, None) => {
+            frames::reply(&connection, &resolve(agent, name, family))
+        }
         (Request::NameOf { ip }, None) => match name_of(agent, ip) {
             Some(name) => frames::reply(&connection, &Reply::Name { name: name.as_bytes() }),
             None => frames::reply(&connection, &Reply::Unknown),
@@ -109,4 +119,3 @@ fn name_of(agent: &Agent, ip: std::net::IpAddr) -> Option<String> {
         crate::names::Meaning::Real => agent.hosts.name_of(ip),
     }
 }
-

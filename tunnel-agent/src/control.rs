@@ -63,7 +63,10 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
 
 fn open_session(agent: &Agent, upstreams: &[String]) -> Result<String, String> {
     let [url] = upstreams else {
-        return Err(format!("{} upstreams were given; this version carries through exactly one", upstreams.len()));
+        return Err(format!(
+            "{} upstreams were given; this version carries through exactly one",
+            upstreams.len()
+        ));
     };
     let upstream: Upstream = url.parse().map_err(|error| format!("not an upstream: {error}"))?;
     agent.sessions.open_session(url, upstream).map_err(|error| format!("the session cannot be kept: {error}"))

@@ -90,7 +90,8 @@ impl Facts {
 
     /// Whether the socket can only be held at an IPv6 address: it does not speak IPv4.
     pub(crate) fn needs_ipv6_hold(&self) -> bool {
-        self.ipv6 && (self.v6_only || self.bound.is_some_and(|ip| ip.is_ipv6() && ip != Ipv6Addr::UNSPECIFIED))
+        self.ipv6
+            && (self.v6_only || self.bound.is_some_and(|ip| ip.is_ipv6() && ip != Ipv6Addr::UNSPECIFIED))
     }
 }
 
@@ -130,7 +131,8 @@ impl FarOptions {
         });
         Self {
             keepalive,
-            user_timeout: set(IPPROTO_TCP, libc::TCP_USER_TIMEOUT).map(|ms| Duration::from_millis(ms.unsigned_abs().into())),
+            user_timeout: set(IPPROTO_TCP, libc::TCP_USER_TIMEOUT)
+                .map(|ms| Duration::from_millis(ms.unsigned_abs().into())),
             tos: set(IPPROTO_IP, libc::IP_TOS),
             traffic_class: if facts.ipv6 { set(IPPROTO_IPV6, libc::IPV6_TCLASS) } else { None },
         }

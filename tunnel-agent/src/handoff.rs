@@ -18,7 +18,11 @@ use crate::upstream::{unreachable_hop, upstream_io};
 
 /// Connects `socket` to `hop` and makes `handshake` on it. After a failure the socket is in an
 /// undefined state: the caller dissolves it.
-pub(crate) async fn hand_off(socket: &OwnedFd, hop: SocketAddr, mut handshake: Handshake) -> Result<(), Failure> {
+pub(crate) async fn hand_off(
+    socket: &OwnedFd,
+    hop: SocketAddr,
+    mut handshake: Handshake,
+) -> Result<(), Failure> {
     let fault = |error: io::Error| unreachable_hop(&error);
     let watched;
     match connect_without_waiting(socket, &hop) {
@@ -26,7 +30,9 @@ pub(crate) async fn hand_off(socket: &OwnedFd, hop: SocketAddr, mut handshake: H
         Err(Errno::INPROGRESS) => {
             watched = watch(socket).map_err(fault)?;
             let _ready = watched.writable().await.map_err(fault)?;
-            rustix::net::sockopt::socket_error(socket).map_err(|e| fault(e.into()))?.map_err(|e| fault(e.into()))?;
+            rustix::net::sockopt::socket_error(socket)
+                .map_err(|e| fault(e.into()))?
+                .map_err(|e| fault(e.into()))?;
         }
         Err(error) => return Err(fault(error.into())),
     }

@@ -95,7 +95,8 @@ impl Holds {
         if list.is_empty() {
             list.push(Listener::new(ip)?);
         }
-        let newest = |list: &[Listener]| list.last().map(|l| l.address).ok_or(io::ErrorKind::AddrNotAvailable);
+        let newest =
+            |list: &[Listener]| list.last().map(|l| l.address).ok_or(io::ErrorKind::AddrNotAvailable);
         let mut at = newest(&list)?;
         let mut started = start(&copy, &at, facts);
         if started == Err(Errno::ADDRNOTAVAIL) && facts.bound.is_none() {
@@ -105,12 +106,22 @@ impl Holds {
         }
         drop(list);
         started?;
-        if sys::tcp_state(&copy)? != sys::SYN_SENT {
-            sys::dissolve(&copy);
-            return Err(io::Error::other("the hold listener answered"));
-        }
-        let end = canonical(local_address(&copy)?);
-        Ok(Held { copy, at, end })
+        held(copy, at)
+    }
+
+    /// Whether the library may have held a socket at this port.
+    pub(crate) fn is_ours(&self, port: u16) -> bool {
+        self.v4.lock().iter().any(|l| l.address.port() == port)
+    }
+
+    /// Takes over a socket that the library has put into `SYN_SENT` at one of our ports.
+    pub(crate) fn adopt(copy: OwnedFd, port: u16) -> io::Result<Held> {
+        held(copy, (Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// The port on 127.0.0.1 at which the library may hold sockets, or 0.
+    pub(crate) fn port(&self) -> u16 {
+        self.v4.lock().last().map_or(0, |l| l.address.port())
     }
 
     /// Holds and completes a socket of our own, once at start: a kernel or sandbox may not do it.
@@ -129,6 +140,16 @@ impl Holds {
             _ => Err(io::Error::other("a completed socket is not connected")),
         }
     }
+}
+
+/// A socket that is in `SYN_SENT`, or none: a listener that answers is not ours.
+fn held(copy: OwnedFd, at: SocketAddr) -> io::Result<Held> {
+    if sys::tcp_state(&copy)? != sys::SYN_SENT {
+        sys::dissolve(&copy);
+        return Err(io::Error::other("the hold listener answered"));
+    }
+    let end = canonical(local_address(&copy)?);
+    Ok(Held { copy, at, end })
 }
 
 /// A connect that does not block, whatever the program's flags are: `MSG_DONTWAIT` is for this call

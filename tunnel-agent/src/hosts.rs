@@ -50,8 +50,9 @@ impl Hosts {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Contents) -> T) -> T {
-        let version =
-            std::fs::metadata(&self.path).ok().map(|m| (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec()));
+        let version = std::fs::metadata(&self.path)
+            .ok()
+            .map(|m| (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec()));
         let mut contents = self.contents.lock();
         if contents.version != version {
             let text = std::fs::read(&self.path).unwrap_or_default();

@@ -125,7 +125,8 @@ pub(crate) fn any_program(socket: &Path) -> bool {
     let own = std::process::id().to_string();
     processes.flatten().any(|entry| {
         let name = entry.file_name();
-        let is_process = name.as_bytes().first().is_some_and(u8::is_ascii_digit) && name.as_bytes() != own.as_bytes();
+        let is_process =
+            name.as_bytes().first().is_some_and(u8::is_ascii_digit) && name.as_bytes() != own.as_bytes();
         is_process && may_ask(&entry.path(), socket, here.as_deref())
     })
 }

@@ -30,7 +30,8 @@ fn index_of(ip: IpAddr) -> Option<u32> {
         }
         IpAddr::V6(v6) => {
             let bits = u128::from(v6);
-            (bits >> 64 == V6_BASE >> 64).then(|| u32::try_from((bits as u64).wrapping_sub(1)).unwrap_or(u32::MAX))
+            (bits >> 64 == V6_BASE >> 64)
+                .then(|| u32::try_from((bits as u64).wrapping_sub(1)).unwrap_or(u32::MAX))
         }
     }
 }
@@ -74,7 +75,9 @@ pub(crate) enum NoAddress {
 pub(crate) fn normalised(name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok()?;
     let name = name.strip_suffix('.').unwrap_or(name);
-    let good = !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(|c| c.is_control() || c.is_whitespace());
+    let good = !name.is_empty()
+        && name.len() <= MAX_NAME
+        && !name.chars().any(|c| c.is_control() || c.is_whitespace());
     good.then(|| name.to_ascii_lowercase())
 }
 
@@ -164,7 +167,13 @@ mod tests {
     fn every_address_of_the_pools_is_fake_and_no_other() {
         let path = scratch("pools");
         let names = Names::open(&path).unwrap();
-        for unknown in ["198.18.0.0", "198.18.0.1", "198.19.255.255", "fd75:6e64:6572:7061::1", "fd75:6e64:6572:7061:ffff::"] {
+        for unknown in [
+            "198.18.0.0",
+            "198.18.0.1",
+            "198.19.255.255",
+            "fd75:6e64:6572:7061::1",
+            "fd75:6e64:6572:7061:ffff::",
+        ] {
             assert_eq!(names.meaning(unknown.parse().unwrap()), Meaning::Unknown, "{unknown}");
         }
         for real in ["198.17.255.255", "198.20.0.0", "10.0.0.1", "fd75:6e64:6572:7062::1", "::1"] {

@@ -191,7 +191,12 @@ impl Direction {
     }
 
     /// Source to pipe, which is empty; zero bytes are the end of the stream.
-    fn poll_read(&mut self, from: &AsyncFd<OwnedFd>, pipes: &Pipes, cx: &mut Context<'_>) -> Poll<Result<usize, Side>> {
+    fn poll_read(
+        &mut self,
+        from: &AsyncFd<OwnedFd>,
+        pipes: &Pipes,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, Side>> {
         loop {
             let mut guard = ready!(from.poll_read_ready(cx)).map_err(|_| Side::From)?;
             if self.pipe.is_none() {

@@ -107,7 +107,8 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 fn is_socket_name(name: &str) -> bool {
-    name.strip_suffix(".sock").is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    name.strip_suffix(".sock")
+        .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]

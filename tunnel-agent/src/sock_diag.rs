@@ -74,7 +74,8 @@ fn read(mut bytes: &[u8], cookies: &mut HashSet<u64>) -> io::Result<bool> {
             SOCK_DIAG_BY_FAMILY => {
                 // Two 32-bit halves, low first.
                 let half = |at| -> io::Result<u64> {
-                    Ok(u32::from_ne_bytes(field(HEADER + COOKIE + at, 4)?.try_into().map_err(|_| short())?).into())
+                    Ok(u32::from_ne_bytes(field(HEADER + COOKIE + at, 4)?.try_into().map_err(|_| short())?)
+                        .into())
                 };
                 cookies.insert(half(0)? | half(4)? << 32);
             }

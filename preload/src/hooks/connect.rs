@@ -4,7 +4,7 @@ use libc::{c_int, epoll_event, sockaddr, socklen_t};
 
 use super::{finish, hooks};
 use crate::socket::ProgramSocket;
-use crate::{errno, real, redirect};
+use crate::{ahead, errno, real, redirect};
 
 hooks! {
     /// connect(2). Fails with what connect(2) documents and nothing else.
@@ -45,6 +45,9 @@ hooks! {
 unsafe fn judged(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int {
     // SAFETY: `len` bytes are readable by the contract of connect(2).
     let given = unsafe { crate::address::read(address, len) };
+    if let crate::address::Given::Unspecified(_) = given {
+        ahead::dissolved();
+    }
     finish(redirect::connect(&ProgramSocket(fd), given), || match real::connect.get() {
         // SAFETY: the program's own arguments.
         Some(connect) => unsafe { connect(fd, address, len) },

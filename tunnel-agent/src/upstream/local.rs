@@ -46,7 +46,8 @@ fn hello() -> Result<Far, Failure> {
         let (far, near) = UnixStream::pair()?;
         Ok((far.into_std()?.into(), near))
     };
-    let (socket, stream) = pair().map_err(|e| Failure::Dial(e.raw_os_error().unwrap_or(errno::ENETUNREACH)))?;
+    let (socket, stream) =
+        pair().map_err(|e| Failure::Dial(e.raw_os_error().unwrap_or(errno::ENETUNREACH)))?;
     tokio::spawn(async move {
         if let Err(error) = serve(stream).await {
             tracing::debug!(%error, "{HELLO} ended early");
@@ -79,7 +80,9 @@ async fn serve(mut stream: UnixStream) -> io::Result<()> {
 
 fn answer(status: &str, body: &str, with_body: bool) -> Vec<u8> {
     let length = body.len();
-    let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\r\n"
+    );
     let mut bytes = head.into_bytes();
     if with_body {
         bytes.extend(body.as_bytes());

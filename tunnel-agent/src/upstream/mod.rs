@@ -31,7 +31,11 @@ pub(crate) struct Far {
 }
 
 /// Dials `destination` through `upstream` with an agent's own socket.
-pub(crate) async fn dial(upstream: &Upstream, destination: &Destination, options: &FarOptions) -> Result<Far, Failure> {
+pub(crate) async fn dial(
+    upstream: &Upstream,
+    destination: &Destination,
+    options: &FarOptions,
+) -> Result<Far, Failure> {
     match upstream {
         Upstream::Local => local::dial(destination, options).await,
         Upstream::Socks5 { host, port, credentials } => {

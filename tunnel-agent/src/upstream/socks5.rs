@@ -117,7 +117,9 @@ impl Handshake {
     pub(crate) fn received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.state = match (self.state, bytes) {
             (State::AwaitMethod, &[VERSION, NO_AUTHENTICATION]) => State::Request,
-            (State::AwaitMethod, &[VERSION, USER_PASSWORD]) if self.authentication.is_some() => State::Authenticate,
+            (State::AwaitMethod, &[VERSION, USER_PASSWORD]) if self.authentication.is_some() => {
+                State::Authenticate
+            }
             (State::AwaitMethod, &[VERSION, NONE_ACCEPTABLE]) => return Err(Failure::NoAcceptableMethod),
             (State::AwaitMethod, &[VERSION, _]) => {
                 return Err(Failure::Protocol("it chose an authentication method that was not offered"));
@@ -128,7 +130,9 @@ impl Handshake {
             // Some servers answer with version 5 here; RFC 1929 says 1. The verdict is what counts.
             (State::AwaitVerdict, &[1 | VERSION, 0]) => State::Request,
             (State::AwaitVerdict, &[1 | VERSION, _]) => return Err(Failure::Unauthorized),
-            (State::AwaitVerdict, _) => return Err(Failure::Protocol("its answer to the password has no known version")),
+            (State::AwaitVerdict, _) => {
+                return Err(Failure::Protocol("its answer to the password has no known version"));
+            }
             (State::AwaitReply, &[_, 0, _, kind, first]) => State::AwaitAddress(match kind {
                 1 => 4 - 1 + 2,
                 4 => 16 - 1 + 2,
@@ -229,7 +233,10 @@ mod tests {
         assert!(matches!(play(plain(), &[5, 2]).1, Err(Failure::Protocol(_))), "a method not offered");
         assert!(matches!(play(plain(), &[4, 0]).1, Err(Failure::Protocol(_))), "another version");
         assert!(matches!(play(plain(), b"HT").1, Err(Failure::Protocol(_))), "another protocol");
-        assert!(matches!(play(plain(), &[5, 0, 5, 0, 0, 0x7f, 0]).1, Err(Failure::Protocol(_))), "address type");
+        assert!(
+            matches!(play(plain(), &[5, 0, 5, 0, 0, 0x7f, 0]).1, Err(Failure::Protocol(_))),
+            "address type"
+        );
         for code in 1..=255 {
             assert_eq!(play(plain(), &[5, 0, 5, code, 0, 1, 0]).1, Err(Failure::Socks5(code)));
         }
