@@ -38,6 +38,8 @@ pub(crate) struct Place<'a> {
     pub(crate) binaries: &'a Path,
     /// Whom it must belong to.
     pub(crate) uid: u32,
+    /// The directory was made for this launch alone, and goes with its agent.
+    pub(crate) private: bool,
 }
 
 /// Opens a session; returns the value of [`VARIABLE`].
@@ -155,6 +157,7 @@ fn start(place: Place<'_>) -> Result<(), Failure> {
         .arg("run")
         .arg("--directory")
         .arg(place.directory)
+        .args(place.private.then_some("--private"))
         // A launcher inside a session must not put its agent into that session.
         .env_remove("LD_PRELOAD")
         .env_remove(VARIABLE)

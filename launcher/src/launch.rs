@@ -27,8 +27,8 @@ pub(crate) fn launch(run: &Run) -> Result<Infallible, Failure> {
     let library = library::find(binaries)?;
     let uid = rustix::process::geteuid().as_raw();
     let directory = directory(uid)?;
-    let started =
-        enter(run, &file, &library, &directory, agent::Place { directory: &directory.path, binaries, uid });
+    let place = agent::Place { directory: &directory.path, binaries, uid, private: !directory.shared };
+    let started = enter(run, &file, &library, &directory, place);
     if !directory.shared {
         // Made for this launch, which has come to nothing.
         let _ = fs::remove_dir_all(&directory.path);

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -28,6 +29,9 @@ use crate::{client, lifetime};
 /// Connection attempts under way at once; each needs a few descriptors.
 const MAX_ATTEMPTS: usize = 20_000;
 
+/// How long an agent that has removed its sockets may take to end.
+const LEAVING: Duration = Duration::from_secs(2);
+
 /// One agent.
 pub(crate) struct Agent {
     pub(crate) uid: u32,
@@ -44,8 +48,9 @@ pub(crate) struct Agent {
     pub(crate) room: Arc<Semaphore>,
 }
 
-/// Serves until nobody is left; `ready` is called once programs can connect.
-pub(crate) fn run(directory: &Path, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+/// Serves until nobody is left; `ready` is called once programs can connect. A private directory is
+/// removed at the end.
+pub(crate) fn run(directory: &Path, private: bool, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     if std::env::var_os(underpass_core::session_env::VARIABLE).is_some() {
         return Err(io::Error::other(
             "it was started inside a session and would be carried itself; start it outside",
@@ -58,7 +63,11 @@ pub(crate) fn run(directory: &Path, ready: impl FnOnce() -> io::Result<()>) -> i
     raise_descriptor_limit();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
-    runtime.block_on(serve(directory, uid, ready))
+    let served = runtime.block_on(serve(directory, uid, ready));
+    if private {
+        let _ = fs::remove_dir_all(directory);
+    }
+    served
 }
 
 /// Only the user's own directory is served: anybody who can write to it could be the agent.
@@ -76,12 +85,15 @@ fn check_directory(directory: &Path, uid: u32) -> io::Result<()> {
 fn sole(directory: &Path) -> io::Result<File> {
     let lock =
         File::options().create(true).truncate(false).write(true).open(directory.join("serving.lock"))?;
-    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        io::Error::new(
-            io::ErrorKind::AddrInUse,
-            format!("{}: another agent serves here", directory.display()),
-        )
-    })?;
+    let begin = Instant::now();
+    // An agent that is leaving takes its files with it, and then lets go.
+    while let Err(error) = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        if begin.elapsed() > LEAVING {
+            let why = format!("{}: another agent serves here: {error}", directory.display());
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, why));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
     Ok(lock)
 }
 

@@ -21,6 +21,9 @@ enum Command {
         /// Directory of the sockets, private to the user
         #[arg(long, value_name = "DIR")]
         directory: PathBuf,
+        /// The directory was made for one launch: remove it at the end
+        #[arg(long)]
+        private: bool,
         /// Stay in the foreground and log to standard error
         #[arg(long)]
         foreground: bool,
@@ -30,11 +33,11 @@ enum Command {
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> io::Result<()> {
     match Cli::parse().command {
-        Command::Run { directory, foreground: true } => {
+        Command::Run { directory, private, foreground: true } => {
             log_to(io::stderr, "info");
-            agent::run(&directory, || Ok(()))
+            agent::run(&directory, private, || Ok(()))
         }
-        Command::Run { directory, foreground: false } => background::start(|ready| {
+        Command::Run { directory, private, foreground: false } => background::start(|ready| {
             // Off unless asked for; a file, since nobody reads a background process's standard error.
             if std::env::var_os("UNDERPASS_LOG").is_some()
                 && let Ok(file) =
@@ -42,7 +45,7 @@ pub(crate) fn run() -> io::Result<()> {
             {
                 log_to(file, "warn");
             }
-            agent::run(&directory, ready)
+            agent::run(&directory, private, ready)
         }),
     }
 }
