@@ -21,6 +21,7 @@ pub(crate) struct Namespaces {
 
 /// Runs in the new namespaces as their first process. /run is made private: it holds the agent's
 /// directory when root runs, and nscd's and resolved's sockets, which would answer for the world.
+/// The neighbours are told to each other, since discovery may fail while a link comes up.
 const CLIENT: &str = r#"
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -36,26 +37,28 @@ ip link set lo up
 unshare --net --mount sh -c "mount --bind '$1/far-hosts' /etc/hosts; : >/run/far; exec sleep infinity" &
 far=$!
 read _ </run/far || :
-ip link add veth-c type veth peer name veth-n
+ip link add veth-c address 02:00:00:00:00:02 type veth peer name veth-n address 02:00:00:00:00:01
 ip link set veth-n netns $far
-ip link set veth-c addrgenmode none
-ip addr add 10.77.0.2/24 dev veth-c
-ip addr add fd77::2/64 dev veth-c nodad
-ip link set veth-c up
+ip link set veth-c addrgenmode none up
 nsenter -t $far --net sh -e <<END
 ip link set lo up
-ip link set veth-n addrgenmode none
+ip link set veth-n addrgenmode none up
 ip addr add 10.77.0.1/24 dev veth-n
 ip addr add fd77::1/64 dev veth-n nodad
+ip neigh add 10.77.0.2 lladdr 02:00:00:00:00:02 dev veth-n
+ip neigh add fd77::2 lladdr 02:00:00:00:00:02 dev veth-n
 ip addr add 10.99.0.1/32 dev lo
 ip addr add fd99::1/128 dev lo nodad
-ip link set veth-n up
 ip route add unreachable 10.99.0.77
 ip route add unreachable fd99::77
 ip route add 10.99.0.66 dev veth-n
 ip route add fd99::66 dev veth-n
 nft -f '$1/rules.nft'
 END
+ip addr add 10.77.0.2/24 dev veth-c
+ip addr add fd77::2/64 dev veth-c nodad
+ip neigh add 10.77.0.1 lladdr 02:00:00:00:00:01 dev veth-c
+ip neigh add fd77::1 lladdr 02:00:00:00:00:01 dev veth-c
 ip route add default via 10.77.0.1
 ip -6 route add default via fd77::1
 echo "ready $far"

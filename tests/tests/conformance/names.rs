@@ -123,9 +123,10 @@ fn a_constructor_that_connects_before_main_is_carried() {
     let arguments = ["v4", "blocking", "1", "7007"];
     let done = world.wrapped(proxy.url(), linked).args(arguments).run();
     assert!(done.stdout.starts_with(expected), "{done}");
-    // Preloaded by the user, too.
-    let program = artifacts::program("outcome");
-    let done = world.wrapped(proxy.url(), program).args(arguments).env("LD_PRELOAD", &library).run();
+    // Preloaded by the user, and set where ours was.
+    let preload = format!("LD_PRELOAD={}", library.display());
+    let done = world.wrapped(proxy.url(), "env").arg(preload).arg(artifacts::program("outcome"));
+    let done = done.args(arguments).run();
     assert!(done.stdout.contains(expected), "{done}");
     assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
 }

@@ -24,6 +24,7 @@ pub(crate) struct Case {
 }
 
 /// A difference that is known and accepted. It fails the test when it no longer occurs.
+#[derive(Clone, Copy)]
 pub(crate) struct Known {
     /// Text of the native transcript,
     pub(crate) native: &'static str,
