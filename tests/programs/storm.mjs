@@ -1,0 +1,34 @@
+// HOST PORT N: N connections at once by net.connect; each is greeted and hears what it said.
+import net from "node:net";
+
+const [host, port, number] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
+
+let before = Date.now(), longest = 0;
+const turning = setInterval(() => {
+  longest = Math.max(longest, Date.now() - before);
+  before = Date.now();
+}, 10);
+
+const open = () => new Promise((done, fail) => {
+  const socket = net.connect(port, host, () => done(socket));
+  socket.on("error", fail);
+});
+
+const speak = (socket, n) => new Promise((done, fail) => {
+  const expected = `hello\nclient ${n}\n`;
+  let heard = "";
+  socket.on("data", (data) => {
+    heard += data;
+    if (heard === expected) socket.end();
+  });
+  socket.on("close", () => (heard === expected ? done() : fail(new Error(`heard ${heard}`))));
+  socket.write(`client ${n}\n`);
+});
+
+setTimeout(() => { throw new Error("15 s are over"); }, 15_000).unref();
+// All are open before the first one speaks.
+const sockets = await Promise.all(Array.from({ length: number }, open));
+await Promise.all(sockets.map(speak));
+clearInterval(turning);
+if (longest > 2000) throw new Error(`the event loop stood still for ${longest} ms`);
+console.log(`${number} at once`);
