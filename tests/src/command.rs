@@ -66,14 +66,22 @@ impl Command {
     }
 
     /// Runs the program to its end.
-    pub fn run(mut self) -> Finished {
+    pub fn run(self) -> Finished {
+        let limit = self.limit;
+        let done = self.run_or_kill();
+        assert!(!done.killed, "did not end within {limit:?}: {done}");
+        done
+    }
+
+    /// Runs the program to its end, or kills it at its limit and says so ([`Finished::killed`]).
+    pub fn run_or_kill(mut self) -> Finished {
         let input = self.input.take().unwrap_or_default();
         let mut running = self.spawn();
         if let Some(mut stdin) = running.stdin.take() {
             // On a thread of its own: the program may write before it reads.
             std::thread::spawn(move || stdin.write_all(&input));
         }
-        running.wait()
+        running.wait_or_kill()
     }
 
     /// Starts the program; its input stays open (see [`Running::say`]).
@@ -175,7 +183,14 @@ impl Running {
     }
 
     /// Waits for the end; the limit counts from the start.
-    pub fn wait(mut self) -> Finished {
+    pub fn wait(self) -> Finished {
+        let limit = self.limit;
+        let done = self.wait_or_kill();
+        assert!(!done.killed, "did not end within {limit:?}: {done}");
+        done
+    }
+
+    fn wait_or_kill(mut self) -> Finished {
         self.stdin = None;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
@@ -194,16 +209,15 @@ impl Running {
         let reaped = self.child.wait().expect("it is our child");
         let (stdout, stderr) = (bytes(&self.stdout), bytes(&self.stderr));
         let line = std::mem::take(&mut self.line);
-        let done = Finished {
+        Finished {
+            killed: status.is_none(),
             status: reaped,
             stderr: text(&stderr),
             stdout: text(&stdout),
             bytes: stdout,
             elapsed,
             line,
-        };
-        assert!(status.is_some(), "did not end within {:?}: {done}", self.limit);
-        done
+        }
     }
 }
 
@@ -216,7 +230,7 @@ impl Drop for Running {
     }
 }
 
-/// A program that ended by itself.
+/// A program that has ended.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// How it ended.
@@ -229,6 +243,8 @@ pub struct Finished {
     pub stderr: String,
     /// How long it took.
     pub elapsed: Duration,
+    /// Whether it was still running at its limit.
+    pub killed: bool,
     line: String,
 }
 

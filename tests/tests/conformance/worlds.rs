@@ -77,8 +77,8 @@ impl Both {
     pub(crate) fn run(&self, program: &str, arguments: &[String]) -> [Finished; 2] {
         let program = artifacts::program(program);
         [
-            self.native.client(&program).args(arguments).run(),
-            self.redirected.wrapped(self.proxy.url(), &program).args(arguments).run(),
+            self.native.client(&program).args(arguments).run_or_kill(),
+            self.redirected.wrapped(self.proxy.url(), &program).args(arguments).run_or_kill(),
         ]
     }
 
