@@ -43,9 +43,15 @@ fn product() -> &'static Path {
     })
 }
 
-/// The root of the repository.
+/// The root of the repository. Cargo names this crate's directory to a test that it runs; a copy of
+/// the tests that another user runs may be told of another one (`.ci/run`).
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace")
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let crate_directory =
+            std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+        Path::new(&crate_directory).parent().expect("the tests lie in the workspace").to_path_buf()
+    })
 }
 
 /// Cargo's target directory: a test is `TARGET/PROFILE/deps/NAME`.
@@ -83,7 +89,7 @@ pub fn compiled(name: &str, output: &str, arguments: &[&str]) -> PathBuf {
     static COMPILER: Mutex<()> = Mutex::new(());
     let _one = COMPILER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
 
-    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+    let programs = workspace().join("tests/programs");
     let source = programs.join(format!("{name}.c"));
     let directory = target_directory().join("programs");
     let output = directory.join(output);

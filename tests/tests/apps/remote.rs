@@ -3,6 +3,9 @@
 use crate::far::{CGI, RSYNC, SSH};
 use crate::place::{self, NAME, Place, through_both};
 
+/// An ordinary user cannot give files away.
+const RSYNC_OPTIONS: [&str; 3] = ["--archive", "--no-owner", "--no-group"];
+
 through_both! {
     fn ssh_runs_a_command(place: &Place) {
         place.start_ssh();
@@ -36,7 +39,7 @@ fn rsync_over_ssh() {
         make_share(place);
         let ssh = format!("ssh {} -p {SSH}", place.ssh_options().join(" "));
         let there = format!("far@{NAME}:{}/", place.path("share").display());
-        place.wrapped("rsync").args(["-a", "-e", &ssh, &there, "copy"]).run().success();
+        place.wrapped("rsync").args(RSYNC_OPTIONS).args(["-e", &ssh, &there, "copy"]).run().success();
         same_as_share(place, "copy");
         place.proxied(SSH, 1);
     });
@@ -48,10 +51,10 @@ fn rsync_daemon_in_both_directions() {
         make_share(place);
         place.start_rsync();
         let there = format!("rsync://{NAME}:{RSYNC}/share/");
-        place.wrapped("rsync").args(["-a", &there, "copy"]).run().success();
+        place.wrapped("rsync").args(RSYNC_OPTIONS).args([&there, "copy"]).run().success();
         same_as_share(place, "copy");
         place.write("copy/new", "new\n");
-        place.wrapped("rsync").args(["-a", "copy/", &there]).run().success();
+        place.wrapped("rsync").args(RSYNC_OPTIONS).args(["copy/", &there]).run().success();
         same_as_share(place, "copy");
         assert!(place.path("share/new").exists());
         place.proxied(RSYNC, 2);

@@ -107,7 +107,7 @@ fn by_name(proxy: &Fake) -> usize {
     proxy.requests().iter().filter(|request| request.kind == "name" && request.host == NAME).count()
 }
 
-/// A program in `tests/programs`.
+/// A program in `tests/programs`, by its path.
 fn source(name: &str) -> PathBuf {
     artifacts::workspace().join("tests/programs").join(name)
 }
