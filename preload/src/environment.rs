@@ -127,6 +127,48 @@ pub(crate) unsafe fn repaired<T>(
     }
 }
 
+/// A repaired environment that outlives the call: for functions of libc that take the process's own.
+/// It is never freed, since it may have become the program's `environ`.
+///
+/// # Safety
+///
+/// As for [`repaired`].
+pub(crate) unsafe fn repaired_for_good(array: *const *const c_char) -> *const *const c_char {
+    // SAFETY: the caller's promise.
+    unsafe {
+        repaired(array, |environment| {
+            if std::ptr::eq(environment, array) {
+                return array;
+            }
+            let count = entries(environment).count();
+            let copy = libc::calloc(count + 1, size_of::<*const c_char>()).cast::<*const c_char>();
+            if copy.is_null() {
+                return array;
+            }
+            for i in 0..count {
+                let entry = *environment.add(i);
+                // The new strings lie on the stack of `repaired`; copying the others costs no more
+                // than telling them apart.
+                *copy.add(i) = libc::strdup(entry);
+            }
+            copy
+        })
+    }
+}
+
+/// Repairs the process's own environment, if a program has cleared it.
+pub(crate) fn repair_own() {
+    // SAFETY: `environ` is null or a null-terminated array of C strings; replacing it is what
+    // clearenv(3) and setenv(3) do, with the same rules for threads.
+    unsafe {
+        let before = environ;
+        let after = repaired_for_good(before);
+        if !std::ptr::eq(before, after) {
+            environ = after;
+        }
+    }
+}
+
 /// All but the last place, which stays null.
 fn fill(places: &mut [*const c_char], entries: impl Iterator<Item = *const c_char>) {
     let last = places.len().saturating_sub(1);

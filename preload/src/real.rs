@@ -101,6 +101,11 @@ real_functions! {
     execvpe: fn(*const c_char, Arguments, Environment) -> c_int = libc::execvpe;
     fexecve: fn(c_int, Arguments, Environment) -> c_int = libc::fexecve;
     execveat: fn(c_int, *const c_char, Arguments, Environment, c_int) -> c_int;
+    execl: fn() -> c_int;
+    execlp: fn() -> c_int;
+    execle: fn() -> c_int;
+    system: fn(*const c_char) -> c_int = libc::system;
+    popen: fn(*const c_char, *const c_char) -> *mut libc::FILE = libc::popen;
     posix_spawn: fn(*mut pid_t, *const c_char, *const actions, *const attributes, SpawnStrings, SpawnStrings) -> c_int = libc::posix_spawn;
     posix_spawnp: fn(*mut pid_t, *const c_char, *const actions, *const attributes, SpawnStrings, SpawnStrings) -> c_int = libc::posix_spawnp;
 }

@@ -199,11 +199,16 @@ fn wait(socket: &impl Socket, pending: c_int) -> Outcome {
         Err(EINTR) => Outcome::Fail(EINTR),
         Err(EALREADY | EINPROGRESS) => Outcome::Fail(pending),
         Err(EISCONN) => Outcome::Fail(EISCONN),
-        // The attempt has failed; what the kernel calls it comes from how it was ended.
-        Err(kernel) => Outcome::Fail(socket.failure().unwrap_or(match kernel {
-            EPIPE | EINVAL | EADDRINUSE => ENETUNREACH,
-            other => other,
-        })),
+        // The attempt has failed; what the kernel calls it comes from how it was ended. What is told
+        // here is not told again by SO_ERROR.
+        Err(kernel) => {
+            let noted = socket.failure();
+            socket.clear_error();
+            Outcome::Fail(noted.unwrap_or(match kernel {
+                EPIPE | EINVAL | EADDRINUSE => ENETUNREACH,
+                other => other,
+            }))
+        }
     }
 }
 

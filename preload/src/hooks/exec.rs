@@ -3,7 +3,7 @@
 use libc::{c_char, c_int, pid_t, posix_spawn_file_actions_t as actions, posix_spawnattr_t as attributes};
 
 use super::hooks;
-use crate::environment::{current, repaired};
+use crate::environment::{current, repair_own, repaired};
 use crate::{errno, real};
 
 type Strings = *const *const c_char;
@@ -38,6 +38,26 @@ hooks! {
         closed errno::fail(libc::ENOMEM) => match real::execveat.get() {
             Some(execveat) => repaired(envp, |envp| execveat(directory, path, argv, envp, flags)),
             None => errno::fail(libc::ENOSYS),
+        };
+
+    /// system(3), which starts a shell with the process's environment, inside libc.
+    fn system(command: *const c_char) -> c_int,
+        closed errno::fail(libc::ENOMEM) => {
+            repair_own();
+            match real::system.get() {
+                Some(system) => system(command),
+                None => errno::fail(libc::ENOSYS),
+            }
+        };
+
+    /// popen(3), likewise.
+    fn popen(command: *const c_char, kind: *const c_char) -> *mut libc::FILE,
+        closed std::ptr::null_mut() => {
+            repair_own();
+            match real::popen.get() {
+                Some(popen) => popen(command, kind),
+                None => std::ptr::null_mut(),
+            }
         };
 
     /// posix_spawn(3).

@@ -5,6 +5,7 @@
 mod connect;
 mod datagram;
 mod exec;
+mod execl;
 mod hostname;
 mod name_info;
 mod peer;

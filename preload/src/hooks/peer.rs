@@ -25,7 +25,13 @@ hooks! {
     fn getsockname(fd: c_int, address: *mut sockaddr, len: *mut socklen_t) -> c_int,
         closed errno::fail(libc::EBADF) => match real::getsockname.get() {
             Some(get) => shown(fd, address, len, get, |socket, real| {
-                if is_local(real.ip()) { peer_of(socket).and_then(|(_, local)| local) } else { None }
+                if !is_local(real.ip()) {
+                    return None;
+                }
+                // The address is that of the leg that leaves; the port is the program's own, which it
+                // may have bound.
+                let (_, local) = peer_of(socket)?;
+                local.map(|local| SocketAddr::new(local.ip(), real.port()))
             }),
             None => errno::fail(libc::ENOSYS),
         };
