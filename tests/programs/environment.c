@@ -52,10 +52,28 @@ int main(int argc, char **argv) {
             execve("/proc/self/exe", leaf, nothing);
             _exit(98);
         }
-    } else if (!strcmp(way, "system")) {
+    } else if (!strcmp(way, "execl-unset")) {
+        clearenv();
+        execl("/proc/self/exe", argv[0], argv[1], argv[2], argv[3], argv[4], "leaf", NULL);
+    } else if (!strcmp(way, "execlp-unset")) {
+        clearenv();
+        execlp("/proc/self/exe", argv[0], argv[1], argv[2], argv[3], argv[4], "leaf", NULL);
+    } else {
+        /* A shell starts it: with an empty environment, or from a program that has none itself. */
         char line[512];
-        snprintf(line, sizeof line, "env -i %s %s %s %s %s leaf", argv[0], argv[1], argv[2], argv[3], argv[4]);
-        say("system %d", system(line));
+        bool lost_before = strstr(way, "unset");
+        snprintf(line, sizeof line, "%s %s %s %s %s %s leaf", lost_before ? "exec" : "env -i", argv[0], argv[1],
+                 argv[2], argv[3], argv[4]);
+        if (lost_before) clearenv();
+        if (strstr(way, "system")) {
+            say("system %d", system(line));
+        } else {
+            FILE *pipe = popen(line, "r");
+            MUST(pipe);
+            char text[256];
+            while (fgets(text, sizeof text, pipe)) printf("%s", text);
+            say("popen %d", pclose(pipe));
+        }
         return 0;
     }
     MUST(pid > 0);

@@ -55,7 +55,7 @@ fn closed_and_nearly_full_descriptor_tables_are_no_obstacle() {
 #[test]
 fn an_environment_may_be_large_or_lost() {
     let both = Both::new();
-    let ways: [&[&str]; 13] = [
+    let ways: [&[&str]; 18] = [
         &["large"],
         &["execve"],
         &["execve-null"],
@@ -67,7 +67,12 @@ fn an_environment_may_be_large_or_lost() {
         &["spawn"],
         &["spawnp"],
         &["vfork"],
+        &["execl-unset"],
+        &["execlp-unset"],
         &["system"],
+        &["system-unset"],
+        &["popen"],
+        &["popen-unset"],
         &["leaf"],
     ];
     both.compare_in(&ways.map(|way| Case::new("environment", port::ECHO).more(way)), &["v4"], &["blocking"]);

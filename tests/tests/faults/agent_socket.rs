@@ -1,0 +1,158 @@
+//! The agent's sockets, and those who should not be heard there.
+
+use underpass_tests::proxies::Fake;
+use underpass_tests::{World, artifacts};
+
+use crate::{agent, descriptors, no_descriptor_is_kept, no_leaks, serves, world};
+
+fn session(world: &World, proxy: &Fake) -> String {
+    let done = world.wrapped(proxy.url(), "printenv").arg("UNDERPASS_SESSION").run();
+    done.success().trim().to_owned()
+}
+
+fn commit(world: &World, session: &str, fault: &str) -> String {
+    world.client(artifacts::helper("wire-client")).args([session, fault]).run().success().trim().to_owned()
+}
+
+#[test]
+fn nonsense_is_closed_without_an_answer_and_leaves_nothing_behind() {
+    let (world, proxy) = world();
+    let session = session(&world, &proxy);
+    let agent = agent(&world);
+    let before = descriptors(agent);
+    let mut report = String::new();
+    for (fault, expected) in [
+        ("nothing", "closed"),
+        ("empty", "closed"),
+        ("one-byte-each", "closed"),
+        ("too-long", "closed"),
+        ("huge", "closed"),
+        ("trailing", "closed"),
+        ("prefixes", "closed"),
+        ("garbage", "closed"),
+        ("garbage-after-a-good-start", "closed"),
+        ("other-version", "closed"),
+        ("other-token", "closed"),
+        ("other-token-name", "closed"),
+        ("no-descriptor", "closed"),
+        ("two-descriptors", "closed"),
+        ("many-descriptors", "closed"),
+        ("descriptor-for-nothing", "closed"),
+        ("convert-alone", "closed"),
+        ("a-file", "Refuse { errno: 101 }"),
+        ("a-unix-socket", "Refuse { errno: 101 }"),
+        ("a-datagram-socket", "Refuse { errno: 101 }"),
+        ("a-listener", "Refuse { errno: 101 }"),
+        ("a-connected-socket", "Refuse { errno: 101 }"),
+        ("held-nowhere", "closed"),
+        ("vanish", "gone"),
+        ("crowd", "served"),
+    ] {
+        let answer = commit(&world, &session, fault);
+        if answer != expected {
+            report += &format!("{fault}: {answer}, not {expected}\n");
+        }
+        if world.agents() != [agent] {
+            report += &format!("{fault}: the agent has gone\n");
+            break;
+        }
+    }
+    assert!(report.is_empty(), "\n{report}");
+    serves(&world, &proxy);
+    no_descriptor_is_kept(agent, &before);
+    no_leaks(&world);
+}
+
+/// Runs a shell script on the client side as another user.
+fn as_user(world: &World, user: u32, script: &str) -> underpass_tests::Finished {
+    assert!(rustix::process::geteuid().is_root(), "a second user is needed: run this as root");
+    let user = user.to_string();
+    world
+        .client("setpriv")
+        .args(["--reuid", &user, "--regid", &user, "--clear-groups", "sh", "-ec", script])
+        .run()
+}
+
+/// What root's agent answers to a user whose programs root may have started (apt, nginx, su).
+#[test]
+fn another_user_needs_a_token_of_roots_agent_and_never_reaches_its_control_socket() {
+    let (world, proxy) = world();
+    let session = session(&world, &proxy);
+    let client = artifacts::helper("wire-client").display().to_string();
+    let ask = |fault: &str| as_user(&world, 4321, &format!("{client} '{session}' {fault}"));
+    assert!(ask("good-name").stdout.starts_with("Resolved"), "{}", ask("good-name"));
+    assert_eq!(ask("other-token-name").stdout, "closed\n");
+    assert_eq!(ask("other-token").stdout, "closed\n");
+    let path = session.splitn(3, ':').nth(2).expect("a path");
+    let directory = std::path::Path::new(path).parent().expect("a directory").display().to_string();
+    let listed = as_user(&world, 4321, &format!("ls {directory}"));
+    assert!(!listed.status.success() && listed.stdout.is_empty(), "{listed}");
+    let control = format!(
+        "test -S {directory}/control.sock && curl -sm2 --unix-socket {directory}/control.sock http://x/"
+    );
+    assert_eq!(as_user(&world, 4321, &control).code(), 7, "could not connect");
+    serves(&world, &proxy);
+}
+
+/// The permissions are taken away on purpose, as OpenSSH tests its own agent.
+#[test]
+fn another_user_is_not_heard_by_an_ordinary_users_agent() {
+    let (world, proxy) = world();
+    let run = world.directory().join("run-of-4321").display().to_string();
+    let made = world.client("install").args(["-d", "-m", "700", "-o", "4321", "-g", "4321", &run]).run();
+    assert!(made.status.success(), "{made}");
+    world.client("chmod").args(["711", &world.directory().display().to_string()]).run().success();
+    let underpass = artifacts::underpass().display().to_string();
+    let url = proxy.url();
+    let own = as_user(
+        &world,
+        4321,
+        &format!(
+            "export HOME={run} XDG_RUNTIME_DIR={run}; {underpass} -x {url} -- printenv UNDERPASS_SESSION"
+        ),
+    );
+    let session = own.success().trim().to_owned();
+    assert!(session.contains(&run), "{session}");
+    let open = format!("find {run} -exec chmod a+rwx {{}} +");
+    as_user(&world, 4321, &open).success();
+    let client = artifacts::helper("wire-client").display().to_string();
+    let ask = |user| as_user(&world, user, &format!("{client} '{session}' good-name")).stdout;
+    assert!(ask(4321).starts_with("Resolved"));
+    assert_eq!(ask(4322), "closed\n");
+    let control =
+        format!("s=$(find {run} -name control.sock); test -S $s; curl -sm2 --unix-socket $s http://x/ -d x",);
+    let done = as_user(&world, 4322, &control);
+    assert!(done.stdout.is_empty() && [52, 56].contains(&done.code()), "no answer at all: {done}");
+}
+
+#[test]
+fn nonsense_at_the_control_socket_is_refused() {
+    let (world, proxy) = world();
+    let session = session(&world, &proxy);
+    let agent = agent(&world);
+    let before = descriptors(agent);
+    let path = session.splitn(3, ':').nth(2).expect("a path");
+    let control = std::path::Path::new(path).parent().expect("a directory").join("control.sock");
+    let say = |bytes: &str| {
+        let socket = format!("UNIX-CONNECT:{}", control.display());
+        let _ = socket;
+        let script = "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(8)\ns.connect(sys.argv[1])\n\
+                      try:\n s.sendall(sys.stdin.buffer.read())\n s.shutdown(1)\nexcept OSError: pass\n\
+                      try:\n while True:\n  b=s.recv(65536)\n  if not b: break\n  sys.stdout.write(b.decode())\n\
+                      except OSError: pass\n";
+        world.client("/usr/bin/python3").args(["-c", script]).arg(&control).input(bytes).run().success()
+    };
+    for bytes in ["", "\n", "{}\n", "garbage\n", "{\"open_session\":{}}\n", "\0\0\0\n"] {
+        let answer = say(bytes);
+        assert!(answer.starts_with("{\"error\":"), "{bytes:?}: {answer}");
+    }
+    let two = "{\"open_session\":{\"upstreams\":[\"socks5h://a:b@\",\"local:\"],\"linger\":true}}\n";
+    assert!(say(two).starts_with("{\"error\":"));
+    let secret = "{\"open_session\":{\"upstreams\":[\"socks5h://user:secret@:1\"],\"linger\":true}}\n";
+    assert!(!say(secret).contains("secret"));
+    let long = say(&"x".repeat(1 << 20));
+    assert!(long.is_empty() || long.starts_with("{\"error\":"), "{long}");
+    assert_eq!(world.agents(), [agent]);
+    serves(&world, &proxy);
+    no_descriptor_is_kept(agent, &before);
+}

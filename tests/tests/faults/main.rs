@@ -1,0 +1,67 @@
+//! Faults: proxies that misbehave, clients that send nonsense to the agent, agents that are killed.
+//! In each case the program gets a documented errno within the deadline and not one byte that is
+//! not its own, nothing goes around the proxy, and the agent serves on and keeps no descriptor.
+
+mod agent_killed;
+mod agent_socket;
+mod proxy;
+
+use std::time::{Duration, Instant};
+
+use underpass_tests::proxies::{self, Fake};
+use underpass_tests::{World, servers};
+
+/// A world with servers, a proxy that works, and an agent that has served once.
+fn world() -> (World, Fake) {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    serves(&world, &proxy);
+    (world, proxy)
+}
+
+/// What `programs/greeting.c` writes when all is well.
+const GREETED: &str = "0\ngreeting 6\nhello\nsend 4\necho word\nend 0\nrecv 0\n";
+
+/// A command of this world works, and within a second.
+#[track_caller]
+fn serves(world: &World, proxy: &Fake) {
+    for mode in ["blocking", "nonblocking"] {
+        let program = underpass_tests::artifacts::program("greeting");
+        let arguments = ["v4", mode, "1", &servers::port::GREETER.to_string()];
+        let done = world.wrapped(proxy.url(), program).args(arguments).run();
+        assert_eq!(done.stdout, GREETED, "{done}");
+        assert!(done.elapsed < Duration::from_secs(1), "{done}");
+    }
+}
+
+#[track_caller]
+fn no_leaks(world: &World) {
+    assert_eq!(world.leaks(), 0, "leaked: {:?}", world.leaked());
+}
+
+/// The one agent of this world.
+#[track_caller]
+fn agent(world: &World) -> u32 {
+    let agents = world.agents();
+    assert_eq!(agents.len(), 1, "{agents:?}");
+    agents[0]
+}
+
+/// What a process has open, by kind.
+fn descriptors(pid: u32) -> Vec<String> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the agent lives");
+    let link = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_link(entry.ok()?.path()).ok();
+    entries.filter_map(link).map(|target| target.to_string_lossy().into_owned()).collect()
+}
+
+/// Waits until the agent has no more open than before.
+#[track_caller]
+fn no_descriptor_is_kept(agent: u32, before: &[String]) {
+    let limit = Instant::now() + Duration::from_secs(8);
+    while descriptors(agent).len() > before.len() {
+        let now = descriptors(agent);
+        assert!(Instant::now() < limit, "{} before, {} now: {now:?}", before.len(), now.len());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,139 @@
+//! The proxy misbehaves, in each way of the peers' fault table.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use underpass_tests::behaviour::Behaviour::{self, *};
+use underpass_tests::proxies;
+use underpass_tests::servers::port;
+use underpass_tests::{World, artifacts};
+
+use crate::{GREETED, agent, descriptors, no_descriptor_is_kept, no_leaks, serves, world};
+
+/// A fault and the errno of `connect()` (core/src/failure.rs); none where it is no fault to the
+/// program.
+const FAULTS: [(Behaviour, Option<&str>); 26] = [
+    // First, since they last until the deadline.
+    (Silent, Some("ETIMEDOUT")),
+    (SilentReply, Some("ETIMEDOUT")),
+    (Normal, None),
+    (Bytewise, None),
+    (Coalesced, None),
+    (BoundV6, None),
+    (BoundName, None),
+    (BoundEmptyName, None),
+    (Garbage, Some("ECONNRESET")),
+    (Flood, Some("ECONNRESET")),
+    (AcceptClose, Some("ECONNRESET")),
+    (AcceptReset, Some("ECONNRESET")),
+    (BadMethod, Some("ECONNRESET")),
+    (MethodLie, Some("ECONNRESET")),
+    (NoMethod, Some("EACCES")),
+    (Version4, Some("ECONNRESET")),
+    (CloseAfterMethod, Some("ECONNRESET")),
+    (ResetAfterMethod, Some("ECONNRESET")),
+    (BadAddressType, Some("ECONNRESET")),
+    (ReplyVersion4, Some("ECONNRESET")),
+    (CloseAfter(0), Some("ECONNRESET")),
+    (CloseAfter(3), Some("ECONNRESET")),
+    (CloseAfter(9), Some("ECONNRESET")),
+    (ResetAfter(0), Some("ECONNRESET")),
+    (ResetAfter(3), Some("ECONNRESET")),
+    (ResetAfter(9), Some("ECONNRESET")),
+];
+
+/// The agent's deadline is 10 s; the rest is the slowness of a busy machine.
+const DEADLINE: Duration = Duration::from_millis(11_500);
+
+#[test]
+fn every_fault_of_a_proxy_has_its_errno_and_gives_the_program_no_stray_byte() {
+    let (world, good) = world();
+    let agent = agent(&world);
+    let before = descriptors(agent);
+    let report = Mutex::new(String::new());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(&(fault, errno)) = FAULTS.get(number / 2) else { break };
+                    let mode = ["blocking", "nonblocking"][number % 2];
+                    let proxy = proxies::fake_at(&world, 2000 + u16::try_from(number).expect("few faults"));
+                    proxy.behave(fault);
+                    let arguments = ["v4", mode, "1", &port::GREETER.to_string()];
+                    let command = world.wrapped(proxy.url(), artifacts::program("greeting")).args(arguments);
+                    let done = command.run_or_kill();
+                    let expected = errno.map_or(GREETED.to_owned(), |errno| format!("{errno}\n"));
+                    if done.stdout != expected || done.elapsed > DEADLINE {
+                        let mut report = report.lock().expect("no holder panics");
+                        *report += &format!("{fault}, {mode}: expected {expected:?}\n{done}\n");
+                    }
+                }
+            });
+        }
+    });
+    let report = report.into_inner().expect("no holder panics");
+    assert!(report.is_empty(), "\n{report}");
+    serves(&world, &good);
+    assert_eq!(world.agents(), [agent]);
+    no_descriptor_is_kept(agent, &before);
+    no_leaks(&world);
+}
+
+#[test]
+fn a_reset_in_the_stream_is_a_reset_to_the_program() {
+    let (world, proxy) = world();
+    proxy.behave(ResetMidStream);
+    for mode in ["blocking", "nonblocking"] {
+        let arguments = ["v4", mode, "1", &port::GREETER.to_string(), "pause"];
+        let mut program = world.wrapped(proxy.url(), artifacts::program("greeting")).args(arguments).spawn();
+        let expected: &[&str] = match mode {
+            "blocking" => &["connect 0", "0", "greeting 6", "hello"],
+            _ => &["connect EINPROGRESS", "0", "greeting 6", "hello"],
+        };
+        for line in expected {
+            assert_eq!(program.next_line(), *line, "{mode}");
+        }
+        std::thread::sleep(Duration::from_millis(150));
+        program.say("go");
+        let line = program.next_line();
+        assert!(["send ECONNRESET", "send EPIPE"].contains(&&*line), "{mode}: {line}");
+    }
+    no_leaks(&world);
+}
+
+/// Of a proxy that wants a password: what `connect()` says for these credentials.
+fn with_credentials(world: &World, url: &str) -> String {
+    let arguments = ["v4", "blocking", "1", &port::GREETER.to_string()];
+    let done = world.wrapped(url, artifacts::program("greeting")).args(arguments).run();
+    assert!(!done.stderr.contains("secret"), "{done}");
+    done.stdout.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_gets_the_right_one_or_it_is_eacces() {
+    let world = World::new();
+    underpass_tests::servers::start(&world);
+    let proxy = proxies::fake_with_password(&world, "user", "secret");
+    assert_eq!(with_credentials(&world, proxy.url()), "0");
+    assert_eq!(with_credentials(&world, "socks5h://user:secret2@10.77.0.1:1080"), "EACCES");
+    assert_eq!(with_credentials(&world, "socks5h://10.77.0.1:1080"), "EACCES");
+    no_leaks(&world);
+}
+
+/// Whoever can list processes or read their environment must not find the password there.
+#[test]
+fn a_password_is_in_no_command_line_and_no_environment_of_the_program() {
+    let world = World::new();
+    underpass_tests::servers::start(&world);
+    let proxy = proxies::fake_with_password(&world, "user", "secret");
+    let done = world.wrapped(proxy.url(), "sh").args(["-c", "env; tr '\\0' ' ' </proc/$$/cmdline"]).run();
+    assert!(done.status.success() && !done.stdout.contains("secret"), "{done}");
+    let agent = agent(&world);
+    for file in ["cmdline", "environ"] {
+        let text = std::fs::read(format!("/proc/{agent}/{file}")).expect("the agent lives");
+        assert!(!String::from_utf8_lossy(&text).contains("secret"), "{file} of the agent");
+    }
+}
