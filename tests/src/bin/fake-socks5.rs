@@ -39,6 +39,8 @@ fn main() -> io::Result<()> {
     let credentials = credentials.map(|(user, password)| (user.into_bytes(), password.into_bytes()));
     let proxy = Arc::new(Proxy { orders: Mutex::default(), credentials });
     let listener = TcpListener::bind(("::", port))?;
+    // The standard library asks for 128, too few for a storm on a busy machine.
+    rustix::net::listen(&listener, 1024)?;
     say("ready");
     let served = Arc::clone(&proxy);
     thread::spawn(move || {

@@ -30,7 +30,10 @@ fn main() -> io::Result<()> {
 }
 
 fn listen(port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind(("::", port))
+    let listener = TcpListener::bind(("::", port))?;
+    // The standard library asks for 128, too few for a storm on a busy machine.
+    rustix::net::listen(&listener, 1024)?;
+    Ok(listener)
 }
 
 fn serve(service: u16, mut client: TcpStream) -> io::Result<()> {

@@ -95,6 +95,23 @@ impl Place {
     /// Checks that the proxy has connected to this port of the destination so many times.
     #[track_caller]
     pub(crate) fn proxied(&self, port: u16, times: usize) {
+        let count = self.count(port, times);
+        assert_eq!(count, times, "connections to port {port} in the proxy's log:\n{}", self.proxy.log());
+    }
+
+    /// Checks that the proxy has connected to this port of the destination so many times or more.
+    #[track_caller]
+    pub(crate) fn proxied_at_least(&self, port: u16, times: usize) {
+        let count = self.count(port, times);
+        assert!(
+            count >= times,
+            "{count} connections to port {port} in the proxy's log:\n{}",
+            self.proxy.log()
+        );
+    }
+
+    /// How often the proxy has connected to this port, as soon as it is so often or in a while.
+    fn count(&self, port: u16, times: usize) -> usize {
         let line = (self.line)(port);
         let limit = Instant::now() + Duration::from_secs(2);
         // Dante writes a second line at the end of each connection, of another form.
@@ -102,13 +119,7 @@ impl Place {
         while count() < times && Instant::now() < limit {
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(count(), times, "connections to port {port} in the proxy's log:\n{}", self.proxy.log());
-    }
-
-    /// Checks that the proxy has connected to this port of the destination at least once.
-    #[track_caller]
-    pub(crate) fn proxied_some(&self, port: u16) {
-        self.proxy.wait_log(&(self.line)(port));
+        count()
     }
 }
 

@@ -66,7 +66,7 @@ through_both! {
         place.make_repository();
         place.start_cgi();
         clone_and_push(place, &format!("http://{NAME}:{CGI}/cgi-bin/git/repository.git"), "ssh");
-        place.proxied_some(CGI);
+        place.proxied_at_least(CGI, 1);
     }
 }
 

@@ -84,19 +84,32 @@ fn wget_with_and_without_tls() {
     });
 }
 
-/// aria2c asks the name server itself, by c-ares.
 #[test]
 fn aria2c_in_four_parts() {
     place::microsocks(|place| {
         place.start_web();
         let body: Vec<u8> = (0..8_000_000u32).map(|n| (n % 253) as u8).collect();
         place.write("www/body", &body);
-        let options = ["-q", "-x4", "-s4", "-k1M", "--file-allocation=none", "--no-conf", "-o", "parts"];
-        place.wrapped("aria2c").args(options).arg(format!("http://{NAME}/body")).run().success();
+        let aria2c = place.wrapped("aria2c").args(ARIA2C).arg("--async-dns=false");
+        aria2c.arg(format!("http://{NAME}/body")).run().success();
         assert!(std::fs::read(place.path("parts")).is_ok_and(|read| read == body));
-        place.proxied(HTTP, 4);
+        place.proxied_at_least(HTTP, 4);
     });
 }
+
+/// By c-ares. Such questions are not answered yet, but they do not leave either (docs/limits.md):
+/// when this fails since it works, it becomes the test above.
+#[test]
+fn aria2c_that_asks_the_name_server_itself_is_refused_yet() {
+    const NAME_RESOLUTION_FAILED: i32 = 19;
+    place::microsocks(|place| {
+        place.start_web();
+        let done = place.wrapped("aria2c").args(ARIA2C).arg(format!("http://{NAME}/")).run();
+        assert_eq!(done.code(), NAME_RESOLUTION_FAILED, "{done}");
+    });
+}
+
+const ARIA2C: [&str; 8] = ["-q", "-x4", "-s4", "-k1M", "--file-allocation=none", "--no-conf", "-o", "parts"];
 
 #[test]
 fn perl_lwp() {
@@ -139,7 +152,7 @@ fn nginx_with_its_backend_beyond_the_proxy() {
         let status = ["-sS", "-Z", "--parallel-immediate", "-w", "%{http_code}\n"];
         let answers = place.world.client("curl").args(status).args(requests).run().success();
         assert_eq!(answers.lines().filter(|&line| line == "200").count(), 50, "{answers}");
-        place.proxied_some(HTTP);
+        place.proxied_at_least(HTTP, 1);
         nginx.close_input();
     });
 }
