@@ -104,7 +104,7 @@ impl Link {
         let bytes = [std::io::IoSlice::new(frame.as_bytes())];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let passed = socket.as_ref().map(std::slice::from_ref).unwrap_or_default();
+        let passed = socket.as_slice();
         if !passed.is_empty() {
             ancillary.push(SendAncillaryMessage::ScmRights(passed));
         }

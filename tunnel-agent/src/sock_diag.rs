@@ -56,7 +56,7 @@ fn request(family: u8) -> [u8; HEADER + 56] {
     bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
     bytes[HEADER] = family;
     bytes[HEADER + 1] = libc::IPPROTO_TCP as u8;
-    let states = u32::MAX & !(1 << TIME_WAIT);
+    let states = !(1u32 << TIME_WAIT);
     bytes[HEADER + 4..HEADER + 8].copy_from_slice(&states.to_ne_bytes());
     bytes
 }
