@@ -42,11 +42,27 @@ pub(crate) struct Place<'a> {
     pub(crate) private: bool,
 }
 
-/// Opens a session; returns the value of [`VARIABLE`].
-pub(crate) fn open_session(place: Place<'_>, request: &ControlRequest) -> Result<String, Failure> {
-    if let Some(session) = ask(place, request)? {
-        return Ok(session);
+/// Opens a session; returns the value of [`VARIABLE`], and what `meanwhile` gives, which runs while
+/// the agent works.
+pub(crate) fn open_session<T>(
+    place: Place<'_>,
+    request: &ControlRequest,
+    meanwhile: impl FnOnce() -> Result<T, Failure>,
+) -> Result<(String, T), Failure> {
+    let asked = begin(place, request)?;
+    let done = meanwhile()?;
+    let answer = match asked {
+        Some(stream) => finish(place, &stream)?,
+        None => None,
+    };
+    match answer {
+        Some(session) => Ok((session, done)),
+        None => Ok((start_and_ask(place, request)?, done)),
     }
+}
+
+/// Where nobody answers: one launch starts an agent, the others wait for it.
+fn start_and_ask(place: Place<'_>, request: &ControlRequest) -> Result<String, Failure> {
     let _lock = lock(place.directory)?;
     // Another launch may have started it meanwhile.
     if let Some(session) = ask(place, request)? {
@@ -56,30 +72,54 @@ pub(crate) fn open_session(place: Place<'_>, request: &ControlRequest) -> Result
     ask(place, request)?.ok_or_else(|| failure(place, "has started and does not listen"))
 }
 
+/// One request, one reply. `None` where no agent listens, or where it was just leaving.
+fn ask(place: Place<'_>, request: &ControlRequest) -> Result<Option<String>, Failure> {
+    match begin(place, request)? {
+        Some(stream) => finish(place, &stream),
+        None => Ok(None),
+    }
+}
+
 fn failure(place: Place<'_>, why: impl std::fmt::Display) -> Failure {
     Failure::setup(format_args!("the agent in {} {why}", place.directory.display()))
 }
 
-/// One request, one reply. `None` where no agent listens, or where it was just leaving.
-fn ask(place: Place<'_>, request: &ControlRequest) -> Result<Option<String>, Failure> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            failure(place, format_args!("does not answer within {} s", DEADLINE.as_secs()))
-        }
-        _ => failure(place, format_args!("cannot be asked: {}", reason(&error))),
-    };
+/// Sends the request. `None` where no agent listens, or where it was just leaving.
+fn begin(place: Place<'_>, request: &ControlRequest) -> Result<Option<UnixStream>, Failure> {
+    let failed = |error| cannot_ask(place, &error);
     let Some(stream) = connect(&place.directory.join(SOCKET)).map_err(failed)? else { return Ok(None) };
     let owner = socket_peercred(&stream).map_err(|error| failed(error.into()))?.uid.as_raw();
     if owner != place.uid {
         return Err(failure(place, format_args!("belongs to user {owner}, so it gets nothing of ours")));
     }
-    match exchange(&stream, request) {
-        Ok(line) if line.is_empty() => Ok(None),
-        Ok(line) => read_reply(place, &line).map(Some),
-        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
-            Ok(None)
-        }
+    match send(&stream, request) {
+        Ok(()) => Ok(Some(stream)),
+        Err(error) if has_left(&error) => Ok(None),
         Err(error) => Err(failed(error)),
+    }
+}
+
+/// Takes the reply.
+fn finish(place: Place<'_>, stream: &UnixStream) -> Result<Option<String>, Failure> {
+    let mut line = String::new();
+    match BufReader::new(stream.take(MAX_LINE as u64)).read_line(&mut line) {
+        Ok(0) => Ok(None),
+        Ok(_) => read_reply(place, &line).map(Some),
+        Err(error) if has_left(&error) => Ok(None),
+        Err(error) => Err(cannot_ask(place, &error)),
+    }
+}
+
+fn has_left(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+fn cannot_ask(place: Place<'_>, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            failure(place, format_args!("does not answer within {} s", DEADLINE.as_secs()))
+        }
+        _ => failure(place, format_args!("cannot be asked: {}", reason(error))),
     }
 }
 
@@ -96,7 +136,7 @@ fn connect(path: &Path) -> io::Result<Option<UnixStream>> {
     }
 }
 
-fn exchange(stream: &UnixStream, request: &ControlRequest) -> io::Result<String> {
+fn send(stream: &UnixStream, request: &ControlRequest) -> io::Result<()> {
     let line = request.to_line();
     let mut rest = line.as_bytes();
     while !rest.is_empty() {
@@ -104,9 +144,7 @@ fn exchange(stream: &UnixStream, request: &ControlRequest) -> io::Result<String>
         let sent = rustix::net::send(stream, rest, SendFlags::NOSIGNAL)?;
         rest = rest.get(sent..).unwrap_or_default();
     }
-    let mut line = String::new();
-    BufReader::new(stream.take(MAX_LINE as u64)).read_line(&mut line)?;
-    Ok(line)
+    Ok(())
 }
 
 fn read_reply(place: Place<'_>, line: &str) -> Result<String, Failure> {

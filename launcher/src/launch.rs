@@ -44,12 +44,12 @@ fn enter(
     directory: &AgentDirectory,
     place: agent::Place<'_>,
 ) -> Result<Infallible, Failure> {
-    let library = library::prepare(library, directory, place.uid)?;
     let request = ControlRequest::OpenSession {
         upstreams: vec![run.upstream.url.clone()],
         linger: directory.shared && env::var_os("CI").is_none(),
     };
-    let session = agent::open_session(place, &request)?;
+    let (session, library) =
+        agent::open_session(place, &request, || library::prepare(library, directory, place.uid))?;
     let environment = environment::for_program(exec::environment(), &library.path, &session)?;
     say(run, directory, &library);
 
