@@ -33,6 +33,9 @@ pub(crate) async fn hand_off(
             rustix::net::sockopt::socket_error(socket)
                 .map_err(|e| fault(e.into()))?
                 .map_err(|e| fault(e.into()))?;
+            // A second call finds the connection made, and so tells the kernel that connect() has
+            // succeeded: a further one of the program's gives EISCONN.
+            rustix::net::connect(socket, &hop).map_err(|e| fault(e.into()))?;
         }
         Err(error) => return Err(fault(error.into())),
     }

@@ -64,6 +64,10 @@ enum Broken {
 async fn relay(program: OwnedFd, far: OwnedFd, pipes: &Pipes) -> io::Result<()> {
     let watch = |socket| crate::sys::watch(socket, Interest::READABLE | Interest::WRITABLE);
     let (program, far) = (watch(program)?, watch(far)?);
+    // However this ends, if not regularly, both ends see a reset: also when the agent is killed, since
+    // the kernel closes for it. A stream that was cut must not look complete.
+    linger(&program, Some(Duration::ZERO));
+    linger(&far, Some(Duration::ZERO));
     let mut up = Direction::default();
     let mut down = Direction::default();
     let ended = poll_fn(|cx| {
@@ -90,15 +94,14 @@ async fn relay(program: OwnedFd, far: OwnedFd, pipes: &Pipes) -> io::Result<()> 
     .await;
     up.release(pipes);
     down.release(pipes);
-    if let Err(broken) = ended {
+    match ended {
+        Ok(()) => {
+            linger(&program, None);
+            linger(&far, None);
+        }
         // What was written before the reset is the other end's to read, as it would be natively.
-        let other = match broken {
-            Broken::Program => &far,
-            Broken::Far => &program,
-        };
-        drain(other).await;
-        reset_on_close(&program);
-        reset_on_close(&far);
+        Err(Broken::Program) => drain(&far).await,
+        Err(Broken::Far) => drain(&program).await,
     }
     Ok(())
 }
@@ -113,8 +116,8 @@ async fn drain(socket: &AsyncFd<OwnedFd>) {
 }
 
 /// Closing with a linger time of zero sends a reset (socket(7)). A Unix socket has none to send.
-fn reset_on_close(socket: &AsyncFd<OwnedFd>) {
-    let _ = rustix::net::sockopt::set_socket_linger(socket.get_ref(), Some(Duration::ZERO));
+fn linger(socket: &AsyncFd<OwnedFd>, time: Option<Duration>) {
+    let _ = rustix::net::sockopt::set_socket_linger(socket.get_ref(), time);
 }
 
 /// Whether a reset has arrived at an end that is not read any more.
