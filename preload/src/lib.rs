@@ -26,6 +26,16 @@
 //! [`host_entry`] and [`session`]; [`redirect`] and [`link`] are safe.
 
 #![cfg_attr(test, allow(dead_code, reason = "what only the hooks use"))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "nothing here may end the program that it is loaded into"
+    )
+)]
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("underpass runs on Linux on x86-64 and aarch64");
