@@ -1,5 +1,5 @@
-/* One connect() and its outcome. MORE: the options `ttl255`, `no-echo`, and `errno`, which writes
- * the errno and nothing else. */
+/* One connect() and its outcome. MORE: the options `ttl255`, `mptcp`, `no-echo`, and `errno`,
+ * which writes the errno and nothing else. */
 #include "transcript.h"
 
 int main(int argc, char **argv) {
@@ -9,6 +9,11 @@ int main(int argc, char **argv) {
     for (int i = 5; i < argc; i++) {
         if (!strcmp(argv[i], "no-echo")) with_echo = false;
         if (!strcmp(argv[i], "errno")) errno_only = true;
+        if (!strcmp(argv[i], "mptcp")) {
+            close(fd);
+            fd = socket(target.family, SOCK_STREAM | (target.nonblocking ? SOCK_NONBLOCK : 0), 262);
+            MUST(fd >= 0);
+        }
         if (!strcmp(argv[i], "ttl255")) {
             int ttl = 255;
             MUST(setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl) == 0);

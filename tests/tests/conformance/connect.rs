@@ -1,5 +1,6 @@
 //! One `connect()` after another: results, repeated calls, options, bound sockets.
 
+use underpass_tests::proxies;
 use underpass_tests::servers::port;
 
 use crate::worlds::{Both, Case, Known};
@@ -76,4 +77,50 @@ fn fast_open_is_a_connect_and_a_send() {
 #[test]
 fn loopback_is_the_programs_own() {
     Both::new().compare(&[Case::new("loopback", 0)]);
+}
+
+#[test]
+fn a_proxy_is_reached_by_ipv6_as_well() {
+    let mut both = Both::new();
+    both.upstream = both.proxy.url_v6().to_owned();
+    both.compare(&[
+        Case::new("outcome", port::ECHO),
+        Case::new("outcome", port::slow(port::ECHO)),
+        Case::new("outcome", port::REFUSED).more(&["errno"]),
+    ]);
+}
+
+#[test]
+fn the_local_upstream_dials_from_this_machine() {
+    let both = Both::local();
+    both.compare(&[
+        Case::new("outcome", port::ECHO),
+        Case::new("outcome", port::slow(port::ECHO)),
+        Case::new("outcome", port::REFUSED).more(&["errno"]),
+        Case::new("outcome", port::slow(port::REFUSED)).more(&["errno"]),
+        Case::new("outcome", port::ECHO).host("77").more(&["errno"]),
+        Case::new("outcome", port::ECHO).host("78").more(&["errno"]),
+        Case::new("ends", port::AFTER_END).more(&["half"]),
+        Case::new("ends", port::RESET).more(&["reset"]),
+    ]);
+    assert_eq!(both.proxy.requests(), []);
+}
+
+#[test]
+fn proxies_that_other_people_wrote_serve_as_well() {
+    let mut both = Both::new();
+    for proxy in [proxies::microsocks(&both.redirected, Some(("me", "pw"))), proxies::dante(&both.redirected)]
+    {
+        both.upstream = proxy.url().to_owned();
+        both.compare(&[
+            Case::new("outcome", port::ECHO),
+            Case::new("outcome", port::REFUSED).more(&["errno"]),
+        ]);
+        proxy.wait_log("7007");
+    }
+}
+
+#[test]
+fn a_multipath_socket_is_as_good_as_any() {
+    Both::new().compare(&[Case::new("outcome", port::ECHO).more(&["mptcp"])]);
 }

@@ -48,7 +48,7 @@ fn expect(both: &Both, case: Case, errno: &str) {
             }
             let expected = expected.replace("ECONNREFUSED", errno);
             let program = artifacts::program(case.program);
-            let redirected = both.redirected.wrapped(both.proxy.url(), program);
+            let redirected = both.redirected.wrapped(&both.upstream, program);
             let seen = redirected.args(case.arguments(family, mode)).run();
             if seen.stdout != expected {
                 report += &format!("{family} {mode}: expected\n{expected}\nredirected\n{seen}\n");
@@ -92,5 +92,24 @@ fn a_proxy_that_is_down_is_no_refusal() {
     both.proxy.kill();
     expect(&both, Case::new("outcome", port::ECHO).more(&["no-echo"]), "ENETUNREACH");
     both.proxy = proxies::fake_at(&both.redirected, 1090);
+    both.upstream = both.proxy.url().to_owned();
     both.compare(&[Case::new("outcome", port::ECHO)]);
+}
+
+const TOLD_BY_SO_ERROR: &[Known] = &[
+    Known {
+        native: "recv ECONNREFUSED",
+        redirected: "recv ECONNRESET",
+        reason: "the errno of a failed hold is told by SO_ERROR and connect(); asking in recv() would cost each one",
+    },
+    Known { native: "send ECONNREFUSED", redirected: "send ECONNRESET", reason: "the same" },
+];
+
+#[test]
+fn reading_or_writing_before_asking_for_the_errno_fails_too() {
+    Both::new().compare_in(
+        &[Case::new("hasty", port::slow(port::REFUSED)).known(TOLD_BY_SO_ERROR)],
+        &FAMILIES,
+        &["nonblocking"],
+    );
 }

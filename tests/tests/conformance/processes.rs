@@ -52,6 +52,20 @@ fn closed_and_nearly_full_descriptor_tables_are_no_obstacle() {
     ]);
 }
 
+/// A known difference: natively `connect()` needs no descriptor of its own, ours one for the time of
+/// the call.
+#[test]
+fn a_full_descriptor_table_fails_and_leaks_nothing() {
+    let both = Both::new();
+    let case = Case::new("table", port::ECHO).more(&["full", "0"]);
+    for mode in crate::worlds::MODES {
+        let [native, redirected] = both.run("table", &case.arguments("v4", mode));
+        assert!(native.stdout.contains("echo table\n"), "{native}");
+        assert!(redirected.stdout.contains("\nconnect ENETUNREACH\n"), "works now? {redirected}");
+    }
+    both.no_leaks();
+}
+
 #[test]
 fn an_environment_may_be_large_or_lost() {
     let both = Both::new();

@@ -17,7 +17,7 @@ fn datagrams_are_refused() {
             for mode in MODES {
                 let program = artifacts::program("datagram");
                 let arguments = [family, mode, "1", &port::ECHO.to_string(), way];
-                let done = both.redirected.wrapped(both.proxy.url(), program).args(arguments).run();
+                let done = both.redirected.wrapped(&both.upstream, program).args(arguments).run();
                 assert_eq!(done.stdout, expected, "{family} {mode}: {done}");
             }
         }
@@ -34,7 +34,7 @@ fn a_resolvers_stub_on_loopback_is_no_way_out() {
             let arguments = Case::new("loopback", 0).more(&["stub"]).arguments(family, mode);
             let native = both.native.client(&program).args(&arguments).run();
             assert!(native.stdout.contains("port 53, datagram: 3\n"), "{native}");
-            let done = both.redirected.wrapped(both.proxy.url(), &program).args(&arguments).run();
+            let done = both.redirected.wrapped(&both.upstream, &program).args(&arguments).run();
             let (_, stub) = done.stdout.split_once("port 53, stream:\n").expect("the program got so far");
             assert!(stub.contains("ECONNREFUSED\n") && !stub.contains("peer"), "{done}");
             assert!(

@@ -53,7 +53,7 @@ fn a_socket_bound_to_a_device_works_or_is_refused() {
         for mode in crate::worlds::MODES {
             let program = artifacts::program(case.program);
             let done =
-                both.redirected.wrapped(both.proxy.url(), program).args(case.arguments(family, mode)).run();
+                both.redirected.wrapped(&both.upstream, program).args(case.arguments(family, mode)).run();
             let works = done.stdout.contains("\necho bound\n");
             let refused = done.stdout.contains("\nconnect ENETUNREACH\n");
             assert!(works || refused, "{family} {mode}: {done}");

@@ -62,15 +62,27 @@ pub(crate) struct Both {
     pub(crate) native: World,
     pub(crate) redirected: World,
     pub(crate) proxy: Fake,
+    /// What the redirected programs go through.
+    pub(crate) upstream: String,
 }
 
 impl Both {
     pub(crate) fn new() -> Self {
-        let (native, redirected) = (World::direct(), World::new());
+        let both = Self::with(World::new());
+        Self { upstream: both.proxy.url().to_owned(), ..both }
+    }
+
+    /// The redirected programs go through the agent and no proxy.
+    pub(crate) fn local() -> Self {
+        Self { upstream: "local:".to_owned(), ..Self::with(World::direct()) }
+    }
+
+    fn with(redirected: World) -> Self {
+        let native = World::direct();
         servers::start(&native);
         servers::start(&redirected);
         let proxy = proxies::fake(&redirected);
-        Self { native, redirected, proxy }
+        Self { native, redirected, proxy, upstream: String::new() }
     }
 
     /// Runs a command line natively and redirected.
@@ -78,7 +90,7 @@ impl Both {
         let program = artifacts::program(program);
         [
             self.native.client(&program).args(arguments).run_or_kill(),
-            self.redirected.wrapped(self.proxy.url(), &program).args(arguments).run_or_kill(),
+            self.redirected.wrapped(&self.upstream, &program).args(arguments).run_or_kill(),
         ]
     }
 
