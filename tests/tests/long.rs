@@ -1,0 +1,88 @@
+//! The long tests: many times what the short ones show once. `bash tests/run --long`
+
+use std::fs;
+use std::time::Duration;
+
+use underpass_tests::servers::{V4, port};
+use underpass_tests::{World, proxies, servers};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Proportional set size in KiB, and open descriptors.
+fn size(agent: u32) -> (usize, usize) {
+    let rollup = fs::read_to_string(format!("/proc/{agent}/smaps_rollup")).unwrap();
+    let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    let kib = pss.trim().trim_end_matches(" kB").parse().unwrap();
+    (kib, fs::read_dir(format!("/proc/{agent}/fd")).unwrap().count())
+}
+
+/// The program `script` runs in bash under one launch; the agent before and after must be of one size.
+fn grows_little(world: &World, upstream: &str, warm_up: &str, script: &str, per_cent: usize) {
+    world.wrapped(upstream, "bash").args(["-c", warm_up]).limit(HOUR).run().success();
+    let agents = world.agents();
+    assert_eq!(agents.len(), 1, "{agents:?}");
+    let (before, descriptors) = size(agents[0]);
+    world.wrapped(upstream, "bash").args(["-c", script]).limit(HOUR).run().success();
+    assert_eq!(world.agents(), agents, "the agent was replaced");
+    std::thread::sleep(Duration::from_secs(1));
+    let (after, descriptors_after) = size(agents[0]);
+    assert!(descriptors_after <= descriptors, "{descriptors} descriptors became {descriptors_after}");
+    assert!(after <= before * per_cent / 100, "{before} KiB became {after} KiB");
+    assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
+}
+
+#[test]
+#[ignore = "long: 10,000 starts"]
+fn ten_thousand_starts_leave_nothing_behind() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let launcher = underpass_tests::artifacts::underpass();
+    let (launcher, url) = (launcher.display(), proxy.url());
+    let starts = |count| format!("for ((i = 0; i < {count}; i++)); do {launcher} -x {url} true || exit 1; done");
+    // A session of 150 bytes is kept for each: 10,000 of them are 2 MB.
+    grows_little(&world, proxy.url(), &starts(500), &starts(10_000), 300);
+    assert_eq!(world.processes().len(), 1, "only the agent is left: {:?}", world.processes());
+}
+
+/// `count` connections one after the other, each with an echo.
+fn connections(count: u32, blocking: bool) -> String {
+    format!(
+        "exec python3 -c '
+import select, socket
+for i in range({count}):
+    s = socket.socket()
+    s.setblocking({blocking})
+    e = s.connect_ex((\"{V4}\", {port}))
+    if e == 115:
+        poll = select.poll()
+        poll.register(s, select.POLLOUT)
+        poll.poll()
+        e = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    assert e == 0, (i, e)
+    s.setblocking(True)
+    s.sendall(b\"x\")
+    assert s.recv(1) == b\"x\", i
+    s.close()
+'",
+        blocking = if blocking { "True" } else { "False" },
+        port = port::ECHO,
+    )
+}
+
+#[test]
+#[ignore = "long: 40,000 relayed connections, more than a hold port has"]
+fn forty_thousand_relayed_connections_in_a_row() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::microsocks(&world, None);
+    grows_little(&world, proxy.url(), &connections(2000, false), &connections(40_000, false), 130);
+}
+
+#[test]
+#[ignore = "long: 40,000 handed-off connections"]
+fn forty_thousand_handed_off_connections_in_a_row() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::microsocks(&world, None);
+    grows_little(&world, proxy.url(), &connections(2000, true), &connections(40_000, true), 130);
+}
