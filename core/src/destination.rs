@@ -39,7 +39,11 @@ impl fmt::Display for Destination {
 /// The address with an IPv4-mapped form (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2) turned into
 /// the IPv4 address that the kernel would dial. Every judgement of an address starts here.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    match address.ip().to_canonical() {
+        // Also an IPv6 address proper, with its scope.
+        ip if ip == address.ip() => address,
+        ip => SocketAddr::new(ip, address.port()),
+    }
 }
 
 /// Whether the kernel delivers this address to this machine without a network: 127.0.0.0/8, `::1`
@@ -69,5 +73,7 @@ mod tests {
     fn canonical_unmaps_and_keeps_the_port() {
         let mapped = "[::ffff:10.1.2.3]:99".parse().unwrap();
         assert_eq!(canonical(mapped), "10.1.2.3:99".parse().unwrap());
+        let scoped = "[fe80::1%3]:99".parse().unwrap();
+        assert_eq!(canonical(scoped), scoped);
     }
 }

@@ -11,15 +11,18 @@ use std::fmt;
 pub mod errno {
     #![allow(missing_docs, reason = "the names are those of errno(3)")]
     pub const EACCES: i32 = 13;
+    pub const EINVAL: i32 = 22;
     pub const EOPNOTSUPP: i32 = 95;
     pub const EAFNOSUPPORT: i32 = 97;
+    pub const EADDRINUSE: i32 = 98;
     pub const EADDRNOTAVAIL: i32 = 99;
     pub const ENETUNREACH: i32 = 101;
-    pub const ECONNABORTED: i32 = 103;
     pub const ECONNRESET: i32 = 104;
+    pub const EISCONN: i32 = 106;
     pub const ETIMEDOUT: i32 = 110;
     pub const ECONNREFUSED: i32 = 111;
     pub const EHOSTUNREACH: i32 = 113;
+    pub const EALREADY: i32 = 114;
 }
 
 /// Why a connection through an upstream did not come about.
@@ -70,9 +73,20 @@ impl Failure {
                 // 1 (general failure), 3 (network unreachable), and what RFC 1928 leaves unassigned.
                 _ => errno::ENETUNREACH,
             },
-            Self::Dial(errno) => *errno,
+            Self::Dial(errno) => documented(*errno),
             Self::NameNotFound | Self::UnknownFakeAddress => errno::EHOSTUNREACH,
         }
+    }
+}
+
+/// What connect(2) may say; anything else that a dial met (no descriptor, no memory) is the agent's
+/// own trouble.
+pub fn documented(errno: i32) -> i32 {
+    use errno::*;
+    match errno {
+        EACCES | EOPNOTSUPP | EAFNOSUPPORT | EADDRNOTAVAIL | ENETUNREACH | ECONNRESET | ETIMEDOUT
+        | ECONNREFUSED | EHOSTUNREACH | EADDRINUSE | EALREADY | EISCONN | EINVAL => errno,
+        _ => ENETUNREACH,
     }
 }
 
@@ -135,6 +149,12 @@ mod tests {
         for (code, errno) in table {
             assert_eq!(Failure::Socks5(code).errno(), errno, "reply {code}");
         }
+    }
+
+    #[test]
+    fn a_dial_that_lacks_a_descriptor_says_only_that_nothing_can_be_reached() {
+        assert_eq!(Failure::Dial(errno::ECONNREFUSED).errno(), errno::ECONNREFUSED);
+        assert_eq!(Failure::Dial(24).errno(), errno::ENETUNREACH, "EMFILE");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, c_char};
 
+use rustix::mm::{MapFlags, ProtFlags};
 use underpass_core::preload_path;
 use underpass_core::session_env::{SessionEnv, VARIABLE};
 
@@ -98,13 +99,33 @@ pub(crate) unsafe fn repaired<T>(
     // SAFETY: the caller's promise.
     for entry in unsafe { entries(array) } {
         count += 1;
-        preload = preload.or(value_of(entry, PRELOAD));
+        // Of several, ld.so takes the last and getenv(3) the first.
+        preload = value_of(entry, PRELOAD).or(preload);
         own = own.or(value_of(entry, VARIABLE.as_bytes()));
     }
     let repair = judge(library, preload, own);
     if repair == (Repair { preload: false, session: false }) {
         return start(array);
     }
+    // SAFETY: the caller's promise.
+    unsafe { start_repaired(array, count, repair, (library, value, preload), start) }
+}
+
+/// Apart from [`repaired`], so that its arrays take stack only where something is to be repaired: an
+/// exec may run on a signal handler's small stack.
+///
+/// # Safety
+///
+/// As for [`repaired`], and `array` has `count` entries.
+#[cold]
+#[inline(never)]
+unsafe fn start_repaired<T>(
+    array: *const *const c_char,
+    count: usize,
+    repair: Repair,
+    (library, value, preload): (&[u8], &[u8], Option<&[u8]>),
+    start: impl FnOnce(*const *const c_char) -> T,
+) -> T {
     let mut text = Text { bytes: [0; STACK_BYTES], len: 0 };
     let mut added = [std::ptr::null::<c_char>(); 2];
     if repair.preload {
@@ -116,15 +137,30 @@ pub(crate) unsafe fn repaired<T>(
     let added = added.into_iter().filter(|entry| !entry.is_null());
     // SAFETY: the caller's promise again; the pointers of the array are copied, not the strings.
     let kept = unsafe { kept(array, &repair) };
-    let mut stack = [std::ptr::null::<c_char>(); STACK_ENTRIES];
-    if count + 3 <= STACK_ENTRIES {
+    // One place stays null.
+    let places = count + 3;
+    if places <= STACK_ENTRIES {
+        let mut stack = [std::ptr::null::<c_char>(); STACK_ENTRIES];
         fill(&mut stack, added.chain(kept));
-        start(stack.as_ptr())
-    } else {
-        let mut heap = vec![std::ptr::null::<c_char>(); count + 3];
-        fill(&mut heap, added.chain(kept));
-        start(heap.as_ptr())
+        return start(stack.as_ptr());
     }
+    let bytes = places * size_of::<*const c_char>();
+    let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: a fresh mapping at an address of the kernel's choice.
+    let Ok(mapping) = (unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), bytes, protection, flags) })
+    else {
+        // The program starts without its environment rather than without us.
+        let mut least = [std::ptr::null::<c_char>(); 3];
+        fill(&mut least, added);
+        return start(least.as_ptr());
+    };
+    // SAFETY: the mapping has room for `places` pointers, is aligned to a page, and is ours alone;
+    // all zero bytes are null pointers.
+    fill(unsafe { std::slice::from_raw_parts_mut(mapping.cast(), places) }, added.chain(kept));
+    let started = start(mapping.cast::<*const c_char>());
+    // SAFETY: the mapping made above, which nothing uses any more.
+    let _ = unsafe { rustix::mm::munmap(mapping, bytes) };
+    started
 }
 
 /// A repaired environment that outlives the call: for functions of libc that take the process's own.

@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -60,16 +61,20 @@ pub(crate) fn connect(socket: BorrowedFd<'_>, address: SocketAddr, watched: bool
     });
     let Ok(link) = asked else { return Connected::Lost };
     let mut buffer = [0; MAX_FRAME];
-    let mut interrupted = false;
+    let (mut interrupted, mut reset) = (false, false);
     loop {
-        let reply = link.receive(&mut buffer);
-        return match reply {
-            Err(LinkError::Io(Errno::INTR)) if interrupted => continue,
+        return match link.receive(&mut buffer) {
             Err(LinkError::Io(Errno::INTR)) => {
-                interrupted = true;
-                if link.send(&Request::Convert, None).is_err() {
-                    return Connected::Lost;
+                if !interrupted {
+                    interrupted = true;
+                    // The answer may be on its way already, and the agent gone: it is read all the same.
+                    let _ = link.send(&Request::Convert, None);
                 }
+                continue;
+            }
+            // The agent has closed without reading our Convert; its answer is behind this error.
+            Err(LinkError::Io(Errno::CONNRESET)) if interrupted && !reset => {
+                reset = true;
                 continue;
             }
             Ok(Reply::Held { blocking: true, .. }) if interrupted => Connected::Interrupted,
@@ -134,20 +139,35 @@ fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, LinkError> 
     }
 }
 
+/// Whether a thread has raised the limit on descriptors at this moment.
+static RAISED: AtomicBool = AtomicBool::new(false);
+
+/// How often a thread that has no descriptor looks whether another's raised limit serves it too.
+const PATIENCE: usize = 1000;
+
 /// A socket for the way to the agent, also when the program has used up its descriptors: natively
 /// its `connect` would need none. The soft limit is then raised for the moment of one call.
 fn seqpacket() -> Result<OwnedFd, Errno> {
     let open =
         || rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
-    match open() {
-        Err(Errno::MFILE) => {
+    let mut opened = open();
+    for _ in 0..PATIENCE {
+        if opened.as_ref().err() != Some(&Errno::MFILE) {
+            break;
+        }
+        // One thread at a time, so that the limit that is put back is the program's own.
+        if RAISED.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             let limit = rustix::process::getrlimit(Resource::Nofile);
             let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-            rustix::process::setrlimit(Resource::Nofile, raised)?;
-            let fd = open();
-            rustix::process::setrlimit(Resource::Nofile, limit)?;
-            fd
+            if rustix::process::setrlimit(Resource::Nofile, raised).is_ok() {
+                opened = open();
+                let _ = rustix::process::setrlimit(Resource::Nofile, limit);
+            }
+            RAISED.store(false, Ordering::Release);
+            break;
         }
-        other => other,
+        rustix::thread::sched_yield();
+        opened = open();
     }
+    opened
 }

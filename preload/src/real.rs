@@ -9,6 +9,9 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A function of the next library in search order, of type `F`, a function pointer type.
+///
+/// The type says that it may unwind: a thread that is cancelled (pthread_cancel(3)) in a cancellation
+/// point leaves it by a forced unwind, which goes through the hook's frame too.
 pub(crate) struct Real<F> {
     name: &'static CStr,
     address: AtomicPtr<c_void>,
@@ -18,7 +21,7 @@ pub(crate) struct Real<F> {
 impl<F: Copy> Real<F> {
     /// # Safety
     ///
-    /// `F` must be the `extern "C"` function pointer type of the symbol `name`.
+    /// `F` must be the `extern "C-unwind"` function pointer type of the symbol `name`.
     pub(crate) const unsafe fn new(name: &'static CStr) -> Self {
         Self { name, address: AtomicPtr::new(std::ptr::null_mut()), of: PhantomData }
     }
@@ -47,16 +50,17 @@ impl<F: Copy> Real<F> {
     }
 }
 
-/// Compiles only where `declared` has the type that `real` was given.
-const fn same_type<F: Copy>(_real: &Real<F>, _declared: F) {}
-
 /// Declares the real functions and `resolve_all`. Where libc declares the function, its type is
 /// compared with ours at compile time.
 macro_rules! real_functions {
+    (@check ($($t:ty),*) $r:ty) => {};
+    (@check ($($t:ty),*) $r:ty, $checked:path) => {
+        const _: unsafe extern "C" fn($($t),*) -> $r = $checked;
+    };
     ($( $(#[$doc:meta])* $name:ident : fn($($t:ty),*) -> $r:ty $(= $checked:path)? ;)*) => {
         $(
             #[allow(non_upper_case_globals, reason = "named as the symbol it stands for")]
-            pub(crate) static $name: Real<unsafe extern "C" fn($($t),*) -> $r> =
+            pub(crate) static $name: Real<unsafe extern "C-unwind" fn($($t),*) -> $r> =
                 // SAFETY: the type is checked against libc's declaration where libc has one, and
                 // taken from the manual page (section 2 or 3) of the function otherwise.
                 unsafe {
@@ -65,7 +69,7 @@ macro_rules! real_functions {
                         Err(_) => unreachable!(),
                     })
                 };
-            $(const _: () = same_type(&$name, $checked);)?
+            real_functions!(@check ($($t),*) $r $(, $checked)?);
         )*
 
         /// Resolves every real function.

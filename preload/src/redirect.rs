@@ -20,6 +20,17 @@ pub(crate) enum Outcome {
     Pass(Bypass),
     /// The call fails with this errno.
     Fail(c_int),
+    /// Wait for the connecting socket in the kernel, then [`waited`].
+    Wait(Waiting),
+}
+
+/// Which `connect` waits: it decides what an end of the wait by `SO_SNDTIMEO` is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// The one that has started the attempt: EINPROGRESS.
+    First,
+    /// A later one: EALREADY.
+    Later,
 }
 
 /// Why a call passes.
@@ -93,8 +104,6 @@ pub(crate) trait Socket {
     fn is_blocking(&self) -> bool;
     /// Asks the agent to connect the socket.
     fn ask(&self, address: SocketAddr) -> Connected;
-    /// Waits for a connecting socket in the kernel.
-    fn wait(&self) -> Result<(), c_int>;
     /// Makes a half-connected socket unconnected.
     fn dissolve(&self);
     fn clear_error(&self);
@@ -116,7 +125,7 @@ pub(crate) fn connect(socket: &impl Socket, given: Given) -> Outcome {
     match socket.state() {
         Ok(State::Closed) => carry(socket, address),
         Ok(State::Connecting) if !socket.is_blocking() => Outcome::Fail(EALREADY),
-        Ok(State::Connecting | State::Other) => wait(socket, EALREADY),
+        Ok(State::Connecting | State::Other) => Outcome::Wait(Waiting::Later),
         Err(_) => not_tcp(socket),
     }
 }
@@ -151,7 +160,7 @@ pub(crate) fn send(socket: &impl Socket, given: Given, fast_open: bool) -> Send 
         Err(_) => match not_tcp(socket) {
             Outcome::Fail(ENETUNREACH) if local => Send::Fail(ECONNREFUSED),
             Outcome::Fail(errno) => Send::Fail(errno),
-            Outcome::Done | Outcome::Pass(_) => Send::Pass(Bypass::NotInet),
+            _ => Send::Pass(Bypass::NotInet),
         },
     }
 }
@@ -175,7 +184,7 @@ fn carry(socket: &impl Socket, address: SocketAddr) -> Outcome {
         Connected::Direct => Outcome::Pass(Bypass::Route),
         Connected::HandedOff => Outcome::Done,
         Connected::Held { blocking: false } => Outcome::Fail(EINPROGRESS),
-        Connected::Held { blocking: true } => wait(socket, EINPROGRESS),
+        Connected::Held { blocking: true } => Outcome::Wait(Waiting::First),
         Connected::Interrupted => Outcome::Fail(EINTR),
         Connected::Failed(errno) => {
             // An error that the kernel still holds belongs to the attempt that is reported here.
@@ -189,19 +198,17 @@ fn carry(socket: &impl Socket, address: SocketAddr) -> Outcome {
     }
 }
 
-/// Waits in the kernel. `pending` is the errno for a wait that ended by `SO_SNDTIMEO`: EINPROGRESS
-/// in the call that started the attempt, EALREADY in a later one.
-fn wait(socket: &impl Socket, pending: c_int) -> Outcome {
-    let first = pending == EINPROGRESS;
-    match socket.wait() {
-        Ok(()) => Outcome::Done,
-        Err(EISCONN) if first => Outcome::Done,
-        Err(EINTR) => Outcome::Fail(EINTR),
-        Err(EALREADY | EINPROGRESS) => Outcome::Fail(pending),
-        Err(EISCONN) => Outcome::Fail(EISCONN),
+/// What the kernel's wait has come to.
+pub(crate) fn waited(socket: &impl Socket, waiting: Waiting, ended: Result<(), c_int>) -> Outcome {
+    match (ended, waiting) {
+        (Ok(()), _) | (Err(EISCONN), Waiting::First) => Outcome::Done,
+        (Err(EINTR), _) => Outcome::Fail(EINTR),
+        (Err(EISCONN), Waiting::Later) => Outcome::Fail(EISCONN),
+        (Err(EALREADY | EINPROGRESS), Waiting::First) => Outcome::Fail(EINPROGRESS),
+        (Err(EALREADY | EINPROGRESS), Waiting::Later) => Outcome::Fail(EALREADY),
         // The attempt has failed; what the kernel calls it comes from how it was ended. What is told
         // here is not told again by SO_ERROR.
-        Err(kernel) => {
+        (Err(kernel), _) => {
             let noted = socket.failure();
             socket.clear_error();
             Outcome::Fail(noted.unwrap_or(match kernel {
@@ -223,7 +230,6 @@ mod tests {
         kind: Result<Kind, c_int>,
         blocking: bool,
         answer: Connected,
-        wait: Result<(), c_int>,
         failure: Option<c_int>,
         dissolved: Cell<bool>,
         asked: RefCell<Vec<SocketAddr>>,
@@ -236,7 +242,6 @@ mod tests {
                 kind: Ok(Kind::OtherInet),
                 blocking: true,
                 answer: Connected::HandedOff,
-                wait: Ok(()),
                 failure: None,
                 dissolved: Cell::default(),
                 asked: RefCell::default(),
@@ -257,9 +262,6 @@ mod tests {
         fn ask(&self, address: SocketAddr) -> Connected {
             self.asked.borrow_mut().push(address);
             self.answer
-        }
-        fn wait(&self) -> Result<(), c_int> {
-            self.wait
         }
         fn dissolve(&self) {
             self.dissolved.set(true);
@@ -294,7 +296,7 @@ mod tests {
             (Connected::Direct, Outcome::Pass(Bypass::Route)),
             (Connected::HandedOff, Outcome::Done),
             (Connected::Held { blocking: false }, Outcome::Fail(EINPROGRESS)),
-            (Connected::Held { blocking: true }, Outcome::Done),
+            (Connected::Held { blocking: true }, Outcome::Wait(Waiting::First)),
             (Connected::Failed(libc::ETIMEDOUT), Outcome::Fail(libc::ETIMEDOUT)),
             (Connected::Interrupted, Outcome::Fail(EINTR)),
             (Connected::Lost, Outcome::Fail(ENETUNREACH)),
@@ -311,25 +313,26 @@ mod tests {
         let address = inet("10.0.0.1:80");
         let connecting = Fake { state: Ok(State::Connecting), blocking: false, ..Fake::default() };
         assert_eq!(connect(&connecting, address), Outcome::Fail(EALREADY));
-        let connected = Fake { state: Ok(State::Other), wait: Err(EISCONN), ..Fake::default() };
-        assert_eq!(connect(&connected, address), Outcome::Fail(EISCONN));
-        let timed = Fake { state: Ok(State::Connecting), wait: Err(EALREADY), ..Fake::default() };
-        assert_eq!(connect(&timed, address), Outcome::Fail(EALREADY));
+        let connected = Fake { state: Ok(State::Other), ..Fake::default() };
+        assert_eq!(connect(&connected, address), Outcome::Wait(Waiting::Later));
+        let blocking = Fake { state: Ok(State::Connecting), ..Fake::default() };
+        assert_eq!(connect(&blocking, address), Outcome::Wait(Waiting::Later));
         assert!(connecting.asked.borrow().is_empty() && connected.asked.borrow().is_empty());
     }
 
     #[test]
-    fn a_failed_wait_tells_the_true_errno() {
-        let answer = Connected::Held { blocking: true };
-        let wait = |wait, failure| {
-            connect(&Fake { answer, wait: Err(wait), failure, ..Fake::default() }, inet("10.0.0.1:80"))
-        };
-        assert_eq!(wait(EPIPE, Some(libc::EHOSTUNREACH)), Outcome::Fail(libc::EHOSTUNREACH));
-        assert_eq!(wait(EPIPE, None), Outcome::Fail(ENETUNREACH));
-        assert_eq!(wait(libc::ETIMEDOUT, None), Outcome::Fail(libc::ETIMEDOUT));
-        assert_eq!(wait(EINTR, Some(1)), Outcome::Fail(EINTR));
-        assert_eq!(wait(EALREADY, Some(1)), Outcome::Fail(EINPROGRESS));
-        assert_eq!(wait(EISCONN, None), Outcome::Done);
+    fn an_ended_wait_tells_the_true_errno() {
+        use Waiting::{First, Later};
+        let waited =
+            |waiting, kernel, failure| waited(&Fake { failure, ..Fake::default() }, waiting, Err(kernel));
+        assert_eq!(waited(First, EPIPE, Some(libc::EHOSTUNREACH)), Outcome::Fail(libc::EHOSTUNREACH));
+        assert_eq!(waited(First, EPIPE, None), Outcome::Fail(ENETUNREACH));
+        assert_eq!(waited(First, libc::ETIMEDOUT, None), Outcome::Fail(libc::ETIMEDOUT));
+        assert_eq!(waited(First, EINTR, Some(1)), Outcome::Fail(EINTR));
+        assert_eq!(waited(First, EALREADY, Some(1)), Outcome::Fail(EINPROGRESS));
+        assert_eq!(waited(First, EISCONN, None), Outcome::Done);
+        assert_eq!(waited(Later, EALREADY, None), Outcome::Fail(EALREADY));
+        assert_eq!(waited(Later, EISCONN, None), Outcome::Fail(EISCONN));
     }
 
     #[test]

@@ -74,9 +74,16 @@ impl ProgramSocket {
         if rc == 0 { Ok(()) } else { Err(failed) }
     }
 
+    /// Waits for a connecting socket in the kernel, which ignores the address and goes by its own rules
+    /// for signals, SA_RESTART and SO_SNDTIMEO. On any other socket it fails and does nothing. A
+    /// cancellation point.
+    pub(crate) fn wait(&self) -> Result<(), c_int> {
+        self.short_connect(libc::AF_INET as libc::sa_family_t)
+    }
+
     /// Puts a non-blocking socket into `SYN_SENT` at `hold`; whether it is there now. If not, nothing
-    /// has happened to it.
-    fn hold_ahead(&self, hold: SocketAddr) -> bool {
+    /// has happened to it, or another thread was first: then its errno.
+    fn hold_ahead(&self, hold: SocketAddr) -> Result<bool, c_int> {
         let none = |level, name| self.option::<c_int>(level, name) == Ok(0);
         // A pending error is that of a failed attempt, which has to be reported first; from a socket
         // that is bound to a device the SYN would leave the machine.
@@ -84,20 +91,21 @@ impl ProgramSocket {
             || !none(libc::SOL_SOCKET, SO_BINDTOIFINDEX)
             || !none(libc::SOL_SOCKET, libc::SO_ERROR)
         {
-            return false;
+            return Ok(false);
         }
-        let Ok(family) = self.option::<c_int>(libc::SOL_SOCKET, libc::SO_DOMAIN) else { return false };
+        let Ok(family) = self.option::<c_int>(libc::SOL_SOCKET, libc::SO_DOMAIN) else { return Ok(false) };
         let (raw, len) = Raw::new(hold, family);
         match self.real_connect((&raw const raw).cast(), len) {
             // Anything but the agent's listener would have answered at once.
-            Err(libc::EINPROGRESS) if self.state() == Ok(State::Connecting) => true,
+            Err(libc::EINPROGRESS) if self.state() == Ok(State::Connecting) => Ok(true),
             Ok(()) | Err(libc::EINPROGRESS) => {
                 self.dissolve();
-                false
+                Ok(false)
             }
+            Err(errno @ (libc::EALREADY | libc::EISCONN)) => Err(errno),
             Err(_) => {
                 self.take_error();
-                false
+                Ok(false)
             }
         }
     }
@@ -132,19 +140,14 @@ impl Socket for ProgramSocket {
         let fd = unsafe { BorrowedFd::borrow_raw(self.0) };
         let watched = WATCHES_UNCONNECTED.load(Ordering::Relaxed);
         let ahead = if watched { None } else { ahead::listener() };
-        match ahead {
-            Some(hold) if self.hold_ahead(hold) => match link::tell(fd, address, hold.port()) {
+        match ahead.map(|hold| (hold, self.hold_ahead(hold))) {
+            Some((hold, Ok(true))) => match link::tell(fd, address, hold.port()) {
                 Ok(()) => Connected::Held { blocking: false },
                 Err(_) => Connected::Lost,
             },
+            Some((_, Err(errno))) => Connected::Failed(errno),
             _ => link::connect(fd, address, watched),
         }
-    }
-
-    fn wait(&self) -> Result<(), c_int> {
-        // On a connecting socket the kernel ignores the address and waits, by its own rules for
-        // signals, SA_RESTART and SO_SNDTIMEO; on any other it fails with EINVAL and does nothing.
-        self.short_connect(libc::AF_INET as libc::sa_family_t)
     }
 
     fn dissolve(&self) {

@@ -24,7 +24,7 @@ use crate::lifetime::Lifetime;
 use crate::names::Names;
 use crate::relay::Relays;
 use crate::session::Sessions;
-use crate::{client, lifetime};
+use crate::{client, facts, lifetime};
 
 /// Connection attempts under way at once; each needs a few descriptors.
 const MAX_ATTEMPTS: usize = 20_000;
@@ -46,6 +46,10 @@ pub(crate) struct Agent {
     pub(crate) lifetime: Lifetime,
     pub(crate) attempts: Attempts,
     pub(crate) room: Arc<Semaphore>,
+    /// The network namespace that the agent serves.
+    pub(crate) network: Option<u64>,
+    /// From this descriptor on, new attempts are refused: what is open needs the rest.
+    pub(crate) descriptors: i32,
 }
 
 /// Serves until nobody is left; `ready` is called once programs can connect. A private directory is
@@ -60,10 +64,10 @@ pub(crate) fn run(directory: &Path, private: bool, ready: impl FnOnce() -> io::R
     let uid = rustix::process::geteuid().as_raw();
     check_directory(directory, uid)?;
     let _lock = sole(directory)?;
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
-    let served = runtime.block_on(serve(directory, uid, ready));
+    let served = runtime.block_on(serve(directory, uid, descriptors, ready));
     if private {
         let _ = fs::remove_dir_all(directory);
     }
@@ -97,15 +101,24 @@ fn sole(directory: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-fn raise_descriptor_limit() {
+/// Raises the limit as far as it goes. The first descriptor that is kept for what is open already: a
+/// connection that is being made needs half a dozen.
+fn raise_descriptor_limit() -> i32 {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit on open files stays as it is");
     }
+    let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    i32::try_from(limit - (limit / 4).min(512)).unwrap_or(i32::MAX)
 }
 
-async fn serve(directory: &Path, uid: u32, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+async fn serve(
+    directory: &Path,
+    uid: u32,
+    descriptors: i32,
+    ready: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
     let holds = Holds::new();
     let can_hold = match holds.self_test().await {
         Ok(()) => true,
@@ -114,9 +127,11 @@ async fn serve(directory: &Path, uid: u32, ready: impl FnOnce() -> io::Result<()
             false
         }
     };
+    let sessions = Sessions::open(directory)?;
+    let data = bind_data(&sessions.socket, uid)?;
     let agent = Arc::new(Agent {
         uid,
-        sessions: Sessions::open(directory)?,
+        sessions,
         names: Names::open(&directory.join("names"))?,
         hosts: Hosts::new("/etc/hosts"),
         holds,
@@ -126,8 +141,9 @@ async fn serve(directory: &Path, uid: u32, ready: impl FnOnce() -> io::Result<()
         lifetime: Lifetime::default(),
         attempts: Attempts::default(),
         room: Arc::new(Semaphore::new(MAX_ATTEMPTS)),
+        network: facts::network_of(&data),
+        descriptors,
     });
-    let data = bind_data(&agent.sessions.socket, uid)?;
     let control_path = directory.join(control::SOCKET);
     remove_stale(&control_path)?;
     let control = UnixListener::bind(&control_path)?;
@@ -147,7 +163,7 @@ async fn serve(directory: &Path, uid: u32, ready: impl FnOnce() -> io::Result<()
     // sessions and names are kept for them.
     let _ = fs::remove_file(&control_path);
     let _ = fs::remove_file(&agent.sessions.socket);
-    if !lifetime::any_program(&agent.sessions.socket) {
+    if !lifetime::any_program(&agent.sessions.socket, &agent.lifetime.seen_and_alive()) {
         let _ = fs::remove_file(directory.join("sessions"));
         agent.names.remove_if_crowded(&directory.join("names"));
     }

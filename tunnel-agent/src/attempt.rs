@@ -1,13 +1,14 @@
 //! One connection attempt: destination, mechanism, dial, and the connection's further life.
 
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::{Destination, canonical};
-use underpass_core::failure::{Failure, errno};
-use underpass_core::upstream::{Credentials, Upstream};
+use underpass_core::failure::{Failure, documented, errno};
+use underpass_core::upstream::{Credentials, HopHost, Upstream};
 use underpass_core::wire::{Reply, Request};
 
 use crate::agent::Agent;
@@ -46,7 +47,21 @@ pub(crate) fn begin(attempt: Attempt) {
     if let Some(errno) = unread.filter(|_| attempt.held_at == 0) {
         return frames::reply(&attempt.connection, &Reply::Refuse { errno });
     }
-    agent.attempts.end(cookie);
+    // Two threads may connect one socket at once; the second gets what the kernel would say.
+    if attempt.held_at == 0 {
+        match sys::tcp_state(&attempt.socket) {
+            Ok(sys::CLOSE) => agent.attempts.end(cookie),
+            Ok(sys::SYN_SENT) => {
+                return frames::reply(&attempt.connection, &Reply::Refuse { errno: errno::EALREADY });
+            }
+            _ => return frames::reply(&attempt.connection, &Reply::Refuse { errno: errno::EISCONN }),
+        }
+    } else {
+        agent.attempts.end(cookie);
+    }
+    if attempt.socket.as_raw_fd() >= agent.descriptors {
+        return attempt.refuse(&Failure::Socket("the agent has no descriptors left"));
+    }
     let destination = match destination(&agent, attempt.address) {
         Ok(destination) => destination,
         Err(failure) => return attempt.refuse(&failure),
@@ -76,78 +91,79 @@ fn destination(agent: &Agent, address: SocketAddr) -> Result<Destination, Failur
     }
 }
 
+/// How an attempt to hand off has ended, if not in failure.
+enum Driven {
+    HandedOff,
+    /// Nothing was done: the socket, its family, or the upstream is not for it.
+    CannotBe,
+}
+
 impl Attempt {
     fn refuse(&self, failure: &Failure) {
         tracing::info!(destination = %self.address, %failure, "refused");
         if self.held_at != 0 {
-            self.agent.carried.failed(self.facts.cookie, failure.errno());
-            return sys::dissolve(&self.socket);
+            if sys::tcp_state(&self.socket).is_ok_and(|state| state == sys::SYN_SENT) {
+                self.agent.carried.failed(self.facts.cookie, failure.errno());
+                sys::dissolve(&self.socket);
+            }
+            return;
         }
         frames::reply(&self.connection, &Reply::Refuse { errno: failure.errno() });
     }
 
     async fn run(self, destination: Destination, room: OwnedSemaphorePermit) {
-        match self.handoff_hop().await {
-            Err(failure) => self.refuse(&failure),
-            Ok(Some((hop, credentials))) => self.hand_off(destination, hop, credentials, room).await,
-            Ok(None) => self.hold(destination, room),
-        }
-    }
-
-    /// The first hop to hand off to, if this socket and this upstream allow it.
-    async fn handoff_hop(&self) -> Result<Option<(SocketAddr, Option<Credentials>)>, Failure> {
         // A socket that cannot be held blocks in connect(), as the only other way.
-        let must = !self.agent.can_hold || self.facts.device;
         let may = self.facts.allows_handoff(&self.socket, self.watched) || !self.agent.can_hold;
-        if let Upstream::Socks5 { host, port, credentials } = &*self.upstream
-            && may
-        {
-            let hops = upstream::hop_addresses(host, *port).await?;
-            if let Some(hop) = hops.into_iter().find_map(|hop| self.facts.reachable(hop)) {
-                return Ok(Some((hop, credentials.clone())));
+        let driven = tokio::time::timeout(DEADLINE, async {
+            match (&*self.upstream, may) {
+                (Upstream::Socks5 { host, port, credentials }, true) => {
+                    self.try_handoff(&destination, host, *port, credentials.as_ref()).await
+                }
+                _ => Ok(Driven::CannotBe),
             }
-        }
-        if must {
-            return Err(Failure::Socket(
-                "a socket bound to a device can only be handed off, while it is blocking",
-            ));
-        }
-        Ok(None)
-    }
-
-    async fn hand_off(
-        self,
-        destination: Destination,
-        hop: SocketAddr,
-        credentials: Option<Credentials>,
-        room: OwnedSemaphorePermit,
-    ) {
-        let handshake = Handshake::new(&destination, credentials.as_ref());
-        let driven = tokio::time::timeout(DEADLINE, hand_off(&self.socket, hop, handshake));
+        });
         let ended = tokio::select! {
             biased;
-            ended = driven => Some(ended.unwrap_or(Err(Failure::TimedOut))),
+            ended = driven => ended.unwrap_or(Err(Failure::TimedOut)),
             said = frames::wait(&self.connection) => match said {
-                Some(frame) if matches!(Request::decode(frame.frame()), Ok((_, Request::Convert))) => None,
+                Some(frame) if matches!(Request::decode(frame.frame()), Ok((_, Request::Convert))) => {
+                    sys::dissolve(&self.socket);
+                    Ok(Driven::CannotBe)
+                }
                 // The program has gone, and nobody else waits for this connection.
                 _ => return sys::dissolve(&self.socket),
             },
         };
         match ended {
-            Some(Ok(())) => {
+            Ok(Driven::HandedOff) => {
                 tracing::info!(%destination, "handed off");
                 self.agent.carried.begin(self.facts.cookie, self.address, None);
                 frames::reply(&self.connection, &Reply::HandedOff);
             }
-            Some(Err(failure)) => {
+            Ok(Driven::CannotBe) if !self.agent.can_hold || self.facts.device => self.refuse(
+                &Failure::Socket("a socket bound to a device can only be handed off, while it is blocking"),
+            ),
+            Ok(Driven::CannotBe) => self.hold(destination, room),
+            Err(failure) => {
                 sys::dissolve(&self.socket);
                 self.refuse(&failure);
             }
-            None => {
-                sys::dissolve(&self.socket);
-                self.hold(destination, room);
-            }
         }
+    }
+
+    async fn try_handoff(
+        &self,
+        destination: &Destination,
+        host: &HopHost,
+        port: u16,
+        credentials: Option<&Credentials>,
+    ) -> Result<Driven, Failure> {
+        let hops = upstream::hop_addresses(host, port).await?;
+        let Some(hop) = hops.into_iter().find_map(|hop| self.facts.reachable(hop)) else {
+            return Ok(Driven::CannotBe);
+        };
+        hand_off(&self.socket, hop, Handshake::new(destination, credentials)).await?;
+        Ok(Driven::HandedOff)
     }
 
     /// Holds the socket, answers, and leaves the rest to the relay thread.
@@ -162,7 +178,7 @@ impl Attempt {
             Ok(held) => held,
             Err(error) => {
                 tracing::info!(%destination, %error, "cannot be held");
-                let errno = error.raw_os_error().unwrap_or(errno::ENETUNREACH);
+                let errno = documented(error.raw_os_error().unwrap_or(errno::ENETUNREACH));
                 return frames::reply(&connection, &Reply::Refuse { errno });
             }
         };
@@ -217,23 +233,30 @@ impl HeldAttempt {
                 return None;
             }
         };
-        // Before the program can see its connection and ask.
         let opened = agent.attempts.finish(cookie, number, || {
+            if !held.is_waiting() {
+                return Err((held, io::Error::other("the program has dissolved it")));
+            }
+            // Before the program can see its connection and ask.
             agent.carried.begin(cookie, address, far.local);
-            held.open().map(|ours| (held, ours))
+            match held.open() {
+                Ok(ours) => Ok((held, ours)),
+                Err(error) => Err((held, error)),
+            }
         })?;
         let completed = match opened {
             Ok((held, ours)) => held.complete(ours).await,
-            Err(error) => Err(error),
+            Err(failed) => Err(failed),
         };
         match completed {
             Ok(program) => {
                 tracing::info!(%destination, "relayed");
                 Some((program, far.socket))
             }
-            Err(error) => {
-                tracing::info!(%destination, %error, "the program has gone");
+            Err((held, error)) => {
+                tracing::info!(%destination, %error, "not completed");
                 agent.carried.forget(cookie);
+                held.fail(|| agent.carried.failed(cookie, errno::ENETUNREACH));
                 None
             }
         }

@@ -39,10 +39,11 @@ pub(crate) async fn accept(agent: &Arc<Agent>, listener: OwnedFd) -> io::Result<
 
 fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
     // Another user has to be one whom root's programs have become, and to know a token.
-    let allowed = rustix::net::sockopt::socket_peercred(&connection)
-        .is_ok_and(|peer| peer.uid.as_raw() == agent.uid || agent.uid == 0);
-    if !allowed {
-        return;
+    match rustix::net::sockopt::socket_peercred(&connection) {
+        Ok(peer) if peer.uid.as_raw() == agent.uid || agent.uid == 0 => {
+            agent.lifetime.seen(peer.pid.as_raw_pid())
+        }
+        _ => return,
     }
     match frames::try_receive(&connection) {
         Ok(received) => answer(agent, connection, received),
@@ -61,14 +62,15 @@ fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
 /// A connection that shows no session, or no frame, is closed without an answer.
 fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received) {
     let socket = received.socket.take();
-    let Ok((token, request)) = Request::decode(received.frame()) else { return };
-    let Some(upstream) = agent.sessions.upstream(&token) else {
-        // It may be held already, and would wait for ever.
+    let session = Request::decode(received.frame()).ok();
+    let session = session.and_then(|(token, request)| Some((agent.sessions.upstream(&token)?, request)));
+    let Some((upstream, request)) = session else {
+        // A socket may be held already, and would wait for ever.
         return socket.iter().for_each(sys::dissolve);
     };
     match (request, socket) {
         (Request::Connect { address, watched, held_at }, Some(socket)) => {
-            let Ok(facts) = Facts::read(&socket) else {
+            let Ok(facts) = Facts::read(&socket, agent.network) else {
                 return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
             };
             let agent = Arc::clone(agent);

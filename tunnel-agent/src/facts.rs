@@ -30,18 +30,22 @@ pub(crate) struct Facts {
     signals: bool,
 }
 
-/// Why a descriptor cannot be carried at all.
+/// Why a descriptor cannot be carried at all: not TCP, or not of this network.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotTcp;
 
 impl Facts {
     /// Reads what every attempt needs to know.
-    pub(crate) fn read(socket: &OwnedFd) -> Result<Self, NotTcp> {
+    /// A socket of another network namespace than `network` can be neither held nor handed off.
+    pub(crate) fn read(socket: &OwnedFd, network: Option<u64>) -> Result<Self, NotTcp> {
         let int = |level, name| sys::option::<c_int>(socket, level, name);
         let is = |level, name| int(level, name).is_ok_and(|value| value != 0);
         let protocol = int(SOL_SOCKET, libc::SO_PROTOCOL).map_err(|_| NotTcp)?;
         let domain = int(SOL_SOCKET, libc::SO_DOMAIN).map_err(|_| NotTcp)?;
         if protocol != IPPROTO_TCP || !matches!(domain, libc::AF_INET | libc::AF_INET6) {
+            return Err(NotTcp);
+        }
+        if network_of(socket) != network {
             return Err(NotTcp);
         }
         let flags = rustix::fs::fcntl_getfl(socket).map_err(|_| NotTcp)?;
@@ -93,6 +97,12 @@ impl Facts {
         self.ipv6
             && (self.v6_only || self.bound.is_some_and(|ip| ip.is_ipv6() && ip != Ipv6Addr::UNSPECIFIED))
     }
+}
+
+/// The kernel's name for the network namespace of a socket, where it has one (SO_NETNS_COOKIE, Linux 5.14).
+pub(crate) fn network_of(socket: &OwnedFd) -> Option<u64> {
+    const SO_NETNS_COOKIE: c_int = 71;
+    sys::option::<u64>(socket, SOL_SOCKET, SO_NETNS_COOKIE).ok()
 }
 
 /// `getsockname` of the copy.

@@ -8,6 +8,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use libc::{IPPROTO_IP, IPPROTO_IPV6};
 use parking_lot::Mutex;
@@ -18,13 +19,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use underpass_core::destination::canonical;
 
-use crate::facts::{Facts, local_address};
+use crate::facts::{Facts, local_address, network_of};
 use crate::sys;
 
 /// ip(7); not in libc for every target.
 const IP_MINTTL: i32 = 21;
 /// ipv6(7), linux/in6.h.
 const IPV6_MINHOPCOUNT: i32 = 73;
+/// Completion takes microseconds; a socket that takes longer will never be completed.
+const COMPLETION: Duration = Duration::from_secs(5);
 /// The TTL that only a sender on this machine can still have: nothing has forwarded it.
 const TTL: i32 = 255;
 
@@ -58,6 +61,17 @@ impl Listener {
             IpAddr::V6(_) => sys::set_option(&listening, IPPROTO_IPV6, IPV6_MINHOPCOUNT, TTL)?,
         }
         Ok(Self { address, _listening: listening, _filler: filler })
+    }
+}
+
+async fn established(ours: &Socket) -> io::Result<()> {
+    if sys::tcp_state(ours)? != sys::ESTABLISHED {
+        let watched = sys::watch(ours.as_fd(), Interest::WRITABLE)?;
+        let _ready = watched.writable().await?;
+    }
+    match ours.take_error()? {
+        None => Ok(()),
+        Some(error) => Err(error),
     }
 }
 
@@ -128,13 +142,14 @@ impl Holds {
     pub(crate) async fn self_test(&self) -> io::Result<()> {
         let program = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         let copy = OwnedFd::from(program.try_clone()?);
-        let facts = Facts::read(&copy).map_err(|_| io::Error::other("a TCP socket is not known as one"))?;
+        let facts = Facts::read(&copy, network_of(&copy))
+            .map_err(|_| io::Error::other("a TCP socket is not known as one"))?;
         let held = self.hold(copy, &facts)?;
         if sys::tcp_state(&program)? != sys::SYN_SENT {
             return Err(io::Error::other("a held socket is connected before completion"));
         }
         let ours = held.open()?;
-        let _ours = held.complete(ours).await?;
+        let _ours = held.complete(ours).await.map_err(|(_, error)| error)?;
         match sys::tcp_state(&program)? {
             sys::ESTABLISHED => Ok(()),
             _ => Err(io::Error::other("a completed socket is not connected")),
@@ -144,9 +159,13 @@ impl Holds {
 
 /// A socket that is in `SYN_SENT`, or none: a listener that answers is not ours.
 fn held(copy: OwnedFd, at: SocketAddr) -> io::Result<Held> {
-    if sys::tcp_state(&copy)? != sys::SYN_SENT {
-        sys::dissolve(&copy);
-        return Err(io::Error::other("the hold listener answered"));
+    match sys::tcp_state(&copy)? {
+        sys::SYN_SENT => {}
+        sys::CLOSE => return Err(io::Error::other("the program has dissolved it")),
+        _ => {
+            sys::dissolve(&copy);
+            return Err(io::Error::other("the hold listener answered"));
+        }
     }
     let end = canonical(local_address(&copy)?);
     Ok(Held { copy, at, end })
@@ -207,22 +226,31 @@ impl Held {
 
     /// Waits for what [`Self::open`] began, and lets go of the copy: from here on the program's
     /// socket is connected with the one returned.
-    pub(crate) async fn complete(self, ours: Socket) -> io::Result<OwnedFd> {
-        if sys::tcp_state(&ours)? != sys::ESTABLISHED {
-            let watched = sys::watch(ours.as_fd(), Interest::WRITABLE)?;
-            let _ready = watched.writable().await?;
+    pub(crate) async fn complete(self, ours: Socket) -> Result<OwnedFd, (Self, io::Error)> {
+        match tokio::time::timeout(COMPLETION, established(&ours)).await {
+            Ok(Ok(())) => {
+                // Only now: the copy keeps the program's port from being given to another socket.
+                drop(self.copy);
+                Ok(ours.into())
+            }
+            Ok(Err(error)) => Err((self, error)),
+            Err(_) => Err((self, io::ErrorKind::TimedOut.into())),
         }
-        if let Some(error) = ours.take_error()? {
-            return Err(error);
-        }
-        // Only now: the copy keeps the program's port from being given to another socket.
-        drop(self.copy);
-        Ok(ours.into())
+    }
+
+    /// Whether the socket still waits here. The program may have dissolved it meanwhile, and connected
+    /// it to somewhere else.
+    pub(crate) fn is_waiting(&self) -> bool {
+        let here =
+            || Ok::<_, io::Error>((sys::tcp_state(&self.copy)?, canonical(local_address(&self.copy)?)));
+        here().is_ok_and(|found| found == (sys::SYN_SENT, self.end))
     }
 
     /// Ends the attempt. `note` runs first: whoever sees the socket fail asks for the errno at once.
     pub(crate) fn fail(self, note: impl FnOnce()) {
-        note();
-        sys::dissolve(&self.copy);
+        if self.is_waiting() {
+            note();
+            sys::dissolve(&self.copy);
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! A program may be an idle daemon that holds no descriptor of ours and has no parent that we know,
 //! so the list of processes is read before leaving.
 
+use std::collections::HashSet;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::sync::Notify;
@@ -35,6 +37,8 @@ pub(crate) struct Lifetime {
     /// The last launch was made outside CI.
     linger: AtomicBool,
     changed: Notify,
+    /// Processes that have asked: some do not let their memory map be read (prctl(2), PR_SET_DUMPABLE).
+    seen: Mutex<HashSet<i32>>,
 }
 
 /// Keeps the agent while it lives.
@@ -50,11 +54,23 @@ impl Drop for Use {
 }
 
 impl Lifetime {
+    /// The processes that have asked and still live.
+    pub(crate) fn seen_and_alive(&self) -> HashSet<i32> {
+        let mut seen = self.seen.lock();
+        seen.retain(|pid| Path::new(&format!("/proc/{pid}")).exists());
+        seen.clone()
+    }
+
     /// Counts one use of the agent.
     pub(crate) fn begin(agent: &Arc<Agent>) -> Use {
         agent.lifetime.in_use.fetch_add(1, Ordering::Relaxed);
         agent.lifetime.used.store(true, Ordering::Relaxed);
         Use(Arc::clone(agent))
+    }
+
+    /// The process `pid` has asked something.
+    pub(crate) fn seen(&self, pid: i32) {
+        self.seen.lock().insert(pid);
     }
 
     /// The process `pid` has opened a session and is about to become its program.
@@ -96,7 +112,8 @@ pub(crate) async fn until_unused(agent: &Agent, control: &Path) {
             continue;
         }
         let socket = agent.sessions.socket.clone();
-        if tokio::task::spawn_blocking(move || any_program(&socket)).await.unwrap_or(true) {
+        let seen = lifetime.seen_and_alive();
+        if tokio::task::spawn_blocking(move || any_program(&socket, &seen)).await.unwrap_or(true) {
             tokio::time::sleep(LOOK).await;
             continue;
         }
@@ -119,7 +136,7 @@ pub(crate) async fn until_unused(agent: &Agent, control: &Path) {
 }
 
 /// Whether a process lives that may still ask at `socket`.
-pub(crate) fn any_program(socket: &Path) -> bool {
+pub(crate) fn any_program(socket: &Path, seen: &HashSet<i32>) -> bool {
     let Ok(processes) = fs::read_dir("/proc") else { return true };
     let here = fs::read_link("/proc/self/ns/net").ok();
     let own = std::process::id().to_string();
@@ -127,15 +144,17 @@ pub(crate) fn any_program(socket: &Path) -> bool {
         let name = entry.file_name();
         let is_process =
             name.as_bytes().first().is_some_and(u8::is_ascii_digit) && name.as_bytes() != own.as_bytes();
-        is_process && may_ask(&entry.path(), socket, here.as_deref())
+        let known =
+            name.to_str().and_then(|pid| pid.parse().ok()).is_some_and(|pid: i32| seen.contains(&pid));
+        is_process && may_ask(&entry.path(), known, socket, here.as_deref())
     })
 }
 
 /// A process that carries our library belongs to the session that its environment names; where that
 /// cannot be read any more (programs overwrite it), it counts if it lives in our network namespace.
-fn may_ask(process: &Path, socket: &Path, here: Option<&Path>) -> bool {
+fn may_ask(process: &Path, known: bool, socket: &Path, here: Option<&Path>) -> bool {
     // A process of another user cannot be ours unless we are root, and then this can be read.
-    let Ok(maps) = fs::read(process.join("maps")) else { return false };
+    let Ok(maps) = fs::read(process.join("maps")) else { return known };
     if !contains(&maps, b"libunderpass") {
         return false;
     }

@@ -9,7 +9,8 @@
 //! - [`hold`], [`handoff`]: the two mechanisms that keep the program's own socket; [`facts`] says
 //!   which of them a socket allows; [`carried`] knows sockets by cookie.
 //! - [`upstream`]: what is dialled through. [`relay`], [`pipes`]: bytes after that.
-//! - [`names`], [`hosts`]: names that are not resolved here, and those that are local.
+//! - [`names`], [`hosts`]: names that are not resolved here, and those that are local. [`lines`]: the
+//!   files in which names and sessions are kept.
 //! - [`sys`], [`sock_diag`]: system calls that no crate has a safe form for, and the kernel's list of sockets.
 
 mod agent;
@@ -26,6 +27,7 @@ mod handoff;
 mod hold;
 mod hosts;
 mod lifetime;
+mod lines;
 mod names;
 mod pipes;
 mod relay;

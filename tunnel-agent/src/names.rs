@@ -5,13 +5,14 @@
 //! that programs still hold. No address is given twice in the table's life.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use parking_lot::Mutex;
 use underpass_core::wire::MAX_NAME;
+
+use crate::lines::Lines;
 
 /// 198.18.0.0/15, set aside for benchmarks of network devices (RFC 2544, RFC 5735): no host on any
 /// network should have such an address.
@@ -49,7 +50,7 @@ struct Table {
 /// The table of one agent.
 pub(crate) struct Names {
     table: Mutex<Table>,
-    file: File,
+    lines: Lines,
 }
 
 /// What an address is to this agent.
@@ -84,15 +85,15 @@ pub(crate) fn normalised(name: &[u8]) -> Option<String> {
 impl Names {
     /// The table kept in the file at `path`, one name a line, in the order of their addresses.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options().read(true).append(true).create(true).open(path)?;
+        let (lines, found) = Lines::open(path)?;
         let mut table = Table::default();
-        for line in BufReader::new(&file).lines() {
-            let name: Box<str> = line?.into();
+        for name in found {
+            let name: Box<str> = name.into();
             let index = table.names.len() as u32;
             table.by_name.insert(name.clone(), index);
             table.names.push(name);
         }
-        Ok(Self { table: Mutex::new(table), file })
+        Ok(Self { table: Mutex::new(table), lines })
     }
 
     /// The addresses that stand for a normalised name, from now on.
@@ -107,7 +108,7 @@ impl Names {
             return Err(NoAddress::Full);
         }
         // The file first: an address that a restarted agent would give to another name is never given.
-        if let Err(error) = (&self.file).write_all(format!("{name}\n").as_bytes()) {
+        if let Err(error) = self.lines.append(name) {
             tracing::warn!(%error, "the table of names cannot be kept");
             return Err(NoAddress::Full);
         }

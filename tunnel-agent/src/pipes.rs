@@ -52,6 +52,10 @@ impl Pipes {
             idle.large_made += 1;
             LARGE_SIZE
         } else {
+            if grow {
+                // This user has no more; the ones in use are all there will be.
+                idle.large_made = LARGE;
+            }
             rustix::pipe::fcntl_getpipe_size(&write)?
         };
         Ok(Pipe { read, write, capacity })

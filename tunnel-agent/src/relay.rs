@@ -7,6 +7,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -17,14 +18,17 @@ use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::AbortHandle;
+use tokio::time::Sleep;
 
 use crate::pipes::{Pipe, Pipes};
 use crate::sys;
 
 /// A relay lets others run after this many bytes in one go.
 const TURN: usize = 4 << 20;
-/// How long bytes that came before a reset may take to reach the program.
-const LAST_BYTES: Duration = Duration::from_secs(2);
+/// How long the last bytes before a reset may stand still on their way before they are given up.
+const STANDSTILL: Duration = Duration::from_millis(200);
+/// How soon a relay that found no pipe looks for one again.
+const PIPE_RETRY: Duration = Duration::from_millis(20);
 
 /// The relay thread.
 #[derive(Clone, Debug)]
@@ -55,12 +59,6 @@ impl Relays {
     }
 }
 
-/// Which end of a relay an error came from.
-enum Broken {
-    Program,
-    Far,
-}
-
 async fn relay(program: OwnedFd, far: OwnedFd, pipes: &Pipes) -> io::Result<()> {
     let watch = |socket| crate::sys::watch(socket, Interest::READABLE | Interest::WRITABLE);
     let (program, far) = (watch(program)?, watch(far)?);
@@ -70,48 +68,71 @@ async fn relay(program: OwnedFd, far: OwnedFd, pipes: &Pipes) -> io::Result<()> 
     linger(&far, Some(Duration::ZERO));
     let mut up = Direction::default();
     let mut down = Direction::default();
-    let ended = poll_fn(|cx| {
-        let up_ended = match up.poll(&program, &far, pipes, cx) {
-            Poll::Ready(Err(Side::From)) => return Poll::Ready(Err(Broken::Program)),
-            Poll::Ready(Err(Side::To)) => return Poll::Ready(Err(Broken::Far)),
-            Poll::Ready(Ok(())) => true,
-            Poll::Pending => false,
-        };
-        let down_ended = match down.poll(&far, &program, pipes, cx) {
-            Poll::Ready(Err(Side::From)) => return Poll::Ready(Err(Broken::Far)),
-            Poll::Ready(Err(Side::To)) => return Poll::Ready(Err(Broken::Program)),
-            Poll::Ready(Ok(())) => true,
-            Poll::Pending => false,
-        };
-        match (up_ended, down_ended) {
-            (true, true) => Poll::Ready(Ok(())),
-            // An end that has sent all it had is read no more, so its reset is looked for.
-            (true, false) if is_broken(&program, cx) => Poll::Ready(Err(Broken::Program)),
-            (false, true) if is_broken(&far, cx) => Poll::Ready(Err(Broken::Far)),
-            _ => Poll::Pending,
+    let up_ended = poll_fn(|cx| {
+        let up_now = up.poll(&program, &far, pipes, cx);
+        let down_now = down.poll(&far, &program, pipes, cx);
+        match (up_now, down_now) {
+            (Now::Ended, Now::Ended) => Poll::Ready(None),
+            // What the broken end has sent before is still delivered, as far as the other end takes it.
+            (_, Now::FromBroken) => Poll::Ready(Some(Way::Down)),
+            (Now::FromBroken, _) => Poll::Ready(Some(Way::Up)),
+            (Now::ToBroken, now) => settle(now, Way::Down),
+            (now, Now::ToBroken) => settle(now, Way::Up),
+            // An end that is not read, having sent all or having to wait, is looked at for a reset.
+            (Now::Ended | Now::CannotWrite, _) if is_broken(&program, cx) => Poll::Ready(Some(Way::Up)),
+            (_, Now::Ended | Now::CannotWrite) if is_broken(&far, cx) => Poll::Ready(Some(Way::Down)),
+            (up_now, _) => {
+                if matches!(up_now, Now::Ended) && !up.watched {
+                    up.watched = true;
+                    // A program that has ended leaves a socket that says nothing more.
+                    keep_alive(&program);
+                }
+                Poll::Pending
+            }
         }
     })
     .await;
     up.release(pipes);
     down.release(pipes);
-    match ended {
-        Ok(()) => {
+    match up_ended {
+        None => {
             linger(&program, None);
             linger(&far, None);
         }
-        // What was written before the reset is the other end's to read, as it would be natively.
-        Err(Broken::Program) => drain(&far).await,
-        Err(Broken::Far) => drain(&program).await,
+        Some(Way::Up) => drain(&far).await,
+        Some(Way::Down) => drain(&program).await,
     }
     Ok(())
 }
 
+/// One way is broken at its destination, which may have sent something before: the other way goes on
+/// until that has been read, or cannot be written.
+fn settle(now: Now, way: Way) -> Poll<Option<Way>> {
+    match now {
+        // A busy relay that only yielded will be polled again.
+        Now::Yielded => Poll::Pending,
+        _ => Poll::Ready(Some(way)),
+    }
+}
+
+/// The way whose last bytes are to arrive before the reset.
+enum Way {
+    Up,
+    Down,
+}
+
+/// Waits until what was written has been received, as long as that goes on.
 async fn drain(socket: &AsyncFd<OwnedFd>) {
-    let start = Instant::now();
+    let mut left = sys::unacknowledged(socket.get_ref());
+    let mut since = Instant::now();
     let mut pause = Duration::from_micros(50);
-    while sys::unacknowledged(socket.get_ref()) > 0 && start.elapsed() < LAST_BYTES {
+    while left > 0 && since.elapsed() < STANDSTILL {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(20));
+        let now = sys::unacknowledged(socket.get_ref());
+        if now < left {
+            (left, since) = (now, Instant::now());
+        }
     }
 }
 
@@ -120,7 +141,19 @@ fn linger(socket: &AsyncFd<OwnedFd>, time: Option<Duration>) {
     let _ = rustix::net::sockopt::set_socket_linger(socket.get_ref(), time);
 }
 
-/// Whether a reset has arrived at an end that is not read any more.
+/// Asks an end that has sent its FIN whether it is still there: the kernel forgets a closed socket
+/// after a minute (tcp(7), tcp_fin_timeout), and then answers with a reset.
+fn keep_alive(socket: &AsyncFd<OwnedFd>) {
+    use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
+    let (idle, interval) = (Duration::from_secs(60), Duration::from_secs(10));
+    let socket = socket.get_ref();
+    let _ = set_tcp_keepidle(socket, idle);
+    let _ = set_tcp_keepintvl(socket, interval);
+    let _ = set_tcp_keepcnt(socket, 3);
+    let _ = set_socket_keepalive(socket, true);
+}
+
+/// Whether a reset has arrived at an end that is not read.
 fn is_broken(socket: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> bool {
     while let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx) {
         if matches!(rustix::net::sockopt::socket_error(socket.get_ref()), Ok(Err(_)) | Err(_)) {
@@ -128,7 +161,7 @@ fn is_broken(socket: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> bool {
         }
         // Nothing is lost for the direction that writes here: it tries before it waits.
         guard.clear_ready();
-        if guard_is_final(socket) {
+        if has_hung_up(socket) {
             return false;
         }
     }
@@ -136,18 +169,28 @@ fn is_broken(socket: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> bool {
 }
 
 /// After a hang-up tokio reports readiness for ever; there is no further event to wait for.
-fn guard_is_final(socket: &AsyncFd<OwnedFd>) -> bool {
+fn has_hung_up(socket: &AsyncFd<OwnedFd>) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut fds = [PollFd::new(socket.get_ref(), PollFlags::empty())];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
-/// Which socket of a direction failed.
+/// Where a direction stands; a waker is registered wherever it waits.
 #[derive(Debug)]
-enum Side {
-    From,
-    To,
+enum Now {
+    /// The source has ended, and all has been delivered.
+    Ended,
+    /// Nothing to read.
+    CannotRead,
+    /// Something to deliver that the destination does not take.
+    CannotWrite,
+    /// Bytes are still there, and others come first.
+    Yielded,
+    /// The source has failed, and all that came before has been delivered.
+    FromBroken,
+    /// The destination has failed.
+    ToBroken,
 }
 
 /// One direction of a relay.
@@ -156,41 +199,55 @@ struct Direction {
     pipe: Option<Pipe>,
     in_flight: usize,
     ended: bool,
+    broken: bool,
+    watched: bool,
+    retry: Option<Pin<Box<Sleep>>>,
 }
 
 impl Direction {
-    /// Moves what can be moved now; ready when the source has ended and all has been delivered.
+    /// Moves what can be moved now.
     fn poll(
         &mut self,
         from: &AsyncFd<OwnedFd>,
         to: &AsyncFd<OwnedFd>,
         pipes: &Pipes,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Side>> {
+    ) -> Now {
         let mut moved = 0;
         while !self.ended {
-            ready!(self.poll_write(to, cx))?;
+            if self.broken {
+                return Now::ToBroken;
+            }
+            match self.poll_write(to, cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => {
+                    self.release(pipes);
+                    self.broken = true;
+                    return Now::ToBroken;
+                }
+                Poll::Pending => return Now::CannotWrite,
+            }
             if moved >= TURN {
                 cx.waker().wake_by_ref();
-                return Poll::Pending;
+                return Now::Yielded;
             }
-            let count = match self.poll_read(from, pipes, cx) {
-                Poll::Ready(count) => count?,
+            match self.poll_read(from, pipes, cx) {
+                Poll::Ready(Ok(0)) => {
+                    self.release(pipes);
+                    self.ended = true;
+                    // The other end may have gone already; its reset, if it is one, comes by itself.
+                    let _ = rustix::net::shutdown(to.get_ref(), Shutdown::Write);
+                }
+                Poll::Ready(Ok(count)) => moved += count,
+                Poll::Ready(Err(_)) => return Now::FromBroken,
                 Poll::Pending => {
                     // Idle connections hold no pipe.
                     self.release(pipes);
-                    return Poll::Pending;
+                    return Now::CannotRead;
                 }
-            };
-            moved += count;
-            if count == 0 {
-                self.release(pipes);
-                self.ended = true;
-                // The far end may have gone already; its reset, if it is one, comes by itself.
-                let _ = rustix::net::shutdown(to.get_ref(), Shutdown::Write);
             }
         }
-        Poll::Ready(Ok(()))
+        Now::Ended
     }
 
     /// Source to pipe, which is empty; zero bytes are the end of the stream.
@@ -199,19 +256,27 @@ impl Direction {
         from: &AsyncFd<OwnedFd>,
         pipes: &Pipes,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<usize, Side>> {
+    ) -> Poll<io::Result<usize>> {
         loop {
-            let mut guard = ready!(from.poll_read_ready(cx)).map_err(|_| Side::From)?;
-            if self.pipe.is_none() {
-                match pipes.take() {
-                    Ok(pipe) => self.pipe = Some(pipe),
-                    Err(error) => {
-                        tracing::warn!(%error, "no pipe for a relay");
-                        return Poll::Ready(Err(Side::From));
+            let mut guard = ready!(from.poll_read_ready(cx))?;
+            let pipe = match &self.pipe {
+                Some(pipe) => pipe,
+                None => {
+                    if let Some(retry) = &mut self.retry {
+                        ready!(retry.as_mut().poll(cx));
+                        self.retry = None;
+                    }
+                    match pipes.take() {
+                        Ok(pipe) => self.pipe.insert(pipe),
+                        Err(error) => {
+                            // Out of descriptors; others will end.
+                            tracing::warn!(%error, "a relay waits for a pipe");
+                            self.retry = Some(Box::pin(tokio::time::sleep(PIPE_RETRY)));
+                            continue;
+                        }
                     }
                 }
-            }
-            let Some(pipe) = &self.pipe else { return Poll::Ready(Err(Side::From)) };
+            };
             match splice(from.get_ref(), None, &pipe.write, None, pipe.capacity, FLAGS) {
                 Ok(count) => {
                     self.in_flight = count;
@@ -219,20 +284,20 @@ impl Direction {
                 }
                 Err(Errno::AGAIN) => guard.clear_ready(),
                 Err(Errno::INTR) => {}
-                Err(_) => return Poll::Ready(Err(Side::From)),
+                Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
     }
 
     /// Pipe to destination, until the pipe is empty.
-    fn poll_write(&mut self, to: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> Poll<Result<(), Side>> {
+    fn poll_write(&mut self, to: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.in_flight > 0 {
-            let Some(pipe) = &self.pipe else { return Poll::Ready(Err(Side::To)) };
+            let Some(pipe) = &self.pipe else { return Poll::Ready(Err(io::ErrorKind::InvalidData.into())) };
             match splice(&pipe.read, None, to.get_ref(), None, self.in_flight, FLAGS) {
                 Ok(count) => self.in_flight -= count,
-                Err(Errno::AGAIN) => ready!(to.poll_write_ready(cx)).map_err(|_| Side::To)?.clear_ready(),
+                Err(Errno::AGAIN) => ready!(to.poll_write_ready(cx))?.clear_ready(),
                 Err(Errno::INTR) => {}
-                Err(_) => return Poll::Ready(Err(Side::To)),
+                Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
         Poll::Ready(Ok(()))

@@ -4,8 +4,7 @@
 //! serves programs that were started before it. The socket's name is in it too.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,15 +13,20 @@ use underpass_core::session_env::SessionEnv;
 use underpass_core::upstream::Upstream;
 use underpass_core::wire::Token;
 
+use crate::lines::Lines;
+
 /// The oldest session goes when there are more. A launch needs one; nobody has that many programs.
 const MAX_SESSIONS: usize = 65_536;
+
+/// Upstreams that are remembered though no session may use them any more.
+const MAX_SHARED: usize = 1024;
 
 /// The sessions of one agent.
 pub(crate) struct Sessions {
     /// The data socket: programs find it by the session variable, so its name outlives the agent.
     pub(crate) socket: PathBuf,
     table: Mutex<Table>,
-    file: File,
+    lines: Lines,
 }
 
 #[derive(Default)]
@@ -42,6 +46,9 @@ impl Table {
             && let Some(oldest) = self.order.pop_front()
         {
             self.upstreams.remove(&oldest);
+            if self.shared.len() > MAX_SHARED {
+                self.shared.retain(|_, upstream| Arc::strong_count(upstream) > 1);
+            }
         }
     }
 }
@@ -49,23 +56,20 @@ impl Table {
 impl Sessions {
     /// The sessions kept in `directory`, or none.
     pub(crate) fn open(directory: &Path) -> io::Result<Self> {
-        let path = directory.join("sessions");
-        let file = File::options().read(true).append(true).create(true).open(path)?;
-        let mut lines = BufReader::new(&file).lines();
+        let (lines, found) = Lines::open(&directory.join("sessions"))?;
+        let mut found = found.into_iter();
         let mut table = Table::default();
-        let socket = match lines.next().transpose()? {
+        let socket = match found.next() {
             Some(name) if is_socket_name(&name) => directory.join(name),
             Some(_) => return Err(io::Error::other("the file of sessions is damaged; remove it")),
             None => {
                 // A name that another user, who may enter root's directory, cannot guess.
                 let name = format!("{}.sock", hexadecimal(&random()?));
-                (&file).write_all(format!("{name}\n").as_bytes())?;
+                lines.append(&name)?;
                 directory.join(name)
             }
         };
-        for line in lines {
-            let line = line?;
-            // A line cut short by a full disk opens nothing.
+        for line in found {
             if let Some((value, url)) = line.split_once(' ')
                 && let Some(session) = SessionEnv::parse(value.as_bytes())
                 && let Ok(upstream) = url.parse()
@@ -73,7 +77,7 @@ impl Sessions {
                 table.insert(session.token, url, upstream);
             }
         }
-        Ok(Self { socket, table: Mutex::new(table), file })
+        Ok(Self { socket, table: Mutex::new(table), lines })
     }
 
     /// Opens a session and gives the value of the programs' session variable.
@@ -82,7 +86,7 @@ impl Sessions {
         let token = Token(random()?);
         let value = SessionEnv { token, socket: self.socket.as_os_str().as_bytes() }.to_value();
         let value = String::from_utf8(value).map_err(io::Error::other)?;
-        (&self.file).write_all(format!("{value} {url}\n").as_bytes())?;
+        self.lines.append(&format!("{value} {url}"))?;
         self.table.lock().insert(token, url, upstream);
         Ok(value)
     }

@@ -122,6 +122,8 @@ pub(crate) fn tcp_state(socket: &impl AsFd) -> io::Result<u8> {
 pub(crate) const ESTABLISHED: u8 = 1;
 /// `TCP_SYN_SENT`.
 pub(crate) const SYN_SENT: u8 = 2;
+/// `TCP_CLOSE`.
+pub(crate) const CLOSE: u8 = 7;
 
 /// A descriptor that stays open, and the same, as long as the value lives.
 pub(crate) trait Open: AsRawFd {}

@@ -2,18 +2,21 @@
 
 use libc::{c_int, epoll_event, sockaddr, socklen_t};
 
-use super::{finish, hooks};
+use super::hooks;
+use crate::address::{self, Given};
+use crate::fence::fenced;
+use crate::redirect::Outcome;
 use crate::socket::ProgramSocket;
 use crate::{ahead, errno, real, redirect};
 
 hooks! {
     /// connect(2). Fails with what connect(2) documents and nothing else.
     fn connect(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int,
-        closed errno::fail(libc::ENETUNREACH) => judged(fd, address, len);
+        closed errno::fail(libc::ENETUNREACH) => None, real judged_and_made(fd, address, len);
 
     /// The public alias of `connect` in glibc.
     fn __connect(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int,
-        closed errno::fail(libc::ENETUNREACH) => judged(fd, address, len);
+        closed errno::fail(libc::ENETUNREACH) => None, real judged_and_made(fd, address, len);
 
     /// socket(2): MPTCP sockets (RFC 8684) cannot be held, so they are made as TCP, to which they
     /// fall back anyway where the peer does not speak MPTCP.
@@ -42,15 +45,40 @@ hooks! {
 /// # Safety
 ///
 /// The arguments are as connect(2) requires.
-unsafe fn judged(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int {
+unsafe fn judged_and_made(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int {
     // SAFETY: `len` bytes are readable by the contract of connect(2).
-    let given = unsafe { crate::address::read(address, len) };
-    if let crate::address::Given::Unspecified(_) = given {
-        ahead::dissolved();
+    let given = unsafe { address::read(address, len) };
+    match carried(fd, given) {
+        Some(answer) => answer,
+        None => match real::connect.get() {
+            // SAFETY: the program's own arguments.
+            Some(connect) => unsafe { connect(fd, address, len) },
+            None => errno::fail(libc::ENOSYS),
+        },
     }
-    finish(redirect::connect(&ProgramSocket(fd), given), || match real::connect.get() {
-        // SAFETY: the program's own arguments.
-        Some(connect) => unsafe { connect(fd, address, len) },
-        None => errno::fail(libc::ENOSYS),
-    })
+}
+
+/// Everything but the real call, `None`. The wait in the kernel is outside the fence, as the real
+/// call is: both are cancellation points.
+pub(super) fn carried(fd: c_int, given: Given) -> Option<c_int> {
+    let closed = || Outcome::Fail(libc::ENETUNREACH);
+    let socket = ProgramSocket(fd);
+    let judge = || {
+        if let Given::Unspecified(_) = given {
+            ahead::dissolved();
+        }
+        redirect::connect(&socket, given)
+    };
+    let outcome = match fenced(judge, closed) {
+        Outcome::Wait(waiting) => {
+            let ended = socket.wait();
+            fenced(|| redirect::waited(&socket, waiting, ended), closed)
+        }
+        outcome => outcome,
+    };
+    match outcome {
+        Outcome::Done => Some(0),
+        Outcome::Fail(errno) => Some(errno::fail(errno)),
+        Outcome::Pass(_) | Outcome::Wait(_) => None,
+    }
 }

@@ -1,35 +1,35 @@
 //! Sends with an explicit address: datagrams, and TCP Fast Open.
 
 use std::ffi::{c_uint, c_void};
-use std::net::SocketAddr;
 
 use libc::{c_int, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
-use super::hooks;
+use super::{connect, hooks};
 use crate::address::Given;
-use crate::redirect::{self, Outcome, Send};
+use crate::fence::fenced;
+use crate::redirect::{self, Send};
 use crate::socket::ProgramSocket;
 use crate::{errno, real};
 
 hooks! {
     /// sendto(2).
     fn sendto(fd: c_int, data: *const c_void, size: size_t, flags: c_int, to: *const sockaddr, len: socklen_t) -> ssize_t,
-        closed errno::fail(libc::ENETUNREACH) as ssize_t => {
+        closed -1 => None, real {
             let Some(sendto) = real::sendto.get() else { return errno::fail(libc::ENOSYS) as ssize_t };
-            judged(fd, to, len, flags, |keep| if keep {
-                sendto(fd, data, size, flags, to, len)
-            } else {
-                sendto(fd, data, size, flags & !libc::MSG_FASTOPEN, std::ptr::null(), 0)
-            })
+            match judged(fd, to, len, flags) {
+                Next::AsGiven => sendto(fd, data, size, flags, to, len),
+                Next::Connected => sendto(fd, data, size, flags & !libc::MSG_FASTOPEN, std::ptr::null(), 0),
+                Next::Failed => -1,
+            }
         };
 
     /// sendmsg(2).
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t,
-        closed errno::fail(libc::ENETUNREACH) as ssize_t => sendmsg_judged(fd, message, flags);
+        closed -1 => None, real sendmsg_judged(fd, message, flags);
 
     /// sendmmsg(2).
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int,
-        closed errno::fail(libc::ENETUNREACH) => {
+        closed -1 => None, real {
             let Some(sendmmsg) = real::sendmmsg.get() else { return errno::fail(libc::ENOSYS) };
             let addressed = |i: usize| !(*messages.add(i)).msg_hdr.msg_name.is_null();
             if messages.is_null() || !(0..count as usize).any(addressed) {
@@ -50,6 +50,16 @@ hooks! {
         };
 }
 
+/// How the real call is made.
+enum Next {
+    /// With the program's own arguments.
+    AsGiven,
+    /// Without the address and Fast Open: the connection has been made.
+    Connected,
+    /// Not at all; errno is set.
+    Failed,
+}
+
 /// # Safety
 ///
 /// The arguments are as sendmsg(2) requires.
@@ -62,44 +72,36 @@ unsafe fn sendmsg_judged(fd: c_int, message: *const msghdr, flags: c_int) -> ssi
     // SAFETY: a readable msghdr by the contract of sendmsg(2), and its name has `msg_namelen` bytes.
     unsafe {
         let header = *message;
-        judged(fd, header.msg_name.cast(), header.msg_namelen, flags, |keep| {
-            if keep {
-                sendmsg(fd, message, flags)
-            } else {
+        match judged(fd, header.msg_name.cast(), header.msg_namelen, flags) {
+            Next::AsGiven => sendmsg(fd, message, flags),
+            Next::Connected => {
                 let unaddressed = msghdr { msg_name: std::ptr::null_mut(), msg_namelen: 0, ..header };
                 sendmsg(fd, &unaddressed, flags & !libc::MSG_FASTOPEN)
             }
-        })
+            Next::Failed => -1,
+        }
     }
 }
 
-/// Judges a send to `to`. `send` makes the real call, with the address and flags as given, or
-/// (`false`) without address and Fast Open, after the connection was made.
+/// Judges a send to `to`, and connects first if it is one of TCP Fast Open.
 ///
 /// # Safety
 ///
 /// `to` is null or has `len` readable bytes.
-unsafe fn judged(
-    fd: c_int,
-    to: *const sockaddr,
-    len: socklen_t,
-    flags: c_int,
-    send: impl FnOnce(bool) -> ssize_t,
-) -> ssize_t {
+unsafe fn judged(fd: c_int, to: *const sockaddr, len: socklen_t, flags: c_int) -> Next {
     // SAFETY: the caller's promise.
     let given = unsafe { crate::address::read(to, len) };
-    let socket = ProgramSocket(fd);
-    match redirect::send(&socket, given, flags & libc::MSG_FASTOPEN != 0) {
-        Send::Pass(_) => send(true),
-        Send::Fail(errno) => errno::fail(errno) as ssize_t,
-        Send::ConnectFirst(address) => match connect_first(&socket, address) {
-            Outcome::Done => send(false),
-            Outcome::Pass(_) => send(true),
-            Outcome::Fail(errno) => errno::fail(errno) as ssize_t,
+    let judge = || redirect::send(&ProgramSocket(fd), given, flags & libc::MSG_FASTOPEN != 0);
+    match fenced(judge, || Send::Fail(libc::ENETUNREACH)) {
+        Send::Pass(_) => Next::AsGiven,
+        Send::Fail(errno) => {
+            errno::set(errno);
+            Next::Failed
+        }
+        Send::ConnectFirst(address) => match connect::carried(fd, Given::Inet(address)) {
+            Some(0) => Next::Connected,
+            Some(_) => Next::Failed,
+            None => Next::AsGiven,
         },
     }
-}
-
-fn connect_first(socket: &ProgramSocket, address: SocketAddr) -> Outcome {
-    redirect::connect(socket, Given::Inet(address))
 }

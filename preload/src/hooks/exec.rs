@@ -42,12 +42,10 @@ hooks! {
 
     /// system(3), which starts a shell with the process's environment, inside libc.
     fn system(command: *const c_char) -> c_int,
-        closed errno::fail(libc::ENOMEM) => {
-            repair_own();
-            match real::system.get() {
-                Some(system) => system(command),
-                None => errno::fail(libc::ENOSYS),
-            }
+        closed errno::fail(libc::ENOMEM) => { repair_own(); None },
+        real match real::system.get() {
+            Some(system) => system(command),
+            None => errno::fail(libc::ENOSYS),
         };
 
     /// popen(3), likewise.

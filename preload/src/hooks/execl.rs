@@ -20,7 +20,7 @@ macro_rules! entry {
         /// The arguments are as exec(3) requires.
         #[unsafe(no_mangle)]
         #[unsafe(naked)]
-        pub(crate) unsafe extern "C" fn $name() -> c_int {
+        pub(crate) unsafe extern "C-unwind" fn $name() -> c_int {
             // Seven pushes keep the stack aligned for the call (System V ABI).
             #[cfg(target_arch = "x86_64")]
             naked_asm!(
@@ -108,7 +108,7 @@ unsafe fn place(saved: *mut *const c_char, i: usize) -> *mut *const c_char {
     unsafe { saved.add(index) }
 }
 
-type Execl = unsafe extern "C" fn() -> c_int;
+type Execl = unsafe extern "C-unwind" fn() -> c_int;
 
 fn address(function: Option<Execl>) -> *const c_void {
     extern "C" fn missing() -> c_int {

@@ -147,16 +147,9 @@ pub(super) unsafe fn entry_of(
     }
 }
 
-/// Whether libc takes the name for an address: digits, dots and hexadecimal (inet_aton(3)), or a
-/// colon, which no host name has.
+/// Whether libc takes the name for an address and asks nobody: digits and dots, or IPv6. Anything else,
+/// also what inet_aton(3) would read, it looks up.
 fn is_numeric(name: &[u8]) -> bool {
-    name.contains(&b':')
-        || name.first().is_some_and(u8::is_ascii_digit)
-            && name.split(|&b| b == b'.').all(|part| {
-                let (digits, radix) = match part {
-                    [b'0', b'x' | b'X', rest @ ..] => (rest, 16),
-                    _ => (part, 10),
-                };
-                !digits.is_empty() && digits.iter().all(|&b| (b as char).is_digit(radix))
-            })
+    let dotted = name.iter().all(|b| b.is_ascii_digit() || *b == b'.') && name.last() != Some(&b'.');
+    dotted || std::str::from_utf8(name).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
 }

@@ -12,30 +12,39 @@ mod peer;
 mod resolve;
 mod resolver;
 
-use libc::c_int;
+use crate::{real, session};
 
-use crate::redirect::Outcome;
-use crate::{errno, real, session};
-
-/// Exports hooks: `fn name(arguments) -> type, closed answer => body`. Each goes through the fence,
-/// which answers `closed` after a panic. What a closed answer says is chosen so that no packet leaves.
+/// Exports hooks: `fn name(arguments) -> type, closed answer => judge, real call`.
+///
+/// `judge` runs inside the fence and answers `Some`, or `None` for the real call, which is made
+/// outside it: a cancelled thread unwinds from there, and nothing may catch that. Without `real`, the
+/// judgement is the answer. After a panic the answer is `closed`, chosen so that no packet leaves.
 macro_rules! hooks {
     ($(
         $(#[$doc:meta])*
-        fn $name:ident($($arg:ident: $t:ty),* $(,)?) -> $r:ty, closed $closed:expr => $body:expr;
+        fn $name:ident($($arg:ident: $t:ty),* $(,)?) -> $r:ty, closed $closed:expr => $judge:expr $(, real $real:expr)?;
     )*) => {$(
         $(#[$doc])*
         #[allow(unused_unsafe, reason = "refusals need none")]
         #[unsafe(no_mangle)]
-        pub(crate) unsafe extern "C" fn $name($($arg: $t),*) -> $r {
-            crate::fence::fenced(
-                // SAFETY: the arguments are the program's own call, which keeps the contract of the
-                // function of this name; the body relies on that contract and on nothing else.
-                || unsafe { $body },
-                || $closed,
-            )
+        pub(crate) unsafe extern "C-unwind" fn $name($($arg: $t),*) -> $r {
+            hooks!(@body $r, $closed, $judge $(, $real)?)
         }
     )*};
+    (@body $r:ty, $closed:expr, $judge:expr) => {
+        // SAFETY: the arguments are the program's own call, which keeps the contract of the function
+        // of this name; the body relies on that contract and on nothing else.
+        crate::fence::fenced(|| unsafe { $judge }, || $closed)
+    };
+    (@body $r:ty, $closed:expr, $judge:expr, $real:expr) => {{
+        // SAFETY: as above.
+        let judged: Option<$r> = crate::fence::fenced(|| unsafe { $judge }, || Some($closed));
+        match judged {
+            Some(answer) => answer,
+            // SAFETY: as above; nothing with a destructor lives in this frame.
+            None => unsafe { $real },
+        }
+    }};
 }
 pub(crate) use hooks;
 
@@ -56,12 +65,3 @@ static CONSTRUCTOR: extern "C" fn() = {
     }
     constructor
 };
-
-/// An outcome as a return value and errno; `pass` is the real call.
-fn finish(outcome: Outcome, pass: impl FnOnce() -> c_int) -> c_int {
-    match outcome {
-        Outcome::Done => 0,
-        Outcome::Pass(_) => pass(),
-        Outcome::Fail(errno) => errno::fail(errno),
-    }
-}

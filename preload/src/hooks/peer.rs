@@ -55,7 +55,7 @@ hooks! {
         };
 }
 
-type NameCall = unsafe extern "C" fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int;
+type NameCall = unsafe extern "C-unwind" fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int;
 
 /// Makes the real call, and shows the program what `instead` gives, if anything.
 ///
