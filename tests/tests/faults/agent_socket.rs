@@ -1,6 +1,6 @@
 //! The agent's sockets, and those who should not be heard there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use underpass_tests::proxies::Fake;
 use underpass_tests::{World, artifacts};
@@ -72,6 +72,19 @@ fn as_user(world: &World, user: u32, script: &str) -> underpass_tests::Finished 
     world.client("setpriv").args(line).run()
 }
 
+/// Copies programs to where another user may read them, as may not be so of the clone (/root), and
+/// returns the path of the first one.
+fn readable(world: &World, programs: &[PathBuf]) -> String {
+    let directory = world.directory().join("programs");
+    std::fs::create_dir_all(&directory).expect("the directory is ours");
+    let copies = programs.iter().map(|program| {
+        let copy = directory.join(program.file_name().expect("it is a file"));
+        std::fs::copy(program, &copy).expect("it is readable");
+        copy.display().to_string()
+    });
+    copies.collect::<Vec<_>>().remove(0)
+}
+
 /// An ordinary user's world has no second user: the kernel gives it one. Then there is nobody to
 /// refuse, and the run as root has to tell.
 fn there_is_another_user(world: &World) -> bool {
@@ -88,7 +101,7 @@ fn another_user_needs_a_token_of_roots_agent_and_never_reaches_its_control_socke
         return;
     }
     let session = session(&world, &proxy);
-    let client = artifacts::helper("wire-client").display().to_string();
+    let client = readable(&world, &[artifacts::helper("wire-client")]);
     let ask = |fault: &str| as_user(&world, 4321, &format!("{client} '{session}' {fault}"));
     assert!(ask("good-name").stdout.starts_with("Resolved"), "{}", ask("good-name"));
     assert_eq!(ask("other-token-name").stdout, "closed\n");
@@ -113,7 +126,7 @@ fn another_user_is_not_heard_by_an_ordinary_users_agent() {
     let made = world.client("install").args(["-d", "-m", "700", "-o", "4321", "-g", "4321", &run]).run();
     assert!(made.status.success(), "{made}");
     world.client("chmod").args(["711", &world.directory().display().to_string()]).run().success();
-    let underpass = artifacts::underpass().display().to_string();
+    let underpass = readable(&world, &[artifacts::underpass(), artifacts::agent(), artifacts::library()]);
     let url = proxy.url();
     let own = as_user(
         &world,
@@ -126,7 +139,7 @@ fn another_user_is_not_heard_by_an_ordinary_users_agent() {
     assert!(session.contains(&run), "{session}");
     let open = format!("find {run} -exec chmod a+rwx {{}} +");
     as_user(&world, 4321, &open).success();
-    let client = artifacts::helper("wire-client").display().to_string();
+    let client = readable(&world, &[artifacts::helper("wire-client")]);
     let ask = |user| as_user(&world, user, &format!("{client} '{session}' good-name")).stdout;
     assert!(ask(4321).starts_with("Resolved"));
     assert_eq!(ask(4322), "closed\n");
