@@ -111,10 +111,19 @@ impl World {
         self.command(self.namespaces.far, program.as_ref())
     }
 
+    /// A program outside of the world, as the user who runs the test.
+    pub fn outside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.environment(Command::new(vec!["env".to_owned()], &self.directory.0, program.as_ref()))
+    }
+
     fn command(&self, side: u32, program: &std::ffi::OsStr) -> Command {
         let enter = self.namespaces.enter(side);
+        self.environment(Command::new(enter, &self.directory.0, program))
+    }
+
+    fn environment(&self, command: Command) -> Command {
         let directory = &self.directory.0;
-        Command::new(enter, directory, program)
+        command
             .env("HOME", directory.join("home"))
             .env("XDG_RUNTIME_DIR", directory.join("run"))
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")

@@ -1,0 +1,147 @@
+//! Programs into which no library can be loaded, or none of ours: refused before they run, with
+//! the reason, since they would connect directly.
+
+use std::path::PathBuf;
+
+use underpass_tests::{Finished, World, artifacts};
+
+use crate::{carried, failed, nothing_happened};
+
+/// Leaves a file behind when it runs.
+const PROGRAM: &str = "#include <fcntl.h>\nint main(void) { return open(\"it-ran\", O_CREAT, 0600) < 0; }\n";
+
+/// The same without a C library.
+#[cfg(target_arch = "x86_64")]
+const BARE: &str = "void _start(void) { __asm__(\"int $0x80\" : : \"a\"(1), \"b\"(0)); }\n";
+
+fn built(world: &World, source: &str, compiler: &str, options: &[&str]) -> PathBuf {
+    let program = world.directory().join("program");
+    std::fs::write(world.directory().join("program.c"), source).expect("the directory is ours");
+    let done = world.client(compiler).args(["-o", "program", "program.c"]).args(options).run();
+    assert!(done.status.success(), "{done}");
+    program
+}
+
+/// Refused for this reason, with the way out, and not started.
+#[track_caller]
+fn refused(world: &World, done: &Finished, why: &str) {
+    failed(done, 126, &format!("cannot be carried: {why}"));
+    assert!(done.stderr.lines().nth(1).is_some_and(|hint| hint.contains("guard tier")), "{done}");
+    assert!(!world.directory().join("it-ran").exists(), "{done}");
+    nothing_happened(world);
+}
+
+#[test]
+fn static_programs() {
+    let world = World::new();
+    for options in [&["-static"][..], &["-static-pie"]] {
+        let program = built(&world, PROGRAM, "gcc", options);
+        refused(&world, &carried(&world, &program).run(), "it is statically linked");
+    }
+    refused(&world, &carried(&world, "busybox").arg("true").run(), "it is statically linked");
+}
+
+#[test]
+fn programs_of_another_c_library() {
+    let world = World::new();
+    let program = built(&world, PROGRAM, "musl-gcc", &[]);
+    refused(
+        &world,
+        &carried(&world, &program).run(),
+        "it uses another C library than glibc (loader /lib/ld-musl",
+    );
+    let program = built(&world, PROGRAM, "musl-gcc", &["-static"]);
+    refused(&world, &carried(&world, &program).run(), "it is statically linked");
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn programs_of_32_bits() {
+    let world = World::new();
+    for options in [&["-static"][..], &["-no-pie", "-Wl,--dynamic-linker=/lib/ld-linux.so.2"]] {
+        let options = [&["-m32", "-nostdlib", "-ffreestanding"], options].concat();
+        let program = built(&world, BARE, "gcc", &options);
+        refused(&world, &carried(&world, &program).run(), "it is a 32-bit program");
+    }
+}
+
+#[test]
+fn scripts_of_such_programs() {
+    let world = World::new();
+    built(&world, PROGRAM, "gcc", &["-static"]);
+    let script = world.directory().join("script");
+    let interpreter = world.directory().join("program").display().to_string();
+    for line in [
+        format!("#!{interpreter}"),
+        format!("#! {interpreter} -x"),
+        "#!/usr/bin/env busybox".to_owned(),
+        "#!/usr/bin/env -S busybox sh".to_owned(),
+    ] {
+        std::fs::write(&script, format!("{line}\n:>it-ran\n")).expect("the directory is ours");
+        world.client("chmod").args(["755", "script"]).run().success();
+        refused(&world, &carried(&world, &script).run(), "it is statically linked");
+    }
+}
+
+/// A run by root inside a world, by an ordinary user outside: set-user-ID means something only to
+/// another user, and an ordinary user's world has none.
+fn as_ordinary_user(world: &World, arguments: &[&str]) -> Finished {
+    let line = ["--reuid=4321", "--regid=4321", "--clear-groups", "--"];
+    if rustix::process::geteuid().is_root() {
+        let underpass = world.client("setpriv").args(line).arg(artifacts::underpass());
+        underpass.args(["-x", "local:", "--"]).args(arguments).run()
+    } else {
+        world.outside(artifacts::underpass()).args(["-x", "local:", "--"]).args(arguments).run()
+    }
+}
+
+#[test]
+fn set_user_id_programs_of_another_user() {
+    let world = World::new();
+    refused(&world, &as_ordinary_user(&world, &["su", "--version"]), "it is set-user-ID");
+    // To their owner they are like any other.
+    let done = carried(&world, "su").arg("--version").run();
+    assert!(done.stdout.starts_with("su from util-linux"), "{done}");
+}
+
+/// Only root can give them; what root gives in a world of its own is no capability outside.
+#[test]
+fn programs_with_capabilities_of_their_own() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let world = World::new();
+    let program = built(&world, PROGRAM, "gcc", &[]).display().to_string();
+    world.client("setcap").args(["cap_net_raw+ep", &program]).run().success();
+    world.client("chmod").args(["711", "."]).run().success();
+    refused(&world, &as_ordinary_user(&world, &[&program]), "it has file capabilities");
+    assert_eq!(carried(&world, &program).run().code(), 0, "root has them all anyway");
+    assert!(world.directory().join("it-ran").exists());
+}
+
+#[test]
+fn what_may_be_executed_and_not_read() {
+    let world = World::new();
+    let program = built(&world, PROGRAM, "gcc", &[]).display().to_string();
+    world.client("chmod").args(["711", ".", &program]).run().success();
+    if !rustix::process::geteuid().is_root() {
+        // It belongs to the only user there is, who may read it as root of the world.
+        return;
+    }
+    refused(&world, &as_ordinary_user(&world, &[&program]), "it may not be read");
+}
+
+#[test]
+fn what_is_not_there_or_no_program() {
+    let world = World::new();
+    failed(&carried(&world, "no-such-program").run(), 127, "no-such-program: command not found");
+    failed(&carried(&world, "./none").run(), 127, "./none: command not found");
+    failed(&carried(&world, "").run(), 127, "command not found");
+    failed(&carried(&world, "/etc").run(), 126, "/etc: cannot be executed: is a directory");
+    failed(&carried(&world, "/etc/hosts").run(), 126, "/etc/hosts: cannot be executed: permission denied");
+    let script = world.directory().join("script");
+    std::fs::write(&script, "#!/no/such/interpreter\n").expect("the directory is ours");
+    world.client("chmod").args(["755", "script"]).run().success();
+    failed(&carried(&world, &script).run(), 127, "its interpreter /no/such/interpreter: no such file");
+    nothing_happened(&world);
+}
