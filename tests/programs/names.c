@@ -1,7 +1,7 @@
 /* Names. Arguments: HOW NAME PORT. Resolves the name, connects, reads a greeting.
  *   HOW  getaddrinfo, gethostbyname, gethostbyname2, gethostbyname_r, gethostbyname2_r,
  *        child (resolved in a child), exec (resolved before exec), resolve (prints the address
- *        only), address (NAME is an address), service (a bad service), missing-service */
+ *        only), address (NAME is an address), service (a bad one), neither (no name and no service) */
 #include "transcript.h"
 
 static bool lookup(const char *how, const char *name, struct in_addr *address) {
@@ -70,7 +70,7 @@ int main(int argc, char **argv) {
         MUST(inet_aton(name, &address));
         return use(address, port);
     }
-    if (!strcmp(how, "service") || !strcmp(how, "missing-service")) {
+    if (!strcmp(how, "service") || !strcmp(how, "neither")) {
         struct addrinfo *list = NULL, hints = {.ai_socktype = SOCK_STREAM};
         const char *service = strcmp(how, "service") ? NULL : "no-such-service";
         int error = getaddrinfo(service ? name : NULL, service, &hints, &list);

@@ -7,15 +7,17 @@ static int fd, set;
 static double begin;
 
 static void *look_by_poll(void *seen) {
-    poll(NULL, 0, 40);
     struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-    MUST(poll(&poll_fd, 1, WAIT_MS) == 1);
+    do {
+        poll(NULL, 0, 5);
+        MUST(poll(&poll_fd, 1, WAIT_MS) == 1);
+        /* Before connect() has begun it is OUT|HUP. */
+    } while (poll_fd.revents & POLLHUP);
     *(double *)seen = now() - begin;
     return NULL;
 }
 
 static void *look_by_epoll(void *seen) {
-    poll(NULL, 0, 40);
     struct epoll_event event;
     MUST(epoll_wait(set, &event, 1, WAIT_MS) == 1);
     *(double *)seen = now() - begin;
