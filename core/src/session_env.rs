@@ -8,6 +8,10 @@ use crate::wire::{Token, VERSION};
 /// The name of the variable.
 pub const VARIABLE: &str = "UNDERPASS_SESSION";
 
+/// The value with which a launcher inside a session starts an agent: that one process is not of the
+/// session, else it would be carried by itself.
+pub const OUTSIDE: &str = "none";
+
 /// `sun_path` has 108 bytes, one of them the terminating zero (unix(7)).
 pub const MAX_PATH: usize = 107;
 

@@ -17,7 +17,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags};
 use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE, SOCKET};
-use underpass_core::session_env::{SessionEnv, VARIABLE};
+use underpass_core::session_env::{OUTSIDE, SessionEnv, VARIABLE};
 
 use crate::messages::{Failure, reason};
 
@@ -198,7 +198,7 @@ fn start(place: Place<'_>) -> Result<(), Failure> {
         .args(place.private.then_some("--private"))
         // A launcher inside a session must not put its agent into that session.
         .env_remove("LD_PRELOAD")
-        .env_remove(VARIABLE)
+        .env(VARIABLE, OUTSIDE)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

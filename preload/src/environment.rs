@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char};
 
 use rustix::mm::{MapFlags, ProtFlags};
 use underpass_core::preload_path;
-use underpass_core::session_env::{SessionEnv, VARIABLE};
+use underpass_core::session_env::{OUTSIDE, SessionEnv, VARIABLE};
 
 use crate::session;
 
@@ -69,6 +69,9 @@ struct Repair {
 
 /// Judges an environment by its two variables.
 fn judge(library: &[u8], preload: Option<&[u8]>, session: Option<&[u8]>) -> Repair {
+    if session == Some(OUTSIDE.as_bytes()) {
+        return Repair { preload: false, session: false };
+    }
     let has_session = session.is_some_and(|value| SessionEnv::parse(value).is_some());
     let ours_first = preload.is_some_and(|value| preload_path::is_first(library, value));
     // A launcher inside a session starts its program in a session, and perhaps with a library, of
@@ -274,6 +277,7 @@ mod tests {
         let repair = |preload, session| Repair { preload, session };
         assert_eq!(judge(OURS, Some(OURS), Some(SESSION)), repair(false, false));
         assert_eq!(judge(OURS, None, None), repair(true, true));
+        assert_eq!(judge(OURS, None, Some(b"none")), repair(false, false));
         assert_eq!(judge(OURS, Some(b"/a.so"), Some(SESSION)), repair(true, false));
         assert_eq!(judge(OURS, Some(OURS), Some(b"garbage")), repair(false, true));
         // A nested launcher with a library elsewhere.

@@ -15,6 +15,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use underpass_core::control;
+use underpass_core::session_env::{OUTSIDE, VARIABLE};
 
 use crate::attempts::Attempts;
 use crate::carried::Carried;
@@ -55,7 +56,7 @@ pub(crate) struct Agent {
 /// Serves until nobody is left; `ready` is called once programs can connect. A private directory is
 /// removed at the end.
 pub(crate) fn run(directory: &Path, private: bool, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    if std::env::var_os(underpass_core::session_env::VARIABLE).is_some() {
+    if std::env::var_os(VARIABLE).is_some_and(|value| value != OUTSIDE) {
         return Err(io::Error::other(
             "it was started inside a session and would be carried itself; start it outside",
         ));
