@@ -2,19 +2,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-
-use crate::namespaces::{children, processes};
+use crate::running::Running;
 
 /// Nothing takes longer unless the test says so.
-const DEFAULT_LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const DEFAULT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A program to run. Its environment holds HOME, XDG_RUNTIME_DIR, PATH and LANG and what
 /// [`Self::env`] adds.
@@ -77,7 +74,7 @@ impl Command {
     pub fn run_or_kill(mut self) -> Finished {
         let input = self.input.take().unwrap_or_default();
         let mut running = self.spawn();
-        if let Some(mut stdin) = running.stdin.take() {
+        if let Some(mut stdin) = running.take_input() {
             // On a thread of its own: the program may write before it reads.
             std::thread::spawn(move || stdin.write_all(&input));
         }
@@ -94,7 +91,7 @@ impl Command {
             variable.push(value);
             command.arg(variable);
         }
-        let mut child = command
+        let child = command
             .args(&self.line)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -102,131 +99,8 @@ impl Command {
             .process_group(0)
             .spawn()
             .expect("nsenter is needed (util-linux)");
-        let (sender, lines) = channel();
-        let stdout = read_lines(child.stdout.take().expect("it is a pipe"), sender);
-        let (sender, complaints) = channel();
-        let stderr = read_lines(child.stderr.take().expect("it is a pipe"), sender);
-        let stdin = child.stdin.take();
         let line = self.line.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        let (start, limit) = (Instant::now(), self.limit);
-        Running { child, stdin, lines, complaints, stdout, stderr, line, start, limit, ended: false }
-    }
-}
-
-/// A program that was started. Dropping it kills it.
-pub struct Running {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    lines: Receiver<String>,
-    complaints: Receiver<String>,
-    stdout: Receiver<Vec<u8>>,
-    stderr: Receiver<Vec<u8>>,
-    line: String,
-    start: Instant,
-    limit: Duration,
-    ended: bool,
-}
-
-impl Running {
-    /// Writes one line to the program.
-    pub fn say(&mut self, line: &str) {
-        let stdin = self.stdin.as_mut().expect("the input is open");
-        writeln!(stdin, "{line}").unwrap_or_else(|error| panic!("{}: {error}", self.line));
-    }
-
-    /// Closes the program's input.
-    pub fn close_input(&mut self) {
-        self.stdin = None;
-    }
-
-    /// The next line that the program writes; a panic when there is none within the limit.
-    pub fn next_line(&mut self) -> String {
-        let left = self.limit.saturating_sub(self.start.elapsed());
-        let line = self.lines.recv_timeout(left.min(DEFAULT_LIMIT));
-        line.unwrap_or_else(|_| {
-            kill_group(&self.child);
-            panic!("{} wrote no further line:\n{}", self.line, text(&bytes(&self.stderr)))
-        })
-    }
-
-    /// The next line that the program wrote, if there is one already.
-    pub fn try_line(&mut self) -> Option<String> {
-        self.lines.try_recv().ok()
-    }
-
-    /// The next line of the program's stderr, if there is one already.
-    pub fn try_complaint(&mut self) -> Option<String> {
-        self.complaints.try_recv().ok()
-    }
-
-    /// Lets the program run, its input closed, until its world ends.
-    pub fn detach(mut self) {
-        self.ended = true;
-    }
-
-    /// The program's process id in the test's own namespace.
-    pub fn pid(&self) -> u32 {
-        let limit = Instant::now() + Duration::from_secs(2);
-        loop {
-            // nsenter, then `env`, which becomes the program.
-            match children(self.child.id()).next() {
-                Some(pid) => return pid,
-                None => assert!(Instant::now() < limit, "{} has not started", self.line),
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// Sends a signal to the program.
-    pub fn signal(&self, signal: Signal) {
-        let _ = kill_process(pid(self.pid()), signal);
-    }
-
-    /// Waits for the end; the limit counts from the start.
-    pub fn wait(self) -> Finished {
-        let limit = self.limit;
-        let done = self.wait_or_kill();
-        assert!(!done.killed, "did not end within {limit:?}: {done}");
-        done
-    }
-
-    fn wait_or_kill(mut self) -> Finished {
-        self.stdin = None;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
-                break Some(status);
-            }
-            if self.start.elapsed() > self.limit {
-                break None;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        };
-        let elapsed = self.start.elapsed();
-        if status.is_none() {
-            kill_group(&self.child);
-        }
-        self.ended = true;
-        let reaped = self.child.wait().expect("it is our child");
-        let (stdout, stderr) = (bytes(&self.stdout), bytes(&self.stderr));
-        let line = std::mem::take(&mut self.line);
-        Finished {
-            killed: status.is_none(),
-            status: reaped,
-            stderr: text(&stderr),
-            stdout: text(&stdout),
-            bytes: stdout,
-            elapsed,
-            line,
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if !self.ended {
-            kill_group(&self.child);
-            let _ = self.child.wait();
-        }
+        Running::new(child, line, self.limit)
     }
 }
 
@@ -245,7 +119,7 @@ pub struct Finished {
     pub elapsed: Duration,
     /// Whether it was still running at its limit.
     pub killed: bool,
-    line: String,
+    pub(crate) line: String,
 }
 
 impl Finished {
@@ -267,63 +141,4 @@ impl fmt::Display for Finished {
         let Self { status, stdout, stderr, elapsed, line, .. } = self;
         write!(f, "{line}\n{status} after {elapsed:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n---")
     }
-}
-
-/// How long a pipe may stay open after the program's end: longer only if the program left
-/// something behind that holds it.
-const PIPE_LIMIT: Duration = Duration::from_secs(2);
-
-fn bytes(pipe: &Receiver<Vec<u8>>) -> Vec<u8> {
-    pipe.recv_timeout(PIPE_LIMIT).unwrap_or_else(|_| b"(the pipe is still open)".to_vec())
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Hands over each line as it comes, and all of them at the end.
-fn read_lines(pipe: impl Read + Send + 'static, lines: Sender<String>) -> Receiver<Vec<u8>> {
-    let (sender, all) = channel();
-    std::thread::spawn(move || {
-        let mut pipe = BufReader::new(pipe);
-        let mut read = Vec::new();
-        loop {
-            let before = read.len();
-            match pipe.read_until(b'\n', &mut read) {
-                Ok(1..) => drop(lines.send(text(&read[before..]).trim_end().to_owned())),
-                _ => break,
-            }
-        }
-        let _ = sender.send(read);
-    });
-    all
-}
-
-/// Kills the program's process group, and waits until nsenter, the group's leader, has reaped the
-/// program: an orphan would be left to the machine's init, and the world cannot end before it is
-/// reaped.
-fn kill_group(child: &Child) {
-    let in_group = |pid: &u32| {
-        // Fields 3 to 5, after the name in brackets: state, parent, process group.
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-        fields.split(' ').nth(2) == Some(&child.id().to_string()) && *pid != child.id()
-    };
-    // Each round catches what was forked during the one before.
-    for _ in 0..100 {
-        let mut members = processes().filter(in_group).peekable();
-        if members.peek().is_none() {
-            break;
-        }
-        for member in members {
-            let _ = kill_process(pid(member), Signal::KILL);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    // It has reaped the program, or not even started it.
-    let _ = kill_process_group(pid(child.id()), Signal::KILL);
-}
-
-fn pid(pid: u32) -> Pid {
-    i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id")
 }

@@ -25,7 +25,7 @@
 //! | `artifacts` | builds the product once, compiles C programs |
 //! | `namespaces` | the processes and scripts that make the two sides |
 //! | `world` | one test's sides, directories, packet counts |
-//! | `command` | a program with a time limit, run on one side |
+//! | `command`, `running` | a program with a time limit, run on one side; while it runs |
 //! | `servers` | what listens beyond the proxy |
 //! | `proxies`, `behaviour` | the fake SOCKS5 proxy and its faults; microsocks and Dante |
 
@@ -34,8 +34,10 @@ pub mod behaviour;
 pub mod command;
 mod namespaces;
 pub mod proxies;
+mod running;
 pub mod servers;
 mod world;
 
-pub use command::{Command, Finished, Running};
+pub use command::{Command, Finished};
+pub use running::Running;
 pub use world::World;
