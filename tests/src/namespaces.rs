@@ -62,8 +62,7 @@ ip neigh add fd77::1 lladdr 02:00:00:00:00:01 dev veth-c
 ip route add default via 10.77.0.1
 ip -6 route add default via fd77::1
 echo "ready $far"
-trap '' CHLD
-exec cat
+exec env --ignore-signal=CHLD cat
 "#;
 
 impl Namespaces {

@@ -67,7 +67,7 @@ fn each_bad_url_has_its_reason_and_none_is_repeated() {
             let done = underpass(&world, arguments).run();
             // Both words are right; what counts is that they are said.
 
-            failed(&done, 125, &what);
+            failed(&done, 125, what);
             assert!(done.stderr.starts_with("underpass: --proxy: "), "{done}");
             assert!(!done.stderr.contains("hunter2"), "{done}");
         }

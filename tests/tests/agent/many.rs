@@ -1,0 +1,87 @@
+//! Many launches, at once and in a row; and one agent in each network.
+
+use std::time::Duration;
+
+use underpass_tests::artifacts;
+
+use crate::{HELLO, agent, directory, listed, no_leaks, says_hello, wait, world};
+
+#[test]
+fn launches_at_the_same_time_share_one_agent() {
+    for _ in 0..3 {
+        let (world, proxy) = world();
+        let programs: Vec<_> = (0..10).map(|_| says_hello(&world, &proxy).spawn()).collect();
+        for program in programs {
+            let done = program.wait();
+            assert_eq!((&*done.stdout, &*done.stderr), ("hello\n", ""), "{done}");
+        }
+        agent(&world);
+        assert_eq!(proxy.requests().len(), 10);
+        no_leaks(&world);
+    }
+}
+
+/// In CI each launch may find the agent of the one before it just leaving.
+#[test]
+fn launches_that_meet_an_agent_that_leaves_are_served() {
+    let (world, proxy) = world();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..15 {
+                    let done = says_hello(&world, &proxy).env("CI", "1").run();
+                    assert_eq!((&*done.stdout, &*done.stderr), ("hello\n", ""), "{done}");
+                }
+            });
+        }
+    });
+    wait("the agent leaves", Duration::from_secs(6), || world.agents().is_empty());
+    assert_eq!(proxy.requests().len(), 60);
+    no_leaks(&world);
+}
+
+#[test]
+fn each_network_namespace_has_an_agent_of_its_own() {
+    let (world, proxy) = world();
+    assert_eq!(says_hello(&world, &proxy).run().stdout, "hello\n");
+    let first = agent(&world);
+    let underpass = artifacts::underpass();
+    // A network without anything, in which the proxy cannot be reached.
+    let other = world.client("unshare").args(["--net", "--"]).arg(&underpass);
+    let done = other.args(["-x", proxy.url(), "--", "bash", "-c", HELLO]).run();
+    assert_ne!(done.stdout, "hello\n", "{done}");
+    let mut agents = world.agents();
+    agents.retain(|&agent| agent != first);
+    assert_eq!(agents.len(), 1);
+    let network = |pid| std::fs::read_link(format!("/proc/{pid}/ns/net")).expect("it lives");
+    assert_ne!(network(agents[0]), network(first));
+    assert_eq!(proxy.requests().len(), 1);
+    no_leaks(&world);
+}
+
+#[test]
+fn two_hundred_launches_leave_nothing_behind() {
+    let (world, proxy) = world();
+    let underpass = artifacts::underpass().display().to_string();
+    let hundred = |program: &str| {
+        let line = format!("{underpass} -x {} {program}", proxy.url());
+        let script = format!("for i in $(seq 100); do {line} || exit 1; done");
+        let done = world.client("bash").args(["-c", &script]).limit(Duration::from_secs(60)).run();
+        assert_eq!((done.code(), &*done.stderr), (0, ""), "{done}");
+        done.stdout
+    };
+    let descriptors =
+        |agent: u32| std::fs::read_dir(format!("/proc/{agent}/fd")).expect("the agent lives").count();
+    assert_eq!(says_hello(&world, &proxy).run().stdout, "hello\n");
+    let (agent, place) = (agent(&world), directory(&world));
+    std::thread::sleep(Duration::from_millis(100));
+    let before = (world.processes().len(), listed(&world, &place), descriptors(agent));
+    hundred("true");
+    let said = hundred(&format!("bash -c '{HELLO}'"));
+    assert_eq!(said, "hello\n".repeat(100));
+    let now = || (world.processes().len(), listed(&world, &place), descriptors(agent));
+    wait("all is as it was", Duration::from_secs(3), || now() == before);
+    assert_eq!(proxy.requests().len(), 101);
+    assert_eq!(world.agents(), [agent]);
+    no_leaks(&world);
+}
