@@ -96,6 +96,12 @@ fn two_threads_that_connect_one_socket_left_it_hanging() {
 }
 
 #[test]
+fn two_threads_that_connect_one_blocking_socket_ended_each_others_attempt() {
+    let both = Both::new();
+    both.write("r_twice", &["v4", "blocking", "1", "7006"], "hung 0 failed 0\n");
+}
+
+#[test]
 fn the_limit_on_descriptors_stayed_raised() {
     let both = Both::new();
     for mode in ["nonblocking", "blocking"] {
