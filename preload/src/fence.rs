@@ -3,12 +3,35 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use libc::c_int;
+
 /// Runs `body`; if it panics, `closed` says what the caller gets instead.
 ///
 /// The default panic message is suppressed by the constructor, since the program's terminal is not
 /// ours to write to.
+///
+/// Meanwhile the thread cannot be cancelled (pthread_cancel(3)): a cancellation unwinds, and an unwind
+/// that is caught here would end the program. It takes effect at the next cancellation point outside.
 pub(crate) fn fenced<T>(body: impl FnOnce() -> T, closed: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| closed())
+    let before = cancellation(PTHREAD_CANCEL_DISABLE);
+    let answer = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| closed());
+    cancellation(before);
+    answer
+}
+
+/// pthread.h
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+}
+
+/// Sets the thread's cancelability, and gives what it was.
+fn cancellation(state: c_int) -> c_int {
+    let mut before = 0;
+    // SAFETY: `before` is ours; in glibc the call changes one word of the thread's own.
+    unsafe { pthread_setcancelstate(state, &mut before) };
+    before
 }
 
 #[cfg(test)]

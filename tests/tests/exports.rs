@@ -73,7 +73,7 @@ const HOOKS: &[&str] = &[
 ];
 
 /// The oldest glibc that docs/limits.md promises.
-const GLIBC: (u32, u32) = (2, 34);
+const GLIBC: (u32, u32) = (2, 35);
 
 /// What every program that uses libc has loaded anyway.
 const NEEDED: &[&str] =

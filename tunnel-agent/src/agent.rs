@@ -27,8 +27,18 @@ use crate::relay::Relays;
 use crate::session::Sessions;
 use crate::{client, facts, lifetime};
 
-/// Connection attempts under way at once; each needs a few descriptors.
-const MAX_ATTEMPTS: usize = 20_000;
+/// Connections at once, being made or relayed, whatever the limit on descriptors is.
+const MAX_CONNECTIONS: u64 = 100_000;
+/// Descriptors for everything that is not a connection: listeners, files, frames that are being read.
+const RESERVE: u64 = 36;
+
+/// How the limit on descriptors is divided, so that what is open never waits for what comes new.
+struct Budget {
+    /// Each needs a copy of the program's socket, the agent's end of it, and the upstream's.
+    connections: usize,
+    /// Each has two ends.
+    pipes: usize,
+}
 
 /// How long an agent that has removed its sockets may take to end.
 const LEAVING: Duration = Duration::from_secs(2);
@@ -49,8 +59,6 @@ pub(crate) struct Agent {
     pub(crate) room: Arc<Semaphore>,
     /// The network namespace that the agent serves.
     pub(crate) network: Option<u64>,
-    /// From this descriptor on, new attempts are refused: what is open needs the rest.
-    pub(crate) descriptors: i32,
 }
 
 /// Serves until nobody is left; `ready` is called once programs can connect. A private directory is
@@ -65,10 +73,10 @@ pub(crate) fn run(directory: &Path, private: bool, ready: impl FnOnce() -> io::R
     let uid = rustix::process::geteuid().as_raw();
     check_directory(directory, uid)?;
     let _lock = sole(directory)?;
-    let descriptors = raise_descriptor_limit();
+    let budget = raise_descriptor_limit();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
-    let served = runtime.block_on(serve(directory, uid, descriptors, ready));
+    let served = runtime.block_on(serve(directory, uid, budget, ready));
     if private {
         let _ = fs::remove_dir_all(directory);
     }
@@ -102,22 +110,23 @@ fn sole(directory: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-/// Raises the limit as far as it goes. The first descriptor that is kept for what is open already: a
-/// connection that is being made needs half a dozen.
-fn raise_descriptor_limit() -> i32 {
+/// Raises the limit as far as it goes, and divides it.
+fn raise_descriptor_limit() -> Budget {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit on open files stays as it is");
     }
     let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    i32::try_from(limit - (limit / 4).min(512)).unwrap_or(i32::MAX)
+    let pipes = (limit / 32).clamp(2, 4096);
+    let rest = limit.saturating_sub(RESERVE + 2 * pipes);
+    Budget { connections: (rest / 3).clamp(1, MAX_CONNECTIONS) as usize, pipes: pipes as usize }
 }
 
 async fn serve(
     directory: &Path,
     uid: u32,
-    descriptors: i32,
+    budget: Budget,
     ready: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
     let holds = Holds::new();
@@ -138,12 +147,11 @@ async fn serve(
         holds,
         can_hold,
         carried: Carried::default(),
-        relays: Relays::start()?,
+        relays: Relays::start(budget.pipes)?,
         lifetime: Lifetime::default(),
         attempts: Attempts::default(),
-        room: Arc::new(Semaphore::new(MAX_ATTEMPTS)),
+        room: Arc::new(Semaphore::new(budget.connections)),
         network: facts::network_of(&data),
-        descriptors,
     });
     let control_path = directory.join(control::SOCKET);
     remove_stale(&control_path)?;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -39,9 +39,14 @@ pub(crate) struct Attempt {
 }
 
 /// Judges the attempt and starts it. A second attempt with the same socket ends the first.
-pub(crate) fn begin(attempt: Attempt) {
+pub(crate) fn begin(mut attempt: Attempt) {
     let agent = Arc::clone(&attempt.agent);
     let cookie = attempt.facts.cookie;
+    // Another thread connects the same socket; both learn what becomes of it.
+    attempt.connection = match agent.attempts.join_handoff(cookie, attempt.connection) {
+        Ok(()) => return,
+        Err(connection) => connection,
+    };
     // connect(2) after a failure that nobody has asked about reports that failure.
     let unread = agent.carried.take_failure(cookie);
     if let Some(errno) = unread.filter(|_| attempt.held_at == 0) {
@@ -59,15 +64,13 @@ pub(crate) fn begin(attempt: Attempt) {
     } else {
         agent.attempts.end(cookie);
     }
-    if attempt.socket.as_raw_fd() >= agent.descriptors {
-        return attempt.refuse(&Failure::Socket("the agent has no descriptors left"));
-    }
     let destination = match destination(&agent, attempt.address) {
         Ok(destination) => destination,
         Err(failure) => return attempt.refuse(&failure),
     };
     let Ok(room) = Arc::clone(&agent.room).try_acquire_owned() else {
-        return attempt.refuse(&Failure::Socket("too many connections are being made at once"));
+        return attempt
+            .refuse(&Failure::Socket("the agent has as many connections as its limit on open files allows"));
     };
     if agent.carried.wants_sweep() {
         let agent = Arc::clone(&agent);
@@ -79,6 +82,7 @@ pub(crate) fn begin(attempt: Attempt) {
         }
         return attempt.refuse(&Failure::Socket("it is held by another agent"));
     }
+    agent.attempts.begin_handoff(cookie);
     tokio::spawn(attempt.run(destination, room));
 }
 
@@ -130,23 +134,35 @@ impl Attempt {
                     sys::dissolve(&self.socket);
                     Ok(Driven::CannotBe)
                 }
-                // The program has gone, and nobody else waits for this connection.
-                _ => return sys::dissolve(&self.socket),
+                // The program has gone, or its thread; another of its threads may still wait.
+                _ => {
+                    sys::dissolve(&self.socket);
+                    Err(Failure::Socket("the program has gone"))
+                }
             },
         };
+        let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
         match ended {
             Ok(Driven::HandedOff) => {
                 tracing::info!(%destination, "handed off");
                 self.agent.carried.begin(self.facts.cookie, self.address, None);
-                frames::reply(&self.connection, &Reply::HandedOff);
+                for connection in waiting.iter().chain([&self.connection]) {
+                    frames::reply(connection, &Reply::HandedOff);
+                }
             }
             Ok(Driven::CannotBe) if !self.agent.can_hold || self.facts.device => self.refuse(
                 &Failure::Socket("a socket bound to a device can only be handed off, while it is blocking"),
             ),
-            Ok(Driven::CannotBe) => self.hold(destination, room),
+            Ok(Driven::CannotBe) => {
+                let held = Reply::Held { blocking: self.facts.blocking, port: self.agent.holds.port() };
+                self.hold(destination, room);
+                waiting.iter().for_each(|connection| frames::reply(connection, &held));
+            }
             Err(failure) => {
                 sys::dissolve(&self.socket);
                 self.refuse(&failure);
+                let refused = Reply::Refuse { errno: failure.errno() };
+                waiting.iter().for_each(|connection| frames::reply(connection, &refused));
             }
         }
     }
@@ -189,11 +205,10 @@ impl Attempt {
         table.attempts.begin(cookie, |number| {
             relays.spawn(async move {
                 // Boxed, so that a long-lived connection does not keep the room of its dial.
-                let Some((program, far)) = Box::pin(attempt.dial(upstream, destination, number, room)).await
-                else {
+                let Some((program, far)) = Box::pin(attempt.dial(upstream, destination, number)).await else {
                     return;
                 };
-                let _usage = Lifetime::begin(&agent);
+                let _usage = (Lifetime::begin(&agent), room);
                 if let Err(error) = agent.relays.relay(program, far).await {
                     tracing::debug!(%error, "the relay could not be set up");
                 }
@@ -217,7 +232,6 @@ impl HeldAttempt {
         upstream: Arc<Upstream>,
         destination: Destination,
         number: u64,
-        _room: OwnedSemaphorePermit,
     ) -> Option<(OwnedFd, OwnedFd)> {
         let Self { agent, held, facts, address } = self;
         let cookie = facts.cookie;
@@ -255,7 +269,9 @@ impl HeldAttempt {
             }
             Err((held, error)) => {
                 tracing::info!(%destination, %error, "not completed");
-                agent.carried.forget(cookie);
+                if held.is_waiting() {
+                    agent.carried.forget(cookie);
+                }
                 held.fail(|| agent.carried.failed(cookie, errno::ENETUNREACH));
                 None
             }

@@ -3,12 +3,15 @@
 //! must never get the connection that it has given up.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 #[derive(Default)]
 struct Table {
+    /// Hand-offs under way, and who else waits for each: another thread that connects the same socket.
+    handoffs: HashMap<u64, Vec<OwnedFd>>,
     by_cookie: HashMap<u64, (u64, AbortHandle)>,
     last: u64,
 }
@@ -26,6 +29,27 @@ impl Attempts {
         let number = table.last;
         let handle = start(number);
         table.by_cookie.insert(cookie, (number, handle));
+    }
+
+    /// Lets `connection` wait for the hand-off of the socket, if one is under way; else gives it back.
+    pub(crate) fn join_handoff(&self, cookie: u64, connection: OwnedFd) -> Result<(), OwnedFd> {
+        match self.0.lock().handoffs.get_mut(&cookie) {
+            Some(waiting) => {
+                waiting.push(connection);
+                Ok(())
+            }
+            None => Err(connection),
+        }
+    }
+
+    /// A hand-off begins.
+    pub(crate) fn begin_handoff(&self, cookie: u64) {
+        self.0.lock().handoffs.insert(cookie, Vec::new());
+    }
+
+    /// The hand-off has ended; these wait for the news.
+    pub(crate) fn end_handoff(&self, cookie: u64) -> Vec<OwnedFd> {
+        self.0.lock().handoffs.remove(&cookie).unwrap_or_default()
     }
 
     /// Ends the attempt under way for the socket, if there is one.

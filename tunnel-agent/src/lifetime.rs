@@ -154,7 +154,7 @@ pub(crate) fn any_program(socket: &Path, seen: &HashSet<i32>) -> bool {
 /// cannot be read any more (programs overwrite it), it counts if it lives in our network namespace.
 fn may_ask(process: &Path, known: bool, socket: &Path, here: Option<&Path>) -> bool {
     // A process of another user cannot be ours unless we are root, and then this can be read.
-    let Ok(maps) = fs::read(process.join("maps")) else { return known };
+    let Ok(maps) = fs::read(process.join("maps")) else { return known || is_younger(process) };
     if !contains(&maps, b"libunderpass") {
         return false;
     }
@@ -164,6 +164,25 @@ fn may_ask(process: &Path, known: bool, socket: &Path, here: Option<&Path>) -> b
         Some(value) => value.ends_with(socket.as_os_str().as_bytes()),
         None => here.is_none() || fs::read_link(process.join("ns/net")).ok().as_deref() == here,
     }
+}
+
+/// Whether a process that does not let itself be read is of our own user and was started after us: it
+/// may be a daemon of a session that has not asked anything yet.
+fn is_younger(process: &Path) -> bool {
+    // The folder's owner is root while the process is not dumpable (proc(5)), so its status is asked.
+    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+    let uid = rustix::process::geteuid().as_raw().to_string();
+    let owner = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    owner.is_some_and(|line| line.split_whitespace().next() == Some(&uid))
+        && started(process) > started(Path::new("/proc/self"))
+}
+
+/// When a process was started, in clock ticks since boot (proc(5), /proc/PID/stat, field 22).
+fn started(process: &Path) -> u64 {
+    let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+    // The second field, the name, is in parentheses and may hold anything.
+    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    rest.split_whitespace().nth(19).and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
 fn contains(text: &[u8], word: &[u8]) -> bool {

@@ -30,6 +30,9 @@ struct Idle {
     small: Vec<Pipe>,
     /// Large ones that exist, in use or idle.
     large_made: usize,
+    /// Pipes that exist, and that may.
+    made: usize,
+    most: usize,
 }
 
 /// The pipes of one agent.
@@ -37,6 +40,11 @@ struct Idle {
 pub(crate) struct Pipes(Mutex<Idle>);
 
 impl Pipes {
+    /// No more than `most` at once.
+    pub(crate) fn new(most: usize) -> Self {
+        Self(Mutex::new(Idle { most, ..Idle::default() }))
+    }
+
     /// An empty pipe.
     pub(crate) fn take(&self) -> io::Result<Pipe> {
         let mut idle = self.0.lock();
@@ -46,6 +54,9 @@ impl Pipes {
         let grow = idle.large_made < LARGE;
         if !grow && let Some(pipe) = idle.small.pop() {
             return Ok(pipe);
+        }
+        if idle.made >= idle.most {
+            return idle.small.pop().ok_or_else(|| io::ErrorKind::WouldBlock.into());
         }
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         let capacity = if grow && rustix::pipe::fcntl_setpipe_size(&write, LARGE_SIZE).is_ok() {
@@ -58,6 +69,7 @@ impl Pipes {
             }
             rustix::pipe::fcntl_getpipe_size(&write)?
         };
+        idle.made += 1;
         Ok(Pipe { read, write, capacity })
     }
 
@@ -68,14 +80,17 @@ impl Pipes {
             idle.large.push(pipe);
         } else if idle.small.len() < SPARE {
             idle.small.push(pipe);
+        } else {
+            idle.made -= 1;
         }
     }
 
     /// A pipe with bytes in it is closed, with its bytes.
     pub(crate) fn discard(&self, pipe: Pipe) {
+        let mut idle = self.0.lock();
+        idle.made -= 1;
         if pipe.capacity == LARGE_SIZE {
-            self.0.lock().large_made -= 1;
+            idle.large_made = idle.large_made.saturating_sub(1);
         }
-        drop(pipe);
     }
 }

@@ -39,13 +39,14 @@ pub(crate) struct Relays {
 
 impl Relays {
     /// Starts the thread; it ends with the process.
-    pub(crate) fn start() -> io::Result<Self> {
+    /// `pipes` is how many there may be.
+    pub(crate) fn start(pipes: usize) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();
         std::thread::Builder::new()
             .name("relay".to_owned())
             .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-        Ok(Self { runtime: handle, pipes: Arc::default() })
+        Ok(Self { runtime: handle, pipes: Arc::new(Pipes::new(pipes)) })
     }
 
     /// Runs a connection on the relay thread, from its dial to its end.
@@ -70,6 +71,8 @@ async fn relay(program: OwnedFd, far: OwnedFd, pipes: &Pipes) -> io::Result<()> 
     let mut down = Direction::default();
     let up_ended = poll_fn(|cx| {
         let up_now = up.poll(&program, &far, pipes, cx);
+        // The error has been taken by this way; read the other way, it would look like an end.
+        down.from_broken |= matches!(up_now, Now::ToBroken);
         let down_now = down.poll(&far, &program, pipes, cx);
         match (up_now, down_now) {
             (Now::Ended, Now::Ended) => Poll::Ready(None),
@@ -200,6 +203,7 @@ struct Direction {
     in_flight: usize,
     ended: bool,
     broken: bool,
+    from_broken: bool,
     watched: bool,
     retry: Option<Pin<Box<Sleep>>>,
 }
@@ -232,6 +236,7 @@ impl Direction {
                 return Now::Yielded;
             }
             match self.poll_read(from, pipes, cx) {
+                Poll::Ready(Ok(0)) if self.from_broken => return Now::FromBroken,
                 Poll::Ready(Ok(0)) => {
                     self.release(pipes);
                     self.ended = true;
@@ -270,7 +275,7 @@ impl Direction {
                         Ok(pipe) => self.pipe.insert(pipe),
                         Err(error) => {
                             // Out of descriptors; others will end.
-                            tracing::warn!(%error, "a relay waits for a pipe");
+                            tracing::debug!(%error, "a relay waits for a pipe");
                             self.retry = Some(Box::pin(tokio::time::sleep(PIPE_RETRY)));
                             continue;
                         }

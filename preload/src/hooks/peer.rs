@@ -31,7 +31,9 @@ hooks! {
                 // The address is that of the leg that leaves; the port is the program's own, which it
                 // may have bound.
                 let (_, local) = peer_of(socket)?;
-                local.map(|local| SocketAddr::new(local.ip(), real.port()))
+                // An IPv4 socket cannot show that the proxy is reached by IPv6.
+                let local = local.filter(|local| local.is_ipv4() || real.is_ipv6())?;
+                Some(SocketAddr::new(local.ip(), real.port()))
             }),
             None => errno::fail(libc::ENOSYS),
         };
