@@ -19,11 +19,19 @@ pub(crate) fn fenced<T>(body: impl FnOnce() -> T, closed: impl FnOnce() -> T) ->
     answer
 }
 
+/// Lets a cancellation that came meanwhile take effect: for calls that are cancellation points by POSIX
+/// and do not always reach one of libc's.
+pub(crate) fn cancellation_point() {
+    // SAFETY: the callers are outside the fence, and no frame from here to the program has a destructor.
+    unsafe { pthread_testcancel() }
+}
+
 /// pthread.h
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
 
-unsafe extern "C" {
+unsafe extern "C-unwind" {
     fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+    fn pthread_testcancel();
 }
 
 /// Sets the thread's cancelability, and gives what it was.

@@ -252,7 +252,7 @@ impl HeldAttempt {
                 return Err((held, io::Error::other("the program has dissolved it")));
             }
             // Before the program can see its connection and ask.
-            agent.carried.begin(cookie, address, far.local);
+            agent.carried.begin(cookie, address, facts.showable(far.local, address));
             match held.open() {
                 Ok(ours) => Ok((held, ours)),
                 Err(error) => Err((held, error)),

@@ -92,6 +92,20 @@ impl Facts {
         }
     }
 
+    /// The local address that the program may be shown: that of the connection that leaves, or, where
+    /// an IPv4 socket leaves by IPv6, the one that this machine would use towards `peer`.
+    pub(crate) fn showable(&self, local: Option<SocketAddr>, peer: SocketAddr) -> Option<SocketAddr> {
+        match local {
+            Some(local) if local.is_ipv6() && !self.ipv6 => {
+                // Connecting a datagram socket looks up the route and sends nothing (udp(7)).
+                let probe = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+                probe.connect(peer).ok()?;
+                probe.local_addr().ok()
+            }
+            local => local,
+        }
+    }
+
     /// Whether the socket can only be held at an IPv6 address: it does not speak IPv4.
     pub(crate) fn needs_ipv6_hold(&self) -> bool {
         self.ipv6

@@ -35,7 +35,11 @@ pub(crate) async fn hand_off(
                 .map_err(|e| fault(e.into()))?;
             // A second call finds the connection made, and so tells the kernel that connect() has
             // succeeded: a further one of the program's gives EISCONN.
-            rustix::net::connect(socket, &hop).map_err(|e| fault(e.into()))?;
+            // Another thread of the program's may have made that call.
+            match rustix::net::connect(socket, &hop) {
+                Ok(()) | Err(Errno::ISCONN) => {}
+                Err(error) => return Err(fault(error.into())),
+            }
         }
         Err(error) => return Err(fault(error.into())),
     }

@@ -70,9 +70,11 @@ async fn relay(program: OwnedFd, far: OwnedFd, pipes: &Pipes) -> io::Result<()> 
     let mut up = Direction::default();
     let mut down = Direction::default();
     let up_ended = poll_fn(|cx| {
+        up.from_open = !down.ended;
         let up_now = up.poll(&program, &far, pipes, cx);
         // The error has been taken by this way; read the other way, it would look like an end.
         down.from_broken |= matches!(up_now, Now::ToBroken);
+        down.from_open = !up.ended;
         let down_now = down.poll(&far, &program, pipes, cx);
         match (up_now, down_now) {
             (Now::Ended, Now::Ended) => Poll::Ready(None),
@@ -204,6 +206,8 @@ struct Direction {
     ended: bool,
     broken: bool,
     from_broken: bool,
+    /// The source has not been told that nothing more comes.
+    from_open: bool,
     watched: bool,
     retry: Option<Pin<Box<Sleep>>>,
 }
@@ -236,7 +240,7 @@ impl Direction {
                 return Now::Yielded;
             }
             match self.poll_read(from, pipes, cx) {
-                Poll::Ready(Ok(0)) if self.from_broken => return Now::FromBroken,
+                Poll::Ready(Ok(0)) if self.from_broken || self.was_reset(from) => return Now::FromBroken,
                 Poll::Ready(Ok(0)) => {
                     self.release(pipes);
                     self.ended = true;
@@ -253,6 +257,12 @@ impl Direction {
             }
         }
         Now::Ended
+    }
+
+    /// Whether what reads like an end is none: a connection whose other way is still open and which the
+    /// kernel has closed was reset, and somebody else has taken the error.
+    fn was_reset(&self, from: &AsyncFd<OwnedFd>) -> bool {
+        self.from_open && sys::tcp_state(from.get_ref()).is_ok_and(|state| state == sys::CLOSE)
     }
 
     /// Source to pipe, which is empty; zero bytes are the end of the stream.

@@ -4,7 +4,7 @@ use libc::{c_int, epoll_event, sockaddr, socklen_t};
 
 use super::hooks;
 use crate::address::{self, Given};
-use crate::fence::fenced;
+use crate::fence::{cancellation_point, fenced};
 use crate::redirect::Outcome;
 use crate::socket::ProgramSocket;
 use crate::{ahead, errno, real, redirect};
@@ -76,6 +76,7 @@ pub(super) fn carried(fd: c_int, given: Given) -> Option<c_int> {
         }
         outcome => outcome,
     };
+    cancellation_point();
     match outcome {
         Outcome::Done => Some(0),
         Outcome::Fail(errno) => Some(errno::fail(errno)),
