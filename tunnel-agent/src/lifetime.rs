@@ -166,7 +166,7 @@ fn may_ask(process: &Path, known: bool, socket: &Path, here: Option<&Path>) -> b
     }
 }
 
-/// Whether a process that does not let itself be read is of our own user and was started after us: it
+/// Whether a process that does not let itself be read is of our own user and was not started before us: it
 /// may be a daemon of a session that has not asked anything yet.
 fn is_younger(process: &Path) -> bool {
     // The folder's owner is root while the process is not dumpable (proc(5)), so its status is asked.
@@ -174,7 +174,7 @@ fn is_younger(process: &Path) -> bool {
     let uid = rustix::process::geteuid().as_raw().to_string();
     let owner = status.lines().find_map(|line| line.strip_prefix("Uid:"));
     owner.is_some_and(|line| line.split_whitespace().next() == Some(&uid))
-        && started(process) > started(Path::new("/proc/self"))
+        && started(process) >= started(Path::new("/proc/self"))
 }
 
 /// When a process was started, in clock ticks since boot (proc(5), /proc/PID/stat, field 22).

@@ -45,7 +45,9 @@ fn an_answer_before_a_reset_was_lost() {
 fn a_reset_after_an_answer_must_not_become_an_end() {
     let (world, _far) = world("answer");
     for _ in 0..10 {
-        assert_eq!(natively(&world, &["reader"]).stdout, "read 50000 then ECONNRESET\n");
+        // Natively the program's own blocked write may take the error first; then it reads an end.
+        let native = natively(&world, &["reader"]).stdout;
+        assert!(native.starts_with("read 50000 then "), "{native}");
         assert_eq!(carried(&world, &["reader"]).stdout, "read 50000 then ECONNRESET\n");
     }
 }
