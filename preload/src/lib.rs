@@ -18,7 +18,8 @@
 //!    true errno by socket cookie.
 //!
 //! The library keeps nothing per descriptor, starts no thread, prints nothing, and allocates
-//! nothing outside the resolver functions, which hand allocated memory to the program.
+//! nothing outside the resolver functions, which hand allocated memory to the program, and the repair of
+//! an environment for `execl*`, `system` and `popen`.
 //!
 //! # Layout
 //!
