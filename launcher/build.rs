@@ -1,19 +1,42 @@
-//! Links the unwinder statically: one library less to load in every program that is started.
+//! Links the launcher statically where this machine has the libraries for it: it is executed for every
+//! program, and a program without a dynamic loader is there a tenth of the time sooner
+//! (docs/performance.md).
 //!
-//! `libgcc_eh.a` is what gcc's own `-static-libgcc` uses. Its symbols stay local to what is built here.
-//! Where it is not to be had, `libgcc_s.so.1` is loaded as usual.
+//! Cargo knows `crt-static` for a whole build only, and the preload library must be dynamic. So the
+//! linker is told `-static-pie`, and finds, under the names of the shared libraries that rustc asks for,
+//! linker scripts that name the archives. Without `libc.a` the launcher is dynamic, as any other program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    let cc = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    let Ok(found) = Command::new(cc).arg("-print-file-name=libgcc_eh.a").output() else { return };
-    let path = String::from_utf8_lossy(&found.stdout);
-    // A name without a folder is gcc's way to say that it has none.
-    if let Some(folder) = Path::new(path.trim()).parent().filter(|folder| folder.is_absolute()) {
-        println!("cargo:rustc-link-search=native={}", folder.display());
-        println!("cargo:rustc-link-lib=static:+whole-archive=gcc_eh");
+    println!("cargo:rerun-if-env-changed=CC");
+    let gnu = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu");
+    let (Some(libc), Some(gcc), Some(unwinder)) =
+        (archive("libc.a"), archive("libgcc.a"), archive("libgcc_eh.a"))
+    else {
+        return;
+    };
+    let Some(folder) = env::var_os("OUT_DIR").map(PathBuf::from).filter(|_| gnu) else { return };
+    // They need one another. Since glibc 2.34 the rest is part of libc.
+    let all = format!("GROUP({} {} {})\n", unwinder.display(), gcc.display(), libc.display());
+    for name in ["c", "gcc_s", "util", "rt", "pthread", "m", "dl"] {
+        if let Err(error) = fs::write(folder.join(format!("lib{name}.so")), &all) {
+            println!("cargo:warning=lib{name}.so: {error}: the launcher is not linked statically");
+            return;
+        }
     }
+    println!("cargo:rustc-link-arg-bins=-L{}", folder.display());
+    println!("cargo:rustc-link-arg-bins=-static-pie");
+}
+
+/// Where the C compiler's linker would find it.
+fn archive(name: &str) -> Option<PathBuf> {
+    let cc = env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    let found = Command::new(cc).arg(format!("-print-file-name={name}")).output().ok()?;
+    let path = String::from_utf8(found.stdout).ok()?;
+    // A name without a folder is gcc's way to say that it has none.
+    Some(PathBuf::from(path.trim())).filter(|path| Path::is_absolute(path))
 }

@@ -141,15 +141,10 @@ impl Attempt {
                 }
             },
         };
+        // Empty after a hand-off: it has told everybody.
         let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
         match ended {
-            Ok(Driven::HandedOff) => {
-                tracing::info!(%destination, "handed off");
-                self.agent.carried.begin(self.facts.cookie, self.address, None);
-                for connection in waiting.iter().chain([&self.connection]) {
-                    frames::reply(connection, &Reply::HandedOff);
-                }
-            }
+            Ok(Driven::HandedOff) => {}
             Ok(Driven::CannotBe) if !self.agent.can_hold || self.facts.device => self.refuse(
                 &Failure::Socket("a socket bound to a device can only be handed off, while it is blocking"),
             ),
@@ -178,8 +173,19 @@ impl Attempt {
         let Some(hop) = hops.into_iter().find_map(|hop| self.facts.reachable(hop)) else {
             return Ok(Driven::CannotBe);
         };
-        hand_off(&self.socket, hop, Handshake::new(destination, credentials)).await?;
+        let handshake = Handshake::new(destination, credentials);
+        hand_off(&self.socket, hop, handshake, || self.let_go(destination)).await?;
         Ok(Driven::HandedOff)
+    }
+
+    /// The socket is the program's again, and connected.
+    fn let_go(&self, destination: &Destination) {
+        self.agent.carried.begin(self.facts.cookie, self.address, None);
+        let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
+        for connection in waiting.iter().chain([&self.connection]) {
+            frames::reply(connection, &Reply::HandedOff);
+        }
+        tracing::info!(%destination, "handed off");
     }
 
     /// Holds the socket, answers, and leaves the rest to the relay thread.

@@ -16,12 +16,14 @@ use crate::hold::connect_without_waiting;
 use crate::upstream::socks5::{Handshake, Step};
 use crate::upstream::{unreachable_hop, upstream_io};
 
-/// Connects `socket` to `hop` and makes `handshake` on it. After a failure the socket is in an
-/// undefined state: the caller dissolves it.
+/// Connects `socket` to `hop` and makes `handshake` on it. `let_go` is called as soon as the socket is
+/// the program's, before anything is tidied up. After a failure the socket is in an undefined state: the
+/// caller dissolves it.
 pub(crate) async fn hand_off(
     socket: &OwnedFd,
     hop: SocketAddr,
     mut handshake: Handshake,
+    let_go: impl FnOnce(),
 ) -> Result<(), Failure> {
     let fault = |error: io::Error| unreachable_hop(&error);
     let watched;
@@ -52,7 +54,10 @@ pub(crate) async fn hand_off(
                 receive_exactly(&watched, bytes).await.map_err(|e| upstream_io(&e))?;
                 handshake.received(bytes)?;
             }
-            Step::Done => return Ok(()),
+            Step::Done => {
+                let_go();
+                return Ok(());
+            }
         }
     }
 }

@@ -192,10 +192,19 @@ fn start(copy: &OwnedFd, at: &SocketAddr, facts: &Facts) -> Result<(), Errno> {
 }
 
 /// `connect()` with O_NONBLOCK set for no longer than the call, since the flag is the program's too.
+/// `INPROGRESS` if the connection takes longer than that.
 pub(crate) fn connect_without_waiting(copy: &OwnedFd, to: &SocketAddr) -> Result<(), Errno> {
     let flags = rustix::fs::fcntl_getfl(copy)?;
     rustix::fs::fcntl_setfl(copy, flags | OFlags::NONBLOCK)?;
-    let connected = rustix::net::connect(copy, to);
+    let mut connected = rustix::net::connect(copy, to);
+    if connected == Err(Errno::INPROGRESS) {
+        // On this machine the other end has answered by now, and the second call says so.
+        connected = match rustix::net::connect(copy, to) {
+            Err(Errno::ALREADY) => Err(Errno::INPROGRESS),
+            Err(Errno::ISCONN) => Ok(()),
+            other => other,
+        };
+    }
     rustix::fs::fcntl_setfl(copy, flags)?;
     connected
 }
