@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::lookup;
 use crate::messages::Failure;
-use crate::program::{self, Kind, Link, elf::Class, elf::Elf, privilege::Asker, privilege::Privilege};
+use crate::program::{self, Kind, Known, Link, elf::Class, elf::Elf, privilege::Asker, privilege::Privilege};
 
 /// The answer for the program of this name.
 pub(crate) fn explain(name: &OsStr, path: Option<&OsStr>, asker: &Asker) -> Result<String, Failure> {
@@ -29,9 +29,9 @@ pub(crate) fn explain(name: &OsStr, path: Option<&OsStr>, asker: &Asker) -> Resu
 fn describe(text: &mut String, link: &Link) {
     let _ = writeln!(text, "{}", link.path.display());
     match &link.kind {
-        Kind::Elf { elf, privilege, is_loader } => {
+        Kind::Elf { elf, privilege, known } => {
             line(text, "format", &format(elf));
-            line(text, "loader", &loader(elf, *is_loader));
+            line(text, "loader", &loader(elf, *known));
             line(text, "set-id", &set_id(privilege));
             line(text, "capabilities", &capabilities(privilege));
             line(text, "go", if elf.go { "yes" } else { "no" });
@@ -68,9 +68,10 @@ fn format(elf: &Elf) -> String {
     format!("ELF, {class}, {machine}, {place}")
 }
 
-fn loader(elf: &Elf, is_loader: bool) -> String {
+fn loader(elf: &Elf, known: Option<Known>) -> String {
     match &elf.loader {
-        None if is_loader => "it is glibc's loader itself".to_owned(),
+        None if known == Some(Known::Loader) => "it is glibc's loader itself".to_owned(),
+        None if known == Some(Known::Launcher) => "none needed: it is underpass itself".to_owned(),
         None if elf.class == Class::Native => "none, statically linked".to_owned(),
         None => "not read".to_owned(),
         Some(path) => {

@@ -20,7 +20,7 @@ use tokio::io::Interest;
 use underpass_core::destination::canonical;
 
 use crate::facts::{Facts, local_address, network_of};
-use crate::sys;
+use crate::{loopback, sys};
 
 /// ip(7); not in libc for every target.
 const IP_MINTTL: i32 = 21;
@@ -225,8 +225,7 @@ impl Held {
             SocketAddr::V4(_) => ours.set_ttl_v4(TTL as u32)?,
             SocketAddr::V6(_) => ours.set_unicast_hops_v6(TTL as u32)?,
         }
-        // Nothing is lost on loopback, so a model of the path costs and gains nothing.
-        let _ = ours.set_tcp_congestion(b"reno");
+        loopback::to_program(&ours, &self.copy);
         match ours.connect(&self.end.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
             _ => Ok(ours),

@@ -8,7 +8,8 @@
 //! - [`client`]: one intercepted call: read, judged, answered; [`attempt`]: one connection attempt.
 //! - [`hold`], [`handoff`]: the two mechanisms that keep the program's own socket; [`facts`] says
 //!   which of them a socket allows; [`carried`] knows sockets by cookie.
-//! - [`upstream`]: what is dialled through. [`relay`], [`pipes`]: bytes after that.
+//! - [`upstream`]: what is dialled through. [`relay`], [`pipes`]: bytes after that;
+//!   [`loopback`]: how their legs on this machine are set.
 //! - [`names`], [`hosts`]: names that are not resolved here, and those that are local. [`lines`]: the
 //!   files in which names and sessions are kept.
 //! - [`sys`], [`sock_diag`]: system calls that no crate has a safe form for, and the kernel's list of sockets.
@@ -28,6 +29,7 @@ mod hold;
 mod hosts;
 mod lifetime;
 mod lines;
+mod loopback;
 mod names;
 mod pipes;
 mod relay;

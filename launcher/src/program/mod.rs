@@ -46,13 +46,22 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// A program.
-    Elf { elf: Elf, privilege: Privilege, is_loader: bool },
+    Elf { elf: Elf, privilege: Privilege, known: Option<Known> },
     /// `#!`
     Script(Interpreter),
     /// Neither: execvp gives it to [`SHELL`].
     Unknown,
     /// May be executed and not read.
     Unreadable,
+}
+
+/// A program that may be static all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// glibc's loader, which loads libraries itself.
+    Loader,
+    /// This program, which starts another one as we do.
+    Launcher,
 }
 
 /// Why no library can be loaded into a program, or why it would not help.
@@ -87,8 +96,8 @@ impl fmt::Display for Refusal {
 impl Link {
     /// Why this file cannot be carried in tier hook.
     pub(crate) fn refusal(&self, asker: &Asker) -> Option<Refusal> {
-        let (elf, privilege, is_loader) = match &self.kind {
-            Kind::Elf { elf, privilege, is_loader } => (elf, privilege, *is_loader),
+        let (elf, privilege, known) = match &self.kind {
+            Kind::Elf { elf, privilege, known } => (elf, privilege, known),
             Kind::Unreadable => return Some(Refusal::Unreadable),
             Kind::Script(_) | Kind::Unknown => return None,
         };
@@ -102,7 +111,7 @@ impl Link {
             return Some(Refusal::Go);
         }
         match &elf.loader {
-            None if !is_loader => return Some(Refusal::Static),
+            None if known.is_none() => return Some(Refusal::Static),
             Some(loader) if !is_glibc_loader(loader) => {
                 return Some(Refusal::Loader(String::from_utf8_lossy(loader).into_owned()));
             }
@@ -179,8 +188,13 @@ fn inspect(path: &Path) -> io::Result<Link> {
         Err(error) => return Err(error),
     };
     if let Some(elf) = elf::read(&file) {
-        let is_loader = elf.loader.is_none() && is_same_file(&found, LOADER);
-        return link(Kind::Elf { elf, privilege: Privilege::of(&file)?, is_loader });
+        let known = || match () {
+            () if is_same_file(&found, LOADER) => Some(Known::Loader),
+            () if is_same_file(&found, "/proc/self/exe") => Some(Known::Launcher),
+            () => None,
+        };
+        let known = if elf.loader.is_none() { known() } else { None };
+        return link(Kind::Elf { elf, privilege: Privilege::of(&file)?, known });
     }
     match script::read(&file.read(0, script::LINE)) {
         Some(interpreter) => link(Kind::Script(interpreter)),

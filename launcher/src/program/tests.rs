@@ -5,8 +5,7 @@ use elf::{Class, tests::crafted};
 const GO_NOTE: &[u8] = b"\x04\0\0\0\x04\0\0\0\x04\0\0\0Go\0\0abcd";
 
 fn refusal(bytes: &[u8]) -> Option<Refusal> {
-    let kind =
-        Kind::Elf { elf: elf::read(bytes).unwrap(), privilege: Privilege::default(), is_loader: false };
+    let kind = Kind::Elf { elf: elf::read(bytes).unwrap(), privilege: Privilege::default(), known: None };
     Link { path: "/x".into(), kind }.refusal(&Asker::default())
 }
 

@@ -27,6 +27,23 @@ fn the_parent_sees_a_death_by_signal_as_one() {
     }
 }
 
+/// It is statically linked, and can be started under itself all the same: the inner one's upstream counts.
+#[test]
+fn underpass_starts_underpass() {
+    let world = World::new();
+    let underpass = artifacts::underpass();
+    let inner = ["-x", "local:", "--", "curl", "-sS", "http://hello.internal/"];
+    let done = world
+        .client(&underpass)
+        .args(["-x", "socks5h://127.0.0.1:9", "--"])
+        .arg(&underpass)
+        .args(inner)
+        .run();
+    assert!(done.stdout.contains("hello.internal"), "{done}");
+    let why = world.client(&underpass).arg("--explain").arg(&underpass).run();
+    assert!(why.stdout.contains("it is underpass itself"), "{why}");
+}
+
 /// The launcher becomes the program: nothing is between it and its parent.
 #[test]
 fn the_program_has_the_process_that_was_started() {

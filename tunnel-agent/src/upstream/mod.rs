@@ -16,6 +16,7 @@ use underpass_core::failure::{Failure, errno};
 use underpass_core::upstream::{HopHost, Upstream};
 
 use crate::facts::FarOptions;
+use crate::loopback;
 use socks5::{Handshake, Step};
 
 /// How long an attempt may take from the program's call to the far end's answer.
@@ -68,7 +69,11 @@ pub(crate) async fn hop_addresses(host: &HopHost, port: u16) -> Result<Vec<Socke
 async fn connect(to: SocketAddr, options: &FarOptions) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     options.apply(&socket, to.is_ipv6())?;
-    TcpSocket::from_std_stream(socket.into()).connect(to).await
+    let stream = TcpSocket::from_std_stream(socket.into()).connect(to).await?;
+    if stream.local_addr().is_ok_and(|local| local.ip() == to.ip()) {
+        loopback::to_proxy(&stream);
+    }
+    Ok(stream)
 }
 
 async fn through_socks5(mut stream: TcpStream, mut handshake: Handshake) -> Result<Far, Failure> {
