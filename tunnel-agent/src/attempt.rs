@@ -259,7 +259,7 @@ impl HeldAttempt {
             }
             // Before the program can see its connection and ask.
             agent.carried.begin(cookie, address, facts.showable(far.local, address));
-            match held.open() {
+            match held.open(options.has_congestion()) {
                 Ok(ours) => Ok((held, ours)),
                 Err(error) => Err((held, error)),
             }

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET, c_int};
 use rustix::fs::OFlags;
 use underpass_core::destination::canonical;
 
+use crate::loopback::chosen_congestion;
 use crate::sys;
 
 /// What decides how a socket is carried.
@@ -125,11 +126,6 @@ pub(crate) fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
     SocketAddr::try_from(address).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// The congestion control algorithm of a socket (TCP_CONGESTION, tcp(7)).
-pub(crate) fn congestion(socket: &impl AsFd) -> Option<String> {
-    rustix::net::sockopt::tcp_congestion(socket).ok()
-}
-
 /// What the program set on its socket to watch and to mark the far end. It concerns the connection
 /// that really goes there.
 #[derive(Debug)]
@@ -163,10 +159,15 @@ impl FarOptions {
             keepalive,
             user_timeout: set(IPPROTO_TCP, libc::TCP_USER_TIMEOUT)
                 .map(|ms| Duration::from_millis(ms.unsigned_abs().into())),
-            congestion: congestion(socket),
+            congestion: chosen_congestion(socket),
             tos: set(IPPROTO_IP, libc::IP_TOS),
             traffic_class: if facts.ipv6 { set(IPPROTO_IPV6, libc::IPV6_TCLASS) } else { None },
         }
+    }
+
+    /// Whether the program has chosen its congestion control.
+    pub(crate) fn has_congestion(&self) -> bool {
+        self.congestion.is_some()
     }
 
     /// Applies them to the agent's socket. TCP_NODELAY is always set: the program's own choice has
@@ -179,9 +180,7 @@ impl FarOptions {
         if let Some(timeout) = self.user_timeout {
             socket.set_tcp_user_timeout(Some(timeout))?;
         }
-        if self.congestion != congestion(socket)
-            && let Some(chosen) = &self.congestion
-        {
+        if let Some(chosen) = &self.congestion {
             // One that only root may use cannot have been chosen by a program that is not (tcp(7)).
             let _ = rustix::net::sockopt::set_tcp_congestion(socket, chosen);
         }

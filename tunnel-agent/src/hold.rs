@@ -148,7 +148,7 @@ impl Holds {
         if sys::tcp_state(&program)? != sys::SYN_SENT {
             return Err(io::Error::other("a held socket is connected before completion"));
         }
-        let ours = held.open()?;
+        let ours = held.open(false)?;
         let _ours = held.complete(ours).await.map_err(|(_, error)| error)?;
         match sys::tcp_state(&program)? {
             sys::ESTABLISHED => Ok(()),
@@ -216,7 +216,8 @@ impl Held {
     }
 
     /// Makes the agent's end and sends its SYN, which on loopback is as good as done when it returns.
-    pub(crate) fn open(&self) -> io::Result<Socket> {
+    /// `chosen` says that the program has chosen its congestion control.
+    pub(crate) fn open(&self, chosen: bool) -> io::Result<Socket> {
         let domain = Domain::for_address(self.at);
         let ours = bind(Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?, self.at)?;
         ours.set_tcp_nodelay(true)?;
@@ -225,7 +226,7 @@ impl Held {
             SocketAddr::V4(_) => ours.set_ttl_v4(TTL as u32)?,
             SocketAddr::V6(_) => ours.set_unicast_hops_v6(TTL as u32)?,
         }
-        loopback::to_program(&ours, &self.copy);
+        loopback::to_program(&ours, &self.copy, chosen);
         match ours.connect(&self.end.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
             _ => Ok(ours),
