@@ -45,6 +45,37 @@ pub enum Failure {
     Unauthorized,
     /// A SOCKS5 reply code other than success (RFC 1928 section 6).
     Socks5(u8),
+    /// A SOCKS4 reply code other than 90 (request granted).
+    Socks4(u8),
+    /// SOCKS4 carries no names and no addresses of IPv6.
+    Socks4Destination,
+    /// An HTTP status other than 2xx in answer to `CONNECT`, and the errno that the proxy tells beside
+    /// it, if it does (Proxy-Status, RFC 9209; X-Squid-Error).
+    Http {
+        /// 100 to 999.
+        status: u16,
+        /// What the proxy says about the destination, as an errno.
+        told: Option<i32>,
+    },
+    /// The proxy is not the one that is meant; the text says why its certificate was refused.
+    Certificate(String),
+    /// TLS with the proxy failed otherwise.
+    Tls(String),
+    /// `ssh` ended; the text is its last word.
+    Ssh(String),
+    /// A route says so.
+    Route(i32),
+    /// A hop of a chain failed.
+    At {
+        /// From 1.
+        hop: usize,
+        /// How many the path has.
+        of: usize,
+        /// Its URL, without credentials.
+        name: String,
+        /// Why.
+        failure: Box<Failure>,
+    },
     /// A dial from this machine failed with this errno (`local:` and `direct`).
     Dial(i32),
     /// The name does not resolve where it is resolved.
@@ -73,6 +104,24 @@ impl Failure {
                 // 1 (general failure), 3 (network unreachable), and what RFC 1928 leaves unassigned.
                 _ => errno::ENETUNREACH,
             },
+            Self::Socks4(code) => match code {
+                // The identd of the client did not confirm the user (92, 93).
+                92 | 93 => errno::EACCES,
+                _ => errno::ENETUNREACH,
+            },
+            Self::Socks4Destination => errno::EAFNOSUPPORT,
+            Self::Http { told: Some(errno), .. } => documented(*errno),
+            Self::Http { status, told: None } => match status {
+                401 | 403 | 405 | 407 => errno::EACCES,
+                404 | 410 | 502 | 503 => errno::EHOSTUNREACH,
+                408 | 504 => errno::ETIMEDOUT,
+                _ => errno::ENETUNREACH,
+            },
+            Self::Certificate(_) => errno::EACCES,
+            Self::Tls(_) => errno::ECONNRESET,
+            Self::Ssh(_) => errno::ENETUNREACH,
+            Self::Route(errno) => *errno,
+            Self::At { failure, .. } => failure.errno(),
             Self::Dial(errno) => documented(*errno),
             Self::NameNotFound | Self::UnknownFakeAddress => errno::EHOSTUNREACH,
         }
@@ -116,6 +165,27 @@ impl fmt::Display for Failure {
                 };
                 write!(f, "the SOCKS5 proxy answered {code}: {text}")
             }
+            Self::Socks4(code) => {
+                let text = match code {
+                    91 => "request rejected or failed",
+                    92 => "no identd on the client",
+                    93 => "the client's identd names another user",
+                    _ => "unassigned reply",
+                };
+                write!(f, "the SOCKS4 proxy answered {code}: {text}")
+            }
+            Self::Socks4Destination => {
+                f.write_str("SOCKS4 carries no names and no IPv6; use socks4a, or --dns exit")
+            }
+            Self::Http { status, told } => {
+                write!(f, "the proxy answered {status}")?;
+                told.map_or(Ok(()), |errno| write!(f, ": {}", std::io::Error::from_raw_os_error(errno)))
+            }
+            Self::Certificate(why) => write!(f, "the proxy's certificate is refused: {why}"),
+            Self::Tls(why) => write!(f, "TLS with the proxy failed: {why}"),
+            Self::Ssh(why) => write!(f, "ssh: {why}"),
+            Self::Route(_) => f.write_str("refused by a route"),
+            Self::At { hop, of, name, failure } => write!(f, "hop {hop} of {of}, {name}: {failure}"),
             Self::Dial(errno) => std::io::Error::from_raw_os_error(*errno).fmt(f),
             Self::NameNotFound => f.write_str("the name does not resolve"),
             Self::UnknownFakeAddress => {

@@ -6,8 +6,8 @@
 //! - [`wire`]: the frames between the preload library and the agent.
 //! - [`session_env`]: the one environment variable that ties a program to its session.
 //! - [`preload_path`]: keeping our library first in `LD_PRELOAD`.
-//! - `control`, `upstream`, `runtime_dir`, `failure` (feature `config`): what only the launcher
-//!   and the agent need.
+//! - `config`, `control`, `upstream`, `runtime_dir`, `failure` (feature `config`): what only the
+//!   launcher and the agent need.
 #![forbid(unsafe_code)]
 
 pub mod destination;
@@ -15,6 +15,8 @@ pub mod preload_path;
 pub mod session_env;
 pub mod wire;
 
+#[cfg(feature = "config")]
+pub mod config;
 #[cfg(feature = "config")]
 pub mod control;
 #[cfg(feature = "config")]

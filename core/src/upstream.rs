@@ -1,29 +1,143 @@
-//! Upstreams as URLs, spelled as for curl.
+//! Upstreams as URLs, spelled as for curl: one hop each, of which a chain is made.
+
+mod url;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
-use fluent_uri::Uri;
-use fluent_uri::component::Host;
+use serde::{Deserialize, Serialize};
 
-/// What the agent dials through.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub use url::UpstreamError;
+
+/// What the agent dials through: one hop.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum Upstream {
     /// `local:`, inside the agent, leaving from this machine.
     Local,
-    /// `socks5://` and `socks5h://`, which mean the same: names are resolved by the proxy.
-    Socks5 {
-        /// Where the proxy listens.
-        host: HopHost,
-        /// TCP port, 1080 if the URL names none.
-        port: u16,
-        /// User name and password (RFC 1929), each 1 to 255 bytes.
-        credentials: Option<Credentials>,
-    },
+    /// A proxy server.
+    Proxy(Box<Proxy>),
+    /// `ssh://`, by the user's own OpenSSH.
+    Ssh(Ssh),
 }
 
-/// The host of an upstream: it is dialled from this machine, so a name is resolved here.
+/// A proxy server and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Proxy {
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where it listens.
+    pub host: HopHost,
+    /// TCP port.
+    pub port: u16,
+    /// Who asks.
+    pub login: Login,
+    /// Whom to believe that it is the proxy; for [`Protocol::Https`] alone.
+    pub trust: Trust,
+    /// Whether credentials are made up for each program or destination; for [`Protocol::Socks5`] alone.
+    pub isolation: Isolation,
+    /// Whether greeting and request travel together; for [`Protocol::Socks5`] alone.
+    pub one_flight: bool,
+}
+
+/// A host reached by the user's own `ssh`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ssh {
+    /// The user name, if the URL has one; else ssh's own configuration decides.
+    pub user: Option<String>,
+    /// A host, or the name of one in ssh's configuration.
+    pub host: HopHost,
+    /// The port, if the URL has one.
+    pub port: Option<u16>,
+}
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// SOCKS4: addresses of IPv4 only.
+    Socks4,
+    /// SOCKS4a: names too.
+    Socks4a,
+    /// SOCKS5 (RFC 1928). `socks5://` and `socks5h://` mean the same: names are resolved by the proxy.
+    Socks5,
+    /// HTTP `CONNECT` (RFC 9110 section 9.3.6).
+    Http,
+    /// The same inside TLS.
+    Https,
+}
+
+impl Protocol {
+    /// The scheme of its URLs; for SOCKS5 the one that says that names are resolved there.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Socks4 => "socks4",
+            Self::Socks4a => "socks4a",
+            Self::Socks5 => "socks5h",
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port of a URL that names none, as curl has it.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Https => 443,
+            _ => 1080,
+        }
+    }
+}
+
+/// Who asks a proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Login {
+    /// Nobody in particular.
+    Nobody,
+    /// These; SOCKS4 has only a user name.
+    Given(Credentials),
+    /// `?login-file=PATH`: `USER:PASSWORD` on its first line.
+    File(PathBuf),
+    /// `?login-env=NAME`: `USER:PASSWORD`.
+    Environment(String),
+}
+
+impl Login {
+    /// The credentials, where they are known: see [`Upstream::fetch_login`].
+    pub fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Self::Given(credentials) => Some(credentials),
+            _ => None,
+        }
+    }
+}
+
+/// Whom to believe that it is the proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Trust {
+    /// Certificates that the system's roots vouch for.
+    #[default]
+    System,
+    /// `?ca=PATH`: certificates that those in this PEM file vouch for.
+    Authority(PathBuf),
+    /// `?pin=sha256//…`: the SHA-256 of the certificate's public key (RFC 7469), whoever vouches for it.
+    Pin([u8; 32]),
+}
+
+/// Made-up credentials, which make Tor use a circuit of its own (torspec, `IsolateSOCKSAuth`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// None.
+    #[default]
+    No,
+    /// `?isolate=program`: one for each program file.
+    Program,
+    /// `?isolate=destination`: one for each host.
+    Destination,
+}
+
+/// The host of a hop. The first hop of a chain is dialled from this machine, so its name is resolved
+/// here; that of a later hop, by the hop before it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HopHost {
     /// A numeric address.
@@ -37,8 +151,20 @@ pub enum HopHost {
 pub struct Credentials {
     /// 1 to 255 bytes.
     pub user: Vec<u8>,
-    /// 1 to 255 bytes.
+    /// 0 to 255 bytes; SOCKS5 needs one (RFC 1929).
     pub password: Vec<u8>,
+}
+
+impl Credentials {
+    /// `USER:PASSWORD`, as in a file or an environment variable; the password may hold colons.
+    pub fn from_line(line: &str) -> Result<Self, UpstreamError> {
+        let (user, password) = line.split_once(':').ok_or(UpstreamError::Credentials)?;
+        let part = |text: &str| text.as_bytes().to_vec();
+        match (user.len(), password.len()) {
+            (1..=255, 0..=255) => Ok(Self { user: part(user), password: part(password) }),
+            _ => Err(UpstreamError::Credentials),
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -47,93 +173,22 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Why a URL is not an upstream. The text never repeats the URL's credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UpstreamError {
-    /// Not a URL at all.
-    Syntax,
-    /// No host.
-    NoHost,
-    /// A scheme that this version does not speak.
-    Scheme(String),
-    /// A port outside 1..=65535.
-    Port,
-    /// A path, query or fragment, which no upstream has.
-    Extra,
-    /// A user name or password that RFC 1929 cannot carry.
-    Credentials,
-}
-
-impl fmt::Display for UpstreamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Syntax => f.write_str("not a URL; write socks5h://HOST:PORT or local:"),
-            Self::NoHost => f.write_str("the URL names no host; write socks5h://HOST:PORT"),
-            Self::Scheme(scheme) => {
-                write!(f, "unknown scheme {scheme:?}; this version speaks socks5h, socks5 and local")
-            }
-            Self::Port => f.write_str("the port is not between 1 and 65535"),
-            Self::Extra => f.write_str("a proxy's URL has no path, query or fragment"),
-            Self::Credentials => f.write_str(
-                "a SOCKS5 user name and password are both needed, each of 1 to 255 bytes (RFC 1929)",
-            ),
+impl Upstream {
+    /// Fetches the credentials that the URL only names: `read` gives the content of what `login` names.
+    /// Afterwards [`Login`] is `Nobody` or `Given`.
+    pub fn fetch_login(
+        &mut self,
+        read: impl FnOnce(&Login) -> Result<String, String>,
+    ) -> Result<(), String> {
+        let Self::Proxy(proxy) = self else { return Ok(()) };
+        if let Login::File(_) | Login::Environment(_) = proxy.login {
+            let text = read(&proxy.login)?;
+            let line = text.lines().next().unwrap_or_default();
+            let credentials = Credentials::from_line(line).map_err(|error| error.to_string())?;
+            proxy.login = Login::Given(credentials);
         }
+        Ok(())
     }
-}
-
-impl std::error::Error for UpstreamError {}
-
-impl std::str::FromStr for Upstream {
-    type Err = UpstreamError;
-
-    fn from_str(url: &str) -> Result<Self, UpstreamError> {
-        let uri = Uri::parse(url).map_err(|_| UpstreamError::Syntax)?;
-        let scheme = uri.scheme().as_str().to_ascii_lowercase();
-        if uri.has_query() || uri.has_fragment() || !matches!(uri.path().as_str(), "" | "/") {
-            return Err(UpstreamError::Extra);
-        }
-        match scheme.as_str() {
-            "local" if uri.has_authority() || !uri.path().is_empty() => Err(UpstreamError::Extra),
-            "local" => Ok(Self::Local),
-            "socks5" | "socks5h" => {
-                let authority = uri.authority().ok_or(UpstreamError::NoHost)?;
-                let host = match authority.host_parsed() {
-                    Host::Ipv4(v4) => HopHost::Address(v4.into()),
-                    Host::Ipv6(v6) => HopHost::Address(v6.into()),
-                    Host::RegName(name) if !name.as_str().is_empty() => HopHost::Name(
-                        name.decode().to_string().map_err(|_| UpstreamError::Syntax)?.into_owned(),
-                    ),
-                    Host::RegName(_) => return Err(UpstreamError::NoHost),
-                    _ => return Err(UpstreamError::Syntax),
-                };
-                let port = match authority.port() {
-                    None => 1080,
-                    Some(port) if port.as_str().is_empty() => 1080,
-                    Some(port) => {
-                        port.as_str().parse().ok().filter(|&p| p != 0).ok_or(UpstreamError::Port)?
-                    }
-                };
-                let credentials = authority.userinfo().map(credentials).transpose()?;
-                Ok(Self::Socks5 { host, port, credentials })
-            }
-            _ => Err(UpstreamError::Scheme(scheme)),
-        }
-    }
-}
-
-fn credentials(
-    userinfo: &fluent_uri::pct_enc::EStr<fluent_uri::pct_enc::encoder::Userinfo>,
-) -> Result<Credentials, UpstreamError> {
-    let (user, password) = userinfo.split_once(':').ok_or(UpstreamError::Credentials)?;
-    let part = |bytes: Vec<u8>| match bytes.len() {
-        1..=255 => Ok(bytes),
-        _ => Err(UpstreamError::Credentials),
-    };
-    Ok(Credentials {
-        user: part(user.decode().to_bytes().into_owned())?,
-        password: part(password.decode().to_bytes().into_owned())?,
-    })
 }
 
 /// Without the credentials.
@@ -141,68 +196,26 @@ impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local => f.write_str("local:"),
-            Self::Socks5 { host: HopHost::Address(IpAddr::V6(v6)), port, .. } => {
-                write!(f, "socks5h://[{v6}]:{port}")
+            Self::Proxy(proxy) => write!(f, "{}://{}:{}", proxy.protocol.scheme(), proxy.host, proxy.port),
+            Self::Ssh(ssh) => {
+                f.write_str("ssh://")?;
+                if let Some(user) = &ssh.user {
+                    write!(f, "{user}@")?;
+                }
+                ssh.host.fmt(f)?;
+                ssh.port.map_or(Ok(()), |port| write!(f, ":{port}"))
             }
-            Self::Socks5 { host: HopHost::Address(ip), port, .. } => write!(f, "socks5h://{ip}:{port}"),
-            Self::Socks5 { host: HopHost::Name(name), port, .. } => write!(f, "socks5h://{name}:{port}"),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn socks5(url: &str) -> (HopHost, u16, Option<Credentials>) {
-        match url.parse() {
-            Ok(Upstream::Socks5 { host, port, credentials }) => (host, port, credentials),
-            other => panic!("{url}: {other:?}"),
+/// As in a URL: an IPv6 address in brackets.
+impl fmt::Display for HopHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(IpAddr::V6(v6)) => write!(f, "[{v6}]"),
+            Self::Address(ip) => ip.fmt(f),
+            Self::Name(name) => f.write_str(name),
         }
-    }
-
-    #[test]
-    fn curls_spellings_are_read() {
-        let name = |n: &str| HopHost::Name(n.into());
-        assert_eq!("local:".parse(), Ok(Upstream::Local));
-        assert_eq!(socks5("socks5h://proxy.example:9050"), (name("proxy.example"), 9050, None));
-        assert_eq!(socks5("SOCKS5://10.0.0.1"), (HopHost::Address("10.0.0.1".parse().unwrap()), 1080, None));
-        assert_eq!(
-            socks5("socks5h://[fd00::1]:1081/"),
-            (HopHost::Address("fd00::1".parse().unwrap()), 1081, None)
-        );
-        let (_, _, credentials) = socks5("socks5h://us%40er:p%3ass%20@h:1");
-        assert_eq!(credentials, Some(Credentials { user: b"us@er".into(), password: b"p:ss ".into() }));
-    }
-
-    #[test]
-    fn each_mistake_has_its_own_error() {
-        let table = [
-            ("", UpstreamError::Syntax),
-            ("127.0.0.1:1080", UpstreamError::Syntax),
-            ("socks5h:", UpstreamError::NoHost),
-            ("socks5h://", UpstreamError::NoHost),
-            ("socks5h://:1080", UpstreamError::NoHost),
-            ("socks5h://h:0", UpstreamError::Port),
-            ("socks5h://h:65536", UpstreamError::Port),
-            ("socks5h://h:1/path", UpstreamError::Extra),
-            ("socks5h://h:1?x", UpstreamError::Extra),
-            ("local://h", UpstreamError::Extra),
-            ("socks5h://user@h", UpstreamError::Credentials),
-            ("socks5h://user:@h", UpstreamError::Credentials),
-            ("gopher://h", UpstreamError::Scheme("gopher".into())),
-        ];
-        for (url, error) in table {
-            assert_eq!(url.parse::<Upstream>(), Err(error), "{url}");
-        }
-        let long = format!("socks5h://{}:p@h", "u".repeat(256));
-        assert_eq!(long.parse::<Upstream>(), Err(UpstreamError::Credentials));
-    }
-
-    #[test]
-    fn nothing_prints_a_credential() {
-        let upstream: Upstream = "socks5h://alice:hunter2@h:1".parse().unwrap();
-        assert!(!format!("{upstream} {upstream:?}").contains("hunter2"));
-        assert!(!format!("{upstream} {upstream:?}").contains("alice"));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::{Failure, documented, errno};
-use underpass_core::upstream::{Credentials, HopHost, Upstream};
+use underpass_core::upstream::{Credentials, HopHost, Protocol, Upstream};
 use underpass_core::wire::{Reply, Request};
 
 use crate::agent::Agent;
@@ -120,8 +120,8 @@ impl Attempt {
         let may = self.facts.allows_handoff(&self.socket, self.watched) || !self.agent.can_hold;
         let driven = tokio::time::timeout(DEADLINE, async {
             match (&*self.upstream, may) {
-                (Upstream::Socks5 { host, port, credentials }, true) => {
-                    self.try_handoff(&destination, host, *port, credentials.as_ref()).await
+                (Upstream::Proxy(proxy), true) if proxy.protocol == Protocol::Socks5 => {
+                    self.try_handoff(&destination, &proxy.host, proxy.port, proxy.login.credentials()).await
                 }
                 _ => Ok(Driven::CannotBe),
             }

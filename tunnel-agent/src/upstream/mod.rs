@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, errno};
-use underpass_core::upstream::{HopHost, Upstream};
+use underpass_core::upstream::{HopHost, Protocol, Upstream};
 
 use crate::facts::FarOptions;
 use crate::loopback;
@@ -39,10 +39,10 @@ pub(crate) async fn dial(
 ) -> Result<Far, Failure> {
     match upstream {
         Upstream::Local => local::dial(destination, options).await,
-        Upstream::Socks5 { host, port, credentials } => {
-            let handshake = Handshake::new(destination, credentials.as_ref());
+        Upstream::Proxy(proxy) if proxy.protocol == Protocol::Socks5 => {
+            let handshake = Handshake::new(destination, proxy.login.credentials());
             let mut failure = Failure::UpstreamName(String::new());
-            for hop in hop_addresses(host, *port).await? {
+            for hop in hop_addresses(&proxy.host, proxy.port).await? {
                 match connect(hop, options).await {
                     Ok(stream) => return through_socks5(stream, handshake).await,
                     Err(error) => failure = unreachable_hop(&error),

@@ -1,0 +1,101 @@
+//! What is carried through what: chains of upstreams, and the routes that choose among them.
+//!
+//! A [`Config`] is plain data. It is read from a file of ours or of a peer's, or made from `-x`; it
+//! travels to the agent as JSON over the control socket.
+//!
+//! # Layout
+//!
+//! - [`route`]: which route a connection takes; the same code answers `--why` and the agent.
+
+pub mod route;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+
+use crate::upstream::Upstream;
+use route::{Route, To};
+
+/// The chain that `-x` makes, and that a configuration with one chain has.
+pub const MAIN_CHAIN: &str = "main";
+
+/// Chains, routes, and how connections are made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// By name.
+    pub chains: BTreeMap<String, Chain>,
+    /// The first that matches decides.
+    pub routes: Vec<Route>,
+    /// What no route matches.
+    pub otherwise: To,
+    /// When a program's socket is handed off.
+    pub handoff: Handoff,
+    /// How long a connection attempt may take, in seconds.
+    pub deadline: u32,
+    /// Whether connections are kept warm for the next attempt.
+    pub warm: bool,
+}
+
+/// Several upstreams and how one path is made of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chain {
+    /// How a path is made of the hops.
+    pub kind: Kind,
+    /// At least one.
+    pub hops: Vec<Upstream>,
+    /// How many of them make a path; for [`Kind::Random`] and [`Kind::RoundRobin`].
+    pub length: Option<NonZeroUsize>,
+}
+
+/// How a path is made of the hops of a chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// All hops, in order.
+    #[default]
+    Strict,
+    /// All hops that are alive, in order.
+    Dynamic,
+    /// `length` hops, drawn anew for each connection.
+    Random,
+    /// `length` hops, going on where the last connection has stopped.
+    RoundRobin,
+    /// The one hop with the shortest measured round trip.
+    Nearest,
+    /// The first hop that is alive, alone.
+    Failover,
+}
+
+/// When a program's own socket is handed off instead of held and relayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handoff {
+    /// Where it is faster: a near first hop.
+    #[default]
+    Auto,
+    /// Wherever it can be done.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How long a connection attempt may take if nothing else is said, in seconds.
+pub const DEADLINE: u32 = 10;
+
+impl Config {
+    /// One chain for everything, in the order of the hops.
+    pub fn strict(hops: Vec<Upstream>) -> Self {
+        let chain = Chain { kind: Kind::Strict, hops, length: None };
+        Self {
+            chains: BTreeMap::from([(MAIN_CHAIN.to_owned(), chain)]),
+            routes: Vec::new(),
+            otherwise: To::Chain(MAIN_CHAIN.to_owned()),
+            handoff: Handoff::default(),
+            deadline: DEADLINE,
+            warm: true,
+        }
+    }
+}

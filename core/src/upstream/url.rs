@@ -1,0 +1,288 @@
+//! Reading and writing the URL of an upstream.
+
+use std::fmt;
+use std::fmt::Write;
+use std::str::FromStr;
+
+use fluent_uri::Uri;
+use fluent_uri::component::{Authority, Host};
+use fluent_uri::pct_enc::EStr;
+use fluent_uri::pct_enc::encoder::Userinfo;
+
+use super::{Credentials, HopHost, Isolation, Login, Protocol, Proxy, Ssh, Trust, Upstream};
+
+/// Why a URL is not an upstream. The text never repeats the URL's credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpstreamError {
+    /// Not a URL at all.
+    Syntax,
+    /// No host.
+    NoHost,
+    /// A scheme that this version does not speak.
+    Scheme(String),
+    /// A port outside 1..=65535.
+    Port,
+    /// A path or fragment, which no upstream has.
+    Extra,
+    /// A user name or password that the protocol cannot carry.
+    Credentials,
+    /// A parameter that is not known, or that this scheme does not have.
+    Parameter(String),
+    /// A parameter with a value that it cannot have.
+    Value(&'static str),
+}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax => f.write_str("not a URL; write socks5h://HOST:PORT, http://HOST:PORT or local:"),
+            Self::NoHost => f.write_str("the URL names no host; write socks5h://HOST:PORT"),
+            Self::Scheme(scheme) => write!(
+                f,
+                "unknown scheme {scheme:?}; known are socks5h, socks5, socks4a, socks4, http, https, ssh and local"
+            ),
+            Self::Port => f.write_str("the port is not between 1 and 65535"),
+            Self::Extra => f.write_str("a proxy's URL has no path or fragment"),
+            Self::Credentials => f.write_str(
+                "a user name of 1 to 255 bytes and a password of up to 255 are needed (SOCKS5: of at least \
+                 1, RFC 1929; SOCKS4: no password; ssh: none, it has keys)",
+            ),
+            Self::Parameter(name) => write!(f, "no parameter {name:?} for this scheme; known are {PARAMETERS}"),
+            Self::Value(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for UpstreamError {}
+
+const PARAMETERS: &str = "login-file, login-env; for https ca, pin; for socks5 isolate, flights";
+
+impl FromStr for Upstream {
+    type Err = UpstreamError;
+
+    fn from_str(url: &str) -> Result<Self, UpstreamError> {
+        let uri = Uri::parse(url).map_err(|_| UpstreamError::Syntax)?;
+        let scheme = uri.scheme().as_str().to_ascii_lowercase();
+        if uri.has_fragment() || !matches!(uri.path().as_str(), "" | "/") {
+            return Err(UpstreamError::Extra);
+        }
+        let protocol = match scheme.as_str() {
+            "local" if uri.has_authority() || uri.has_query() || !uri.path().is_empty() => {
+                return Err(UpstreamError::Extra);
+            }
+            "local" => return Ok(Self::Local),
+            "ssh" => Protocol::Socks5, // Not looked at.
+            "socks4" => Protocol::Socks4,
+            "socks4a" => Protocol::Socks4a,
+            "socks5" | "socks5h" => Protocol::Socks5,
+            "http" => Protocol::Http,
+            "https" => Protocol::Https,
+            _ => return Err(UpstreamError::Scheme(scheme)),
+        };
+        let authority = uri.authority().ok_or(UpstreamError::NoHost)?;
+        let (host, port) = (host(&authority)?, port(&authority)?);
+        if scheme == "ssh" {
+            if let Some(query) = uri.query() {
+                return Err(UpstreamError::Parameter(query.as_str().to_owned()));
+            }
+            let user = authority.userinfo().map(ssh_user).transpose()?;
+            return Ok(Self::Ssh(Ssh { user, host, port }));
+        }
+        let mut proxy = Proxy {
+            protocol,
+            host,
+            port: port.unwrap_or(protocol.default_port()),
+            login: match authority.userinfo() {
+                Some(userinfo) => Login::Given(credentials(userinfo, protocol)?),
+                None => Login::Nobody,
+            },
+            trust: Trust::System,
+            isolation: Isolation::No,
+            one_flight: false,
+        };
+        for pair in uri.query().map(|query| query.as_str().split('&')).into_iter().flatten() {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = EStr::<fluent_uri::pct_enc::encoder::Query>::new(value)
+                .and_then(|value| value.decode().to_string().ok().map(|text| text.into_owned()))
+                .ok_or(UpstreamError::Syntax)?;
+            parameter(&mut proxy, name, value)?;
+        }
+        Ok(Self::Proxy(Box::new(proxy)))
+    }
+}
+
+impl TryFrom<String> for Upstream {
+    type Error = UpstreamError;
+
+    fn try_from(url: String) -> Result<Self, UpstreamError> {
+        url.parse()
+    }
+}
+
+fn host(authority: &Authority<'_>) -> Result<HopHost, UpstreamError> {
+    match authority.host_parsed() {
+        Host::Ipv4(v4) => Ok(HopHost::Address(v4.into())),
+        Host::Ipv6(v6) => Ok(HopHost::Address(v6.into())),
+        Host::RegName(name) if !name.as_str().is_empty() => {
+            let name = name.decode().to_string().map_err(|_| UpstreamError::Syntax)?.into_owned();
+            // One that ssh would take for an option, or that a request line would break on, is no name.
+            let odd = |c: char| c.is_whitespace() || c.is_control() || "/\\@:?#[]\"'".contains(c);
+            if name.len() > 255 || name.starts_with('-') || name.contains(odd) {
+                return Err(UpstreamError::Syntax);
+            }
+            Ok(HopHost::Name(name))
+        }
+        Host::RegName(_) => Err(UpstreamError::NoHost),
+        _ => Err(UpstreamError::Syntax),
+    }
+}
+
+fn port(authority: &Authority<'_>) -> Result<Option<u16>, UpstreamError> {
+    match authority.port() {
+        Some(port) if !port.as_str().is_empty() => {
+            port.as_str().parse().ok().filter(|&p| p != 0).map(Some).ok_or(UpstreamError::Port)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn credentials(userinfo: &EStr<Userinfo>, protocol: Protocol) -> Result<Credentials, UpstreamError> {
+    let (user, password) = match userinfo.split_once(':') {
+        Some((user, password)) => (user, password.decode().to_bytes().into_owned()),
+        None => (userinfo, Vec::new()),
+    };
+    let user = user.decode().to_bytes().into_owned();
+    let fits = match protocol {
+        Protocol::Socks5 => (1..=255).contains(&password.len()),
+        Protocol::Socks4 | Protocol::Socks4a => password.is_empty() && !user.contains(&0),
+        // RFC 7617 section 2: no colon in the user, no control character in either.
+        Protocol::Http | Protocol::Https => {
+            let clean = |bytes: &[u8]| !bytes.iter().any(u8::is_ascii_control);
+            password.len() <= 255 && clean(&user) && clean(&password) && !user.contains(&b':')
+        }
+    };
+    if fits && (1..=255).contains(&user.len()) {
+        Ok(Credentials { user, password })
+    } else {
+        Err(UpstreamError::Credentials)
+    }
+}
+
+fn ssh_user(userinfo: &EStr<Userinfo>) -> Result<String, UpstreamError> {
+    let user = userinfo.decode().to_string().map_err(|_| UpstreamError::Credentials)?.into_owned();
+    let odd = |c: char| c.is_whitespace() || c.is_control() || c == ':' || c == '@';
+    if user.is_empty() || user.starts_with('-') || user.contains(odd) {
+        return Err(UpstreamError::Credentials);
+    }
+    Ok(user)
+}
+
+fn parameter(proxy: &mut Proxy, name: &str, value: String) -> Result<(), UpstreamError> {
+    let https = proxy.protocol == Protocol::Https;
+    let socks5 = proxy.protocol == Protocol::Socks5;
+    match name {
+        "login-file" | "login-env" if proxy.login != Login::Nobody => return Err(UpstreamError::Credentials),
+        "login-file" | "login-env" | "ca" if value.is_empty() => {
+            return Err(UpstreamError::Value("login-file, login-env and ca need a value"));
+        }
+        "login-file" => proxy.login = Login::File(value.into()),
+        "login-env" => proxy.login = Login::Environment(value),
+        "ca" | "pin" if https && proxy.trust != Trust::System => {
+            return Err(UpstreamError::Value("ca and pin exclude each other"));
+        }
+        "ca" if https => proxy.trust = Trust::Authority(value.into()),
+        "pin" if https => {
+            let pin = pin(&value).ok_or(UpstreamError::Value(
+                "pin is sha256// and 44 characters of base64, as curl writes it (--pinnedpubkey)",
+            ))?;
+            proxy.trust = Trust::Pin(pin);
+        }
+        "isolate" if socks5 && proxy.login != Login::Nobody => return Err(UpstreamError::Credentials),
+        "isolate" if socks5 => {
+            proxy.isolation = match value.as_str() {
+                "program" => Isolation::Program,
+                "destination" => Isolation::Destination,
+                _ => return Err(UpstreamError::Value("isolate is program or destination")),
+            };
+        }
+        "flights" if socks5 => {
+            proxy.one_flight = match value.as_str() {
+                "one" => true,
+                "two" => false,
+                _ => return Err(UpstreamError::Value("flights is one or two")),
+            };
+        }
+        _ => return Err(UpstreamError::Parameter(name.to_owned())),
+    }
+    Ok(())
+}
+
+/// `sha256//` and base64 (RFC 4648 section 4) of 32 bytes. A `+` may have become a space on its way
+/// through a form encoder; a URL's query has none.
+fn pin(text: &str) -> Option<[u8; 32]> {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text.strip_prefix("sha256//")?).ok()?;
+    bytes.try_into().ok()
+}
+
+/// With the credentials: for the agent, never for a person.
+impl From<Upstream> for String {
+    fn from(upstream: Upstream) -> Self {
+        let Upstream::Proxy(proxy) = &upstream else { return upstream.to_string() };
+        let mut url = format!("{}://", proxy.protocol.scheme());
+        if let Login::Given(Credentials { user, password }) = &proxy.login {
+            encode(&mut url, user);
+            if !password.is_empty() {
+                url.push(':');
+                encode(&mut url, password);
+            }
+            url.push('@');
+        }
+        let _ = write!(url, "{}:{}", proxy.host, proxy.port);
+        let mut separator = '?';
+        let mut add = |name: &str, value: &[u8]| {
+            let _ = write!(url, "{separator}{name}=");
+            encode(&mut url, value);
+            separator = '&';
+        };
+        match &proxy.login {
+            Login::File(path) => add("login-file", path.as_os_str().as_encoded_bytes()),
+            Login::Environment(name) => add("login-env", name.as_bytes()),
+            Login::Nobody | Login::Given(_) => {}
+        }
+        match &proxy.trust {
+            Trust::System => {}
+            Trust::Authority(path) => add("ca", path.as_os_str().as_encoded_bytes()),
+            Trust::Pin(pin) => {
+                use base64::Engine;
+                let pin = base64::engine::general_purpose::STANDARD.encode(pin);
+                add("pin", format!("sha256//{pin}").as_bytes());
+            }
+        }
+        match proxy.isolation {
+            Isolation::No => {}
+            Isolation::Program => add("isolate", b"program"),
+            Isolation::Destination => add("isolate", b"destination"),
+        }
+        if proxy.one_flight {
+            add("flights", b"one");
+        }
+        url
+    }
+}
+
+/// Percent-encodes all but letters, digits and what RFC 3986 section 2.3 calls unreserved.
+fn encode(url: &mut String, bytes: &[u8]) {
+    for &byte in bytes {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => url.push(byte.into()),
+            _ => {
+                let _ = write!(url, "%{byte:02X}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+use super::*;
+
+fn proxy(url: &str) -> Proxy {
+    match url.parse() {
+        Ok(Upstream::Proxy(proxy)) => *proxy,
+        other => panic!("{url}: {other:?}"),
+    }
+}
+
+fn given(user: &str, password: &str) -> Login {
+    Login::Given(Credentials { user: user.into(), password: password.into() })
+}
+
+#[test]
+fn curls_spellings_are_read() {
+    let name = |n: &str| HopHost::Name(n.into());
+    assert_eq!("local:".parse(), Ok(Upstream::Local));
+    let read = |url| {
+        let proxy = proxy(url);
+        (proxy.protocol, proxy.host, proxy.port, proxy.login)
+    };
+    let nobody = || Login::Nobody;
+    let address = |ip: &str| HopHost::Address(ip.parse().unwrap());
+    use Protocol::*;
+    assert_eq!(read("socks5h://proxy.example:9050"), (Socks5, name("proxy.example"), 9050, nobody()));
+    assert_eq!(read("SOCKS5://10.0.0.1"), (Socks5, address("10.0.0.1"), 1080, nobody()));
+    assert_eq!(read("socks5h://[fd00::1]:1081/"), (Socks5, address("fd00::1"), 1081, nobody()));
+    assert_eq!(read("socks5h://us%40er:p%3ass%20@h:1"), (Socks5, name("h"), 1, given("us@er", "p:ss ")));
+    assert_eq!(read("socks4://joe@h"), (Socks4, name("h"), 1080, given("joe", "")));
+    assert_eq!(read("socks4a://h:9"), (Socks4a, name("h"), 9, nobody()));
+    assert_eq!(read("http://u:@h:3128"), (Http, name("h"), 3128, given("u", "")));
+    assert_eq!(read("http://h"), (Http, name("h"), 1080, nobody()));
+    assert_eq!(read("https://h"), (Https, name("h"), 443, nobody()));
+    let ssh = |user: Option<&str>, port| Ok(Upstream::Ssh(Ssh { user: user.map(Into::into), host: name("h"), port }));
+    assert_eq!("ssh://h".parse(), ssh(None, None));
+    assert_eq!("ssh://me@h:2222".parse(), ssh(Some("me"), Some(2222)));
+}
+
+#[test]
+fn parameters_belong_to_their_scheme() {
+    assert_eq!(proxy("http://h?login-file=/a%20b").login, Login::File("/a b".into()));
+    assert_eq!(proxy("socks5://h?login-env=X").login, Login::Environment("X".into()));
+    assert_eq!(proxy("https://h?ca=/ca.pem").trust, Trust::Authority("/ca.pem".into()));
+    let pin = format!("https://h?pin=sha256//{}", "A".repeat(43) + "=");
+    assert_eq!(proxy(&pin).trust, Trust::Pin([0; 32]));
+    assert_eq!(proxy("socks5h://h?isolate=program").isolation, Isolation::Program);
+    assert!(proxy("socks5h://h?isolate=destination&flights=one").one_flight);
+}
+
+#[test]
+fn each_mistake_has_its_own_error() {
+    let parameter = |name: &str| UpstreamError::Parameter(name.into());
+    let table = [
+        ("", UpstreamError::Syntax),
+        ("127.0.0.1:1080", UpstreamError::Syntax),
+        ("socks5h:", UpstreamError::NoHost),
+        ("socks5h://", UpstreamError::NoHost),
+        ("socks5h://:1080", UpstreamError::NoHost),
+        ("socks5h://h:0", UpstreamError::Port),
+        ("socks5h://h:65536", UpstreamError::Port),
+        ("socks5h://h:1/path", UpstreamError::Extra),
+        ("socks5h://h:1#x", UpstreamError::Extra),
+        ("socks5h://h:1?x", parameter("x")),
+        ("socks4://h:1?isolate=program", parameter("isolate")),
+        ("http://h?pin=sha256//x", parameter("pin")),
+        ("local://h", UpstreamError::Extra),
+        ("local:?x", UpstreamError::Extra),
+        ("socks5h://user@h", UpstreamError::Credentials),
+        ("socks5h://user:@h", UpstreamError::Credentials),
+        ("socks4://user:password@h", UpstreamError::Credentials),
+        ("http://u%0ar:p@h", UpstreamError::Credentials),
+        ("http://u:p@h?login-file=/x", UpstreamError::Credentials),
+        ("ssh://u:p@h", UpstreamError::Credentials),
+        ("ssh://-oProxyCommand=x@h", UpstreamError::Credentials),
+        ("ssh://-oProxyCommand=x", UpstreamError::Syntax),
+        ("socks5h://a%0d%0ab", UpstreamError::Syntax),
+        ("gopher://h", UpstreamError::Scheme("gopher".into())),
+    ];
+    for (url, error) in table {
+        assert_eq!(url.parse::<Upstream>(), Err(error), "{url}");
+    }
+    for url in ["https://h?pin=x", "https://h?ca=", "https://h?ca=/x&pin=x", "socks5://h?flights=3"] {
+        assert!(matches!(url.parse::<Upstream>(), Err(UpstreamError::Value(_))), "{url}");
+    }
+    let long = format!("socks5h://{}:p@h", "u".repeat(256));
+    assert_eq!(long.parse::<Upstream>(), Err(UpstreamError::Credentials));
+}
+
+#[test]
+fn what_is_written_reads_the_same() {
+    let pin = format!("https://u:p@h:1?pin=sha256//{}", "A".repeat(43) + "=");
+    let urls = [
+        "local:",
+        "socks5h://us%40er:p%3ass%20@[fd00::1]:1",
+        "socks4://joe@h",
+        "http://h?login-file=/a%20b%26c",
+        "https://h?ca=/x",
+        &pin,
+        "socks5h://h?isolate=destination&flights=one",
+        "ssh://me@h:1",
+    ];
+    for url in urls {
+        let upstream: Upstream = url.parse().unwrap();
+        assert_eq!(String::from(upstream.clone()).parse(), Ok(upstream), "{url}");
+    }
+}
+
+#[test]
+fn nothing_prints_a_credential() {
+    let upstream: Upstream = "socks5h://alice:hunter2@h:1".parse().unwrap();
+    assert!(!format!("{upstream} {upstream:?}").contains("hunter2"));
+    assert!(!format!("{upstream} {upstream:?}").contains("alice"));
+}
