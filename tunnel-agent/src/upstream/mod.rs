@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, errno};
-use underpass_core::upstream::{HopHost, Protocol, Upstream};
+use underpass_core::upstream::{self as url, HopHost, Upstream};
 
 use crate::facts::FarOptions;
 use crate::loopback;
@@ -39,7 +39,7 @@ pub(crate) async fn dial(
 ) -> Result<Far, Failure> {
     match upstream {
         Upstream::Local => local::dial(destination, options).await,
-        Upstream::Proxy(proxy) if proxy.protocol == Protocol::Socks5 => {
+        Upstream::Proxy(proxy) if proxy.protocol == url::Protocol::Socks5 => {
             let handshake = Handshake::new(destination, proxy.login.credentials());
             let mut failure = Failure::UpstreamName(String::new());
             for hop in hop_addresses(&proxy.host, proxy.port).await? {
