@@ -15,6 +15,7 @@ pub(crate) const DEFAULT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A program to run. Its environment holds HOME, XDG_RUNTIME_DIR, PATH and LANG and what
 /// [`Self::env`] adds.
+#[derive(Clone)]
 #[must_use]
 pub struct Command {
     enter: Vec<String>,

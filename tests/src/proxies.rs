@@ -1,17 +1,38 @@
-//! Proxies on the far side: the fake one with its faults, and two real ones.
+//! Proxies on the far side: the fake one with its faults, scripted ones, and those that other people
+//! wrote.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | this one | the fake SOCKS5 proxy |
+//! | `script` | a proxy of any protocol that follows a script, for faults |
+//! | `real` | what all real proxies share: start, kill, revive, the record of what they served |
+//! | `socks` | microsocks, Dante, tor |
+//! | `web` | squid, tinyproxy, privoxy |
+//! | `ssh` | sshd, and `ssh -D` |
+//! | `tls` | certificates |
+
+mod real;
+pub mod script;
+mod socks;
+mod ssh;
+mod tls;
+mod web;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::behaviour::Behaviour;
 use crate::{Running, World, artifacts};
 
+pub use real::Real;
+pub use socks::{Dante, dante, dante_with, microsocks, microsocks_at, tor};
+pub use ssh::{Sshd, ssh_dynamic, sshd};
+pub use tls::{Certificate, certificate};
+pub use web::{Squid, TINYPROXY_PORTS, privoxy, squid, tinyproxy};
+
 const FAKE_PORT: u16 = 1080;
-const MICROSOCKS_PORT: u16 = 1081;
-const DANTE_PORT: u16 = 1082;
 
 /// What a fake proxy was asked to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,89 +149,6 @@ impl Fake {
                 _ => panic!("the fake proxy says {line:?} to {command:?}"),
             }
         }
-    }
-}
-
-/// A proxy that other people wrote.
-pub struct Real {
-    process: Mutex<(Running, String)>,
-    log: Option<PathBuf>,
-    url: String,
-}
-
-/// Starts microsocks (Debian package microsocks), with a user name and password if given.
-pub fn microsocks(world: &World, credentials: Option<(&str, &str)>) -> Real {
-    let port = MICROSOCKS_PORT;
-    let mut command = world.far("microsocks").args(["-i", "::", "-p", &port.to_string()]);
-    let mut user = String::new();
-    if let Some((name, password)) = credentials {
-        command = command.args(["-u", name, "-P", password]);
-        user = format!("{name}:{password}@");
-    }
-    let process = command.limit(Duration::MAX).spawn();
-    let url = format!("socks5h://{user}10.77.0.1:{port}");
-    Real::started(world, process, port, None, url)
-}
-
-/// Starts Dante (Debian package dante-server).
-pub fn dante(world: &World) -> Real {
-    let port = DANTE_PORT;
-    let log = world.directory().join("dante.log");
-    let configuration = world.directory().join("dante.conf");
-    let text = format!(
-        "logoutput: {log}\ninternal: veth-n port = {port}\nexternal: lo\nexternal.rotation: route\n\
-         socksmethod: none\nclientmethod: none\nuser.privileged: root\nuser.unprivileged: root\n\
-         client pass {{ from: 0/0 to: 0/0 }}\nclient pass {{ from: ::/0 to: ::/0 }}\n\
-         socks pass {{ from: 0/0 to: 0/0\nlog: connect disconnect error }}\n\
-         socks pass {{ from: ::/0 to: ::/0\nlog: connect disconnect error }}\n",
-        log = log.display(),
-    );
-    std::fs::write(&configuration, text).expect("the directory is ours");
-    let process =
-        world.far("danted").args(["-N", "1", "-f"]).arg(&configuration).limit(Duration::MAX).spawn();
-    Real::started(world, process, port, Some(log), format!("socks5h://10.77.0.1:{port}"))
-}
-
-impl Real {
-    fn started(world: &World, process: Running, port: u16, log: Option<PathBuf>, url: String) -> Self {
-        world.allow_proxy(port);
-        world.wait_listening(port);
-        Self { process: Mutex::new((process, String::new())), log, url }
-    }
-
-    /// Its URL, for `-x`.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// What it wrote down so far: microsocks one line `client[N] ADDRESS: connected to HOST:PORT`
-    /// for each request, Dante several.
-    pub fn log(&self) -> String {
-        let (process, log) = &mut *self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(path) = &self.log {
-            return std::fs::read_to_string(path).unwrap_or_default();
-        }
-        while let Some(line) = process.try_complaint() {
-            log.push_str(&line);
-            log.push('\n');
-        }
-        log.clone()
-    }
-
-    /// Waits until the log holds this text.
-    #[track_caller]
-    pub fn wait_log(&self, text: &str) {
-        let limit = std::time::Instant::now() + Duration::from_secs(2);
-        while !self.log().contains(text) {
-            assert!(std::time::Instant::now() < limit, "no {text:?} in:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Ends the proxy with all its connections.
-    pub fn kill(&self) {
-        let (process, _) = &*self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        process.signal(rustix::process::Signal::KILL);
     }
 }
 

@@ -161,6 +161,15 @@ impl World {
 
     /// Waits until something listens on this TCP port of the far side.
     pub fn wait_listening(&self, port: u16) {
+        let limit = Instant::now() + Duration::from_secs(5);
+        while !self.listens(port) {
+            assert!(Instant::now() < limit, "nothing listens on port {port}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether something listens on this TCP port of the far side.
+    pub fn listens(&self, port: u16) -> bool {
         let wanted = format!(":{port:04X}");
         let listens = |file| {
             let text = std::fs::read_to_string(format!("/proc/{}/net/{file}", self.namespaces.far));
@@ -169,11 +178,7 @@ impl World {
                 fields.next().is_some_and(|local| local.ends_with(&wanted)) && fields.nth(1) == Some("0A")
             })
         };
-        let limit = Instant::now() + Duration::from_secs(5);
-        while !listens("tcp") && !listens("tcp6") {
-            assert!(Instant::now() < limit, "nothing listens on port {port}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        listens("tcp") || listens("tcp6")
     }
 
     /// The agents that run in this world, as process ids of the test's own namespace.

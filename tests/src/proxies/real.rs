@@ -1,0 +1,167 @@
+//! A proxy that other people wrote: its process, and its own record of what went through it.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crate::command::Command;
+use crate::{Running, World};
+
+/// A proxy that other people wrote.
+///
+/// It listens on all addresses of the far side, so its address is `10.77.0.1` to the client side and
+/// `10.99.0.1`, `web.test`, to another proxy. The client side reaches it only after
+/// [`Self::allowed`]: what skips the first hop of a chain is counted as a leak.
+pub struct Real {
+    process: Mutex<(Running, String)>,
+    command: Command,
+    port: u16,
+    login: String,
+    url: String,
+    log: Option<PathBuf>,
+    record: Record,
+}
+
+/// How a proxy's log writes down that it connects to this host and port.
+pub(super) type Record = fn(&str, u16) -> String;
+
+impl Real {
+    /// Starts it and waits for its port. It logs to a file, or to its stderr if there is none.
+    pub(super) fn start(
+        world: &World,
+        command: Command,
+        port: u16,
+        log: Option<PathBuf>,
+        record: Record,
+    ) -> Self {
+        let command = command.limit(Duration::MAX);
+        let process = Mutex::new((command.clone().spawn(), String::new()));
+        let real = Self { process, command, port, login: String::new(), url: String::new(), log, record };
+        real.wait(world);
+        real.with_login(None)
+    }
+
+    /// With these credentials in its URLs.
+    pub(super) fn with_login(mut self, login: Option<(&str, &str)>) -> Self {
+        self.login = login.map_or(String::new(), |(user, password)| format!("{user}:{password}@"));
+        self.url = self.url_as("socks5h");
+        self
+    }
+
+    /// From now on the client side may reach it.
+    #[must_use]
+    pub fn allowed(self, world: &World) -> Self {
+        world.allow_proxy(self.port);
+        self
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its URL as a SOCKS5 proxy, from the client side.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its URL by this scheme, from the client side.
+    pub fn url_as(&self, scheme: &str) -> String {
+        self.url_at(scheme, "10.77.0.1")
+    }
+
+    /// Its URL by this scheme at this host, with its credentials.
+    pub fn url_at(&self, scheme: &str, host: &str) -> String {
+        format!("{scheme}://{}{host}:{}", self.login, self.port)
+    }
+
+    /// What it wrote down so far.
+    pub fn log(&self) -> String {
+        let (process, log) = &mut *self.lock();
+        if let Some(path) = &self.log {
+            return String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+        }
+        while let Some(line) = process.try_complaint() {
+            log.push_str(&line);
+            log.push('\n');
+        }
+        log.clone()
+    }
+
+    /// How often it has connected to this host and port, by its own record. Names stay names except
+    /// in Dante's.
+    pub fn served(&self, host: &str, port: u16) -> usize {
+        self.log().matches(&(self.record)(host, port)).count()
+    }
+
+    /// Waits until it has connected to this host and port so often.
+    #[track_caller]
+    pub fn wait_served(&self, host: &str, port: u16, times: usize) {
+        let limit = Instant::now() + Duration::from_secs(2);
+        while self.served(host, port) < times {
+            let count = self.served(host, port);
+            assert!(
+                Instant::now() < limit,
+                "{host}:{port} {count} times, not {times}, in the record of port {}:\n{}",
+                self.port,
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until the log holds this text.
+    #[track_caller]
+    pub fn wait_log(&self, text: &str) {
+        let limit = Instant::now() + Duration::from_secs(2);
+        while !self.log().contains(text) {
+            assert!(Instant::now() < limit, "no {text:?} in:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends the proxy with all its connections.
+    pub fn kill(&self) {
+        self.lock().0.signal(rustix::process::Signal::KILL);
+    }
+
+    /// Starts it again, after [`Self::kill`], and waits for its port. The record goes on.
+    pub fn revive(&self, world: &World) {
+        let before = self.log();
+        // The port is free when the process is gone.
+        let mut old = self.lock();
+        let fresh = self.command.clone().spawn();
+        *old = (fresh, if self.log.is_some() { String::new() } else { before });
+        drop(old);
+        self.wait(world);
+    }
+
+    fn wait(&self, world: &World) {
+        let limit = Instant::now() + Duration::from_secs(10);
+        while !world.listens(self.port) {
+            assert!(Instant::now() < limit, "nothing listens on port {}:\n{}", self.port, self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Running, String)> {
+        self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// A program on the far side as the only user of a user namespace, `far`: what refuses to run as root
+/// (squid), or as root wants more users than an ordinary user can make (sshd).
+pub(super) fn as_user(world: &World, program: &str) -> Command {
+    let home = world.directory().display();
+    let passwd = world.directory().join("far-passwd");
+    let group = world.directory().join("far-group");
+    std::fs::write(&passwd, format!("far:x:1000:1000:far:{home}:/bin/bash\n"))
+        .expect("the directory is ours");
+    std::fs::write(&group, "far:x:1000:\n").expect("the directory is ours");
+    let script = r#"
+        mount --bind "$1" /etc/passwd
+        mount --bind "$2" /etc/group
+        shift 2
+        exec unshare --user --map-user=1000 --map-group=1000 -- "$@""#;
+    world.far("unshare").args(["--mount", "sh", "-ec", script, "far"]).args([passwd, group]).arg(program)
+}

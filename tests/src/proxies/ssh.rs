@@ -1,0 +1,67 @@
+//! OpenSSH: sshd as an exit, and its client as a SOCKS server.
+
+use super::Real;
+use super::real::as_user;
+use crate::World;
+
+/// An sshd with one user, `far`, and a key for him.
+pub struct Sshd {
+    /// Its process and its record.
+    pub real: Real,
+    directory: String,
+}
+
+/// Starts sshd (Debian package openssh-server).
+pub fn sshd(world: &World, port: u16) -> Sshd {
+    let directory = format!("{}/ssh-{port}", world.directory().display());
+    std::fs::create_dir(&directory).expect("the directory is ours");
+    for key in ["host", "id"] {
+        let file = format!("{directory}/{key}");
+        world.far("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &file]).run().success();
+    }
+    let configuration = format!("{directory}/sshd_config");
+    let text = format!(
+        "Port {port}\nListenAddress 0.0.0.0\nHostKey {directory}/host\nPidFile none\n\
+         AuthorizedKeysFile {directory}/id.pub\nStrictModes no\nUsePAM no\nLogLevel DEBUG\n\
+         PasswordAuthentication no\nMaxSessions 300\nMaxStartups 300\n"
+    );
+    std::fs::write(&configuration, text).expect("the directory is ours");
+    // sshd insists on its own absolute path.
+    let command = as_user(world, "/usr/sbin/sshd").args(["-D", "-e", "-f", &configuration]);
+    let record = |host: &str, port| format!(", target {host} port {port}\n");
+    Sshd { real: Real::start(world, command, port, None, record), directory }
+}
+
+impl Sshd {
+    /// What a client must have in its configuration to get in.
+    pub fn client_configuration(&self) -> String {
+        let directory = &self.directory;
+        format!(
+            "IdentityFile {directory}/id\nIdentitiesOnly yes\nStrictHostKeyChecking no\n\
+             UserKnownHostsFile {directory}/known_hosts\nBatchMode yes\n"
+        )
+    }
+
+    /// Makes this the ssh configuration of the client side's user. ssh takes his home from the list of
+    /// users, not from HOME, so that list is another one from now on.
+    pub fn configure_client(&self, world: &World) {
+        let home = world.directory().join("home");
+        let ssh = home.join(".ssh");
+        std::fs::create_dir_all(&ssh).expect("the directory is ours");
+        std::fs::write(ssh.join("config"), self.client_configuration()).expect("the directory is ours");
+        let passwd = world.directory().join("client-passwd");
+        let text = format!("root:x:0:0:root:{}:/bin/sh\n", home.display());
+        std::fs::write(&passwd, text).expect("the directory is ours");
+        world.client("mount").arg("--bind").arg(passwd).arg("/etc/passwd").run().success();
+    }
+}
+
+/// Starts `ssh -D` on the far side: a SOCKS server of versions 4, 4a and 5 whose exit is `sshd`.
+pub fn ssh_dynamic(world: &World, port: u16, sshd: &Sshd) -> Real {
+    let configuration = format!("{}/dynamic_config", sshd.directory);
+    std::fs::write(&configuration, sshd.client_configuration()).expect("the directory is ours");
+    let command =
+        world.far("ssh").args(["-vv", "-N", "-F", &configuration, "-D", &format!("0.0.0.0:{port}")]);
+    let command = command.args(["-p", &sshd.real.port().to_string(), "far@10.99.0.1"]);
+    Real::start(world, command, port, None, |host, port| format!(" host {host} port {port} command 1\n"))
+}

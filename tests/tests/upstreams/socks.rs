@@ -1,0 +1,118 @@
+//! SOCKS servers: Dante as SOCKS4 and SOCKS5, microsocks with a password, `ssh -D` as all versions,
+//! and tor, which has no network here.
+
+use std::time::Duration;
+
+use underpass_tests::proxies::{self, Dante};
+use underpass_tests::servers::port;
+
+use crate::place::{self, ADDRESS, DENIED, GREETED, MODES, NAME, Place, greeter, greeter_address};
+
+const PORT: u16 = 1085;
+
+#[test]
+fn dante_as_socks5() {
+    let place = Place::new();
+    let dante = Dante { denied: Some(DENIED), ..Dante::default() };
+    let proxy = proxies::dante_with(&place.world, dante).allowed(&place.world);
+    place.visit(
+        &[proxy.url()],
+        &[
+            (&greeter(), GREETED),
+            (&greeter_address(), GREETED),
+            (&format!("{NAME}:{}", port::REFUSED), "ECONNREFUSED"),
+            (&format!("10.99.0.77:{}", port::GREETER), "EHOSTUNREACH"),
+            (&format!("{NAME}:{DENIED}"), "EACCES"),
+        ],
+    );
+    proxy.wait_served(ADDRESS, port::GREETER, 4);
+    place.curl(&[proxy.url()]);
+    proxy.wait_served(ADDRESS, port::BANNER, 1);
+}
+
+/// SOCKS4 knows one failure. A name is not for it, and says so without asking.
+#[test]
+fn dante_as_socks4() {
+    let place = Place::new();
+    let dante = Dante { denied: Some(DENIED), ..Dante::default() };
+    let proxy = proxies::dante_with(&place.world, dante).allowed(&place.world);
+    place.visit(
+        &[&proxy.url_as("socks4")],
+        &[
+            (&greeter_address(), GREETED),
+            (&format!("{ADDRESS}:{}", port::REFUSED), "ENETUNREACH"),
+            (&format!("10.99.0.77:{}", port::GREETER), "ENETUNREACH"),
+            (&format!("{ADDRESS}:{DENIED}"), "ENETUNREACH"),
+            (&greeter(), "EAFNOSUPPORT"),
+        ],
+    );
+    proxy.wait_served(ADDRESS, port::GREETER, 2);
+    assert_eq!(proxy.served(ADDRESS, port::GREETER), 2, "{}", proxy.log());
+}
+
+/// Dante sends no names on, so SOCKS4a is asked of it in vain: it dials the address 0.0.0.1.
+#[test]
+fn a_socks4_server_that_does_not_know_4a_fails() {
+    let place = Place::new();
+    let proxy = proxies::dante(&place.world);
+    place.visit(&[&proxy.url_as("socks4a")], &[(&greeter(), "ENETUNREACH"), (&greeter_address(), GREETED)]);
+    proxy.wait_log(&format!("0.0.0.1.{}", port::GREETER));
+}
+
+#[test]
+fn microsocks_with_a_password() {
+    let place = Place::new();
+    let proxy = proxies::microsocks(&place.world, Some(("me", "p@ss:w%rd")));
+    let url = |password: &str| format!("socks5h://me:{password}@10.77.0.1:{}", proxy.port());
+    place.visit(
+        &[&url("p%40ss%3Aw%25rd")],
+        &[
+            (&greeter(), GREETED),
+            (&greeter_address(), GREETED),
+            (&format!("{NAME}:{}", port::REFUSED), "ECONNREFUSED"),
+            (&format!("10.99.0.77:{}", port::GREETER), "EHOSTUNREACH"),
+        ],
+    );
+    proxy.wait_served(NAME, port::GREETER, 2);
+    proxy.wait_served(ADDRESS, port::GREETER, 2);
+    place.visit(&[&url("secret-but-wrong")], &[(&greeter(), "EACCES")]);
+    place.visit(&[&format!("socks5h://10.77.0.1:{}", proxy.port())], &[(&greeter(), "EACCES")]);
+    assert_eq!(proxy.served(NAME, port::GREETER), 2, "{}", proxy.log());
+}
+
+/// OpenSSH answers that it has connected before it has (channels.c, `channel_decode_socks5`), and
+/// closes when it could not: what then looks like a connection that ends at once is its doing.
+#[test]
+fn ssh_dynamic_as_socks_of_all_versions() {
+    let place = Place::new();
+    let sshd = proxies::sshd(&place.world, 2222);
+    let proxy = proxies::ssh_dynamic(&place.world, PORT, &sshd).allowed(&place.world);
+    let refused = format!("{ADDRESS}:{}", port::REFUSED);
+    place.visit(
+        &[proxy.url()],
+        &[(&greeter(), GREETED), (&greeter_address(), GREETED), (&refused, "greeting end")],
+    );
+    proxy.wait_served(NAME, port::GREETER, 2);
+    place.visit(&[&proxy.url_as("socks4a")], &[(&greeter(), GREETED), (&greeter_address(), GREETED)]);
+    place.visit(&[&proxy.url_as("socks4")], &[(&greeter_address(), GREETED), (&greeter(), "EAFNOSUPPORT")]);
+    sshd.real.wait_served(NAME, port::GREETER, 4);
+    sshd.real.wait_served(ADDRESS, port::GREETER, 6);
+    place.curl(&[&proxy.url_as("socks4a")]);
+}
+
+/// Without a network tor can serve nothing: it waits for a circuit, for longer than our deadline, and
+/// refuses private addresses at once.
+#[test]
+fn tor_without_a_network_times_out_at_the_deadline() {
+    let place = Place::new();
+    let proxy = proxies::tor(&place.world, 9050).allowed(&place.world);
+    let text = format!("deadline = 2\nproxy = \"{}\"\n", proxy.url());
+    for mode in MODES {
+        let private = greeter_address();
+        let targets = ["far.example:443", private.as_str()];
+        let done = place.configured("tor.toml", &text, "python3").args(place::visit(mode, targets)).run();
+        assert_eq!(done.stdout, "ETIMEDOUT\nENETUNREACH\n", "{mode}\n{done}");
+        assert!(done.elapsed < Duration::from_millis(3500), "{done}");
+    }
+    proxy.wait_log("Rejecting SOCKS request for anonymous connection to private address 10.99.0.1");
+}
