@@ -1,10 +1,11 @@
-//! One table from what went wrong beyond the program to the errno that its `connect()` returns.
+//! One table from what went wrong beyond the program to the errno that its `connect()` returns, to what
+//! its `getaddrinfo()` returns, and to words.
 //!
 //! `connect()` returns only what connect(2) or POSIX documents for it. A fault of the upstream
 //! itself is never `ECONNREFUSED`: that is what the *destination* says, and port scanners,
 //! database clients and retry loops act on it.
 
-use std::fmt;
+mod words;
 
 /// Linux errno values (asm-generic/errno.h), the same on x86-64 and aarch64. Written out so that
 /// this crate needs no libc.
@@ -25,6 +26,14 @@ pub mod errno {
     pub const EALREADY: i32 = 114;
 }
 
+/// What `getaddrinfo()` returns (`netdb.h`), the same in glibc and musl.
+pub mod eai {
+    #![allow(missing_docs, reason = "the names are those of getaddrinfo(3)")]
+    pub const EAI_NONAME: i32 = -2;
+    pub const EAI_AGAIN: i32 = -3;
+    pub const EAI_FAIL: i32 = -4;
+}
+
 /// Why a connection through an upstream did not come about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,6 +52,10 @@ pub enum Failure {
     NoAcceptableMethod,
     /// The upstream refused the user name and password.
     Unauthorized,
+    /// The upstream challenges before it lets anybody in; whoever dials anew can answer.
+    Challenged,
+    /// The upstream cannot be asked for this in its protocol; the text says why not.
+    Request(&'static str),
     /// A SOCKS5 reply code other than success (RFC 1928 section 6).
     Socks5(u8),
     /// A SOCKS4 reply code other than 90 (request granted).
@@ -93,7 +106,7 @@ impl Failure {
             Self::UpstreamUnreachable(_) | Self::UpstreamName(_) | Self::Socket(_) => errno::ENETUNREACH,
             Self::TimedOut => errno::ETIMEDOUT,
             Self::UpstreamClosed | Self::Protocol(_) => errno::ECONNRESET,
-            Self::NoAcceptableMethod | Self::Unauthorized => errno::EACCES,
+            Self::NoAcceptableMethod | Self::Unauthorized | Self::Challenged => errno::EACCES,
             Self::Socks5(code) => match code {
                 2 => errno::EACCES,
                 4 => errno::EHOSTUNREACH,
@@ -112,7 +125,7 @@ impl Failure {
             Self::Socks4Destination => errno::EAFNOSUPPORT,
             Self::Http { told: Some(errno), .. } => documented(*errno),
             Self::Http { status, told: None } => match status {
-                401 | 403 | 405 | 407 => errno::EACCES,
+                401 | 403 | 405 | 407 | 451 | 511 => errno::EACCES,
                 404 | 410 | 502 | 503 => errno::EHOSTUNREACH,
                 408 | 504 => errno::ETIMEDOUT,
                 _ => errno::ENETUNREACH,
@@ -123,7 +136,27 @@ impl Failure {
             Self::Route(errno) => *errno,
             Self::At { failure, .. } => failure.errno(),
             Self::Dial(errno) => documented(*errno),
-            Self::NameNotFound | Self::UnknownFakeAddress => errno::EHOSTUNREACH,
+            Self::Request(_) | Self::NameNotFound | Self::UnknownFakeAddress => errno::EHOSTUNREACH,
+        }
+    }
+
+    /// What the program's `getaddrinfo()` returns if this came of asking for a name.
+    ///
+    /// [`EAI_NONAME`](eai::EAI_NONAME) only where the name itself is said not to exist, since programs
+    /// take it as final; [`EAI_FAIL`](eai::EAI_FAIL) where asking again is of no use until somebody
+    /// changes something.
+    pub fn eai(&self) -> i32 {
+        match self {
+            Self::NameNotFound | Self::UnknownFakeAddress | Self::Request(_) => eai::EAI_NONAME,
+            // "Host unreachable" is what proxies answer that could not resolve a name.
+            Self::Socks5(4) => eai::EAI_NONAME,
+            Self::Http { told: Some(errno::EHOSTUNREACH), .. } => eai::EAI_NONAME,
+            Self::At { failure, .. } => failure.eai(),
+            Self::Certificate(_) | Self::Tls(_) | Self::Protocol(_) | Self::Route(_) => eai::EAI_FAIL,
+            _ => match self.errno() {
+                errno::EACCES | errno::EINVAL | errno::EOPNOTSUPP | errno::EAFNOSUPPORT => eai::EAI_FAIL,
+                _ => eai::EAI_AGAIN,
+            },
         }
     }
 }
@@ -139,106 +172,7 @@ pub fn documented(errno: i32) -> i32 {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UpstreamUnreachable(why) => write!(f, "the upstream cannot be reached: {why}"),
-            Self::UpstreamName(host) => write!(f, "the upstream's name does not resolve: {host}"),
-            Self::TimedOut => f.write_str("no answer within the deadline"),
-            Self::UpstreamClosed => f.write_str("the upstream closed the connection during the handshake"),
-            Self::Protocol(what) => write!(f, "the upstream broke its protocol: {what}"),
-            Self::NoAcceptableMethod => {
-                f.write_str("the upstream accepts none of the offered authentication methods")
-            }
-            Self::Unauthorized => f.write_str("the upstream refused the user name and password"),
-            Self::Socks5(code) => {
-                let text = match code {
-                    1 => "general failure",
-                    2 => "not allowed by ruleset",
-                    3 => "network unreachable",
-                    4 => "host unreachable",
-                    5 => "connection refused",
-                    6 => "TTL expired",
-                    7 => "command not supported",
-                    8 => "address type not supported",
-                    _ => "unassigned reply",
-                };
-                write!(f, "the SOCKS5 proxy answered {code}: {text}")
-            }
-            Self::Socks4(code) => {
-                let text = match code {
-                    91 => "request rejected or failed",
-                    92 => "no identd on the client",
-                    93 => "the client's identd names another user",
-                    _ => "unassigned reply",
-                };
-                write!(f, "the SOCKS4 proxy answered {code}: {text}")
-            }
-            Self::Socks4Destination => {
-                f.write_str("SOCKS4 carries no names and no IPv6; use socks4a, or --dns exit")
-            }
-            Self::Http { status, told } => {
-                write!(f, "the proxy answered {status}")?;
-                told.map_or(Ok(()), |errno| write!(f, ": {}", std::io::Error::from_raw_os_error(errno)))
-            }
-            Self::Certificate(why) => write!(f, "the proxy's certificate is refused: {why}"),
-            Self::Tls(why) => write!(f, "TLS with the proxy failed: {why}"),
-            Self::Ssh(why) => write!(f, "ssh: {why}"),
-            Self::Route(_) => f.write_str("refused by a route"),
-            Self::At { hop, of, name, failure } => write!(f, "hop {hop} of {of}, {name}: {failure}"),
-            Self::Dial(errno) => std::io::Error::from_raw_os_error(*errno).fmt(f),
-            Self::NameNotFound => f.write_str("the name does not resolve"),
-            Self::UnknownFakeAddress => {
-                f.write_str("the address stands for a name that this agent does not know")
-            }
-            Self::Socket(why) => f.write_str(why),
-        }
-    }
-}
-
 impl std::error::Error for Failure {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_socks5_reply_has_its_errno() {
-        let table = [
-            (1, errno::ENETUNREACH),
-            (2, errno::EACCES),
-            (3, errno::ENETUNREACH),
-            (4, errno::EHOSTUNREACH),
-            (5, errno::ECONNREFUSED),
-            (6, errno::ETIMEDOUT),
-            (7, errno::EOPNOTSUPP),
-            (8, errno::EAFNOSUPPORT),
-            (9, errno::ENETUNREACH),
-            (255, errno::ENETUNREACH),
-        ];
-        for (code, errno) in table {
-            assert_eq!(Failure::Socks5(code).errno(), errno, "reply {code}");
-        }
-    }
-
-    #[test]
-    fn a_dial_that_lacks_a_descriptor_says_only_that_nothing_can_be_reached() {
-        assert_eq!(Failure::Dial(errno::ECONNREFUSED).errno(), errno::ECONNREFUSED);
-        assert_eq!(Failure::Dial(24).errno(), errno::ENETUNREACH, "EMFILE");
-    }
-
-    #[test]
-    fn a_fault_of_the_upstream_never_reads_as_a_refusal_by_the_destination() {
-        for failure in [
-            Failure::UpstreamUnreachable(String::new()),
-            Failure::UpstreamName(String::new()),
-            Failure::UpstreamClosed,
-            Failure::Protocol(""),
-            Failure::NoAcceptableMethod,
-            Failure::Unauthorized,
-            Failure::TimedOut,
-        ] {
-            assert_ne!(failure.errno(), errno::ECONNREFUSED, "{failure}");
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,133 @@
+//! Failures in words, and what to do about them. Neither holds a secret.
+
+use std::fmt;
+
+use super::Failure;
+
+impl Failure {
+    /// What a person can do about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::UpstreamUnreachable(_) => "underpass --check tries each hop of each chain",
+            Self::UpstreamName(_) => {
+                "this machine resolves the first hop's name; an address needs no resolver"
+            }
+            Self::NoAcceptableMethod | Self::Http { status: 407, .. } => LOGIN,
+            Self::Challenged => "the proxy forgets its own challenges",
+            Self::Unauthorized => "check USER:PASSWORD in the proxy's URL, or the file of ?login-file=",
+            Self::Protocol(_) => "check the scheme of its URL: socks4, socks4a, socks5, http or https",
+            Self::Socks5(2) => "the proxy's own rules refuse this destination",
+            Self::Socks5(7) | Self::Http { status: 405 | 501, .. } => {
+                "the proxy does not carry connections for its clients"
+            }
+            Self::Socks5(8) => "the proxy has no IPv6, or no names; another hop of the chain may",
+            Self::Socks4(92 | 93) => "the proxy asks this machine's identd for the user name in its URL",
+            Self::Socks4Destination => "use socks4a, or --dns exit",
+            Self::Http { status: 403, told: None } => {
+                "the proxy's own rules refuse it; many allow port 443 alone"
+            }
+            Self::Http { status: 400, .. } => "check the scheme of the proxy's URL: it may speak https",
+            Self::Certificate(_) => "name the authority by ?ca=PATH, or the key by ?pin=sha256//…",
+            Self::Tls(_) => "check the scheme of the proxy's URL: http speaks no TLS",
+            Self::Ssh(_) => "try ssh -o BatchMode=yes with the same host",
+            Self::Route(_) => "underpass --why HOST:PORT shows the route",
+            Self::At { failure, .. } => return failure.hint(),
+            _ => return None,
+        })
+    }
+}
+
+const LOGIN: &str = "put USER:PASSWORD into the proxy's URL, or ?login-file=PATH";
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpstreamUnreachable(why) => write!(f, "the upstream cannot be reached: {why}"),
+            Self::UpstreamName(host) => write!(f, "the upstream's name does not resolve: {host}"),
+            Self::TimedOut => f.write_str("no answer within the deadline"),
+            Self::UpstreamClosed => f.write_str("the upstream closed the connection during the handshake"),
+            Self::Protocol(what) => write!(f, "the upstream broke its protocol: {what}"),
+            Self::NoAcceptableMethod => {
+                f.write_str("the upstream accepts none of the offered authentication methods")
+            }
+            Self::Unauthorized => f.write_str("the upstream refused the user name and password"),
+            Self::Challenged => f.write_str("the upstream challenges whoever asks to authenticate"),
+            Self::Request(why) => write!(f, "the upstream cannot be asked for this: {why}"),
+            Self::Socks5(code) => {
+                let text = socks5(*code);
+                write!(f, "the SOCKS5 proxy answered {code}: {text}")
+            }
+            Self::Socks4(code) => {
+                let text = socks4(*code);
+                write!(f, "the SOCKS4 proxy answered {code}: {text}")
+            }
+            Self::Socks4Destination => f.write_str("SOCKS4 carries no names and no IPv6"),
+            Self::Http { status, told } => {
+                write!(f, "the proxy answered {status}")?;
+                http(*status).map_or(Ok(()), |reason| write!(f, " {reason}"))?;
+                told.map_or(Ok(()), |errno| write!(f, ": {}", std::io::Error::from_raw_os_error(errno)))
+            }
+            Self::Certificate(why) => write!(f, "the proxy's certificate is refused: {why}"),
+            Self::Tls(why) => write!(f, "TLS with the proxy failed: {why}"),
+            Self::Ssh(why) => write!(f, "ssh: {why}"),
+            Self::Route(_) => f.write_str("refused by a route"),
+            Self::At { hop, of, name, failure } => write!(f, "hop {hop} of {of}, {name}: {failure}"),
+            Self::Dial(errno) => std::io::Error::from_raw_os_error(*errno).fmt(f),
+            Self::NameNotFound => f.write_str("the name does not resolve"),
+            Self::UnknownFakeAddress => {
+                f.write_str("the address stands for a name that this agent does not know")
+            }
+            Self::Socket(why) => f.write_str(why),
+        }
+    }
+}
+
+/// RFC 1928 section 6.
+fn socks5(code: u8) -> &'static str {
+    match code {
+        1 => "general failure",
+        2 => "not allowed by ruleset",
+        3 => "network unreachable",
+        4 => "host unreachable",
+        5 => "connection refused",
+        6 => "TTL expired",
+        7 => "command not supported",
+        8 => "address type not supported",
+        _ => "unassigned reply",
+    }
+}
+
+fn socks4(code: u8) -> &'static str {
+    match code {
+        91 => "request rejected or failed",
+        92 => "no identd on the client",
+        93 => "the client's identd names another user",
+        _ => "unassigned reply",
+    }
+}
+
+/// RFC 9110 section 15, RFC 6585, RFC 7725. The proxy's own reason phrase is not shown, since anything
+/// may stand in it.
+fn http(status: u16) -> Option<&'static str> {
+    Some(match status {
+        400 => "bad request",
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "not found",
+        405 => "method not allowed",
+        407 => "proxy authentication required",
+        408 => "request timeout",
+        410 => "gone",
+        421 => "misdirected request",
+        429 => "too many requests",
+        451 => "unavailable for legal reasons",
+        500 => "internal server error",
+        501 => "not implemented",
+        502 => "bad gateway",
+        503 => "service unavailable",
+        504 => "gateway timeout",
+        505 => "HTTP version not supported",
+        511 => "network authentication required",
+        _ => return None,
+    })
+}
