@@ -1,0 +1,446 @@
+use std::sync::Arc;
+
+use super::super::handshake::{MAX_HEAD, head_end};
+use super::*;
+
+const OK: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
+
+/// Plays `replies` as one stream; what was sent, how it ended, and what was left unread.
+fn play<'a>(handshake: &mut HttpConnect, mut replies: &'a [u8]) -> (String, Result<(), Failure>, &'a [u8]) {
+    let mut sent = String::new();
+    loop {
+        match handshake.step() {
+            Err(failure) => return (sent, Err(failure), replies),
+            Ok(Step::Done) => return (sent, Ok(()), replies),
+            Ok(Step::Receive(_)) => panic!("HTTP has no counts"),
+            Ok(Step::Send(bytes)) => {
+                sent.push_str(std::str::from_utf8(bytes).unwrap());
+                continue;
+            }
+            Ok(Step::ReceiveHead) => {}
+        }
+        let Some(end) = head_end(replies) else {
+            return (sent, Err(Failure::UpstreamClosed), replies);
+        };
+        let (head, rest) = replies.split_at(end);
+        replies = rest;
+        if let Err(failure) = handshake.received(head) {
+            return (sent, Err(failure), replies);
+        }
+    }
+}
+
+fn name(host: &str) -> Destination {
+    Destination::Name { host: host.into(), port: 443 }
+}
+
+fn plain() -> HttpConnect {
+    HttpConnect::new(&name("a.test"), None, Arc::default()).unwrap()
+}
+
+fn login() -> Credentials {
+    Credentials { user: b"Aladdin".to_vec(), password: b"open sesame".to_vec() }
+}
+
+fn with_login(auth: &Arc<HttpAuth>) -> HttpConnect {
+    HttpConnect::new(&name("a.test"), Some(&login()), Arc::clone(auth)).unwrap()
+}
+
+fn ended(reply: impl AsRef<[u8]>) -> Result<(), Failure> {
+    play(&mut plain(), reply.as_ref()).1
+}
+
+fn is_protocol_error(reply: impl AsRef<[u8]>) -> bool {
+    matches!(ended(reply), Err(Failure::Protocol(_)))
+}
+
+/// The value of `parameter` in the `Proxy-Authorization` of `request`, without quotes.
+fn parameter<'a>(request: &'a str, parameter: &str) -> Option<&'a str> {
+    let line = request.lines().find_map(|line| line.strip_prefix("Proxy-Authorization: Digest "))?;
+    let value = line.split(", ").find_map(|pair| pair.strip_prefix(parameter)?.strip_prefix('='))?;
+    Some(value.trim_matches('"'))
+}
+
+fn challenge(offers: &[&str]) -> String {
+    let lines: String = offers.iter().map(|offer| format!("Proxy-Authenticate: {offer}\r\n")).collect();
+    format!("HTTP/1.1 407 Proxy Authentication Required\r\n{lines}Content-Length: 3\r\n\r\n")
+}
+
+const BASIC: &str = "Basic realm=\"proxy\"";
+const DIGEST: &str = "Digest realm=\"proxy\", nonce=\"n1\", qop=\"auth\", algorithm=MD5";
+const FRESH: &str = "Digest realm=\"proxy\", nonce=\"n2\", qop=\"auth\", algorithm=MD5, stale=true";
+const ANOTHER: &str = "Digest realm=\"proxy\", nonce=\"n3\", qop=\"auth\", algorithm=MD5, stale=false";
+
+#[test]
+fn requests_have_the_authority_form() {
+    let request = |destination: &Destination| {
+        play(&mut HttpConnect::new(destination, None, Arc::default()).unwrap(), OK.as_bytes()).0
+    };
+    let address = |text: &str| Destination::Address(text.parse().unwrap());
+    let expected = |authority: &str| format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    assert_eq!(request(&name("a_b.test")), expected("a_b.test:443"));
+    assert_eq!(request(&address("10.1.2.3:80")), expected("10.1.2.3:80"));
+    assert_eq!(request(&address("[fd00::1]:80")), expected("[fd00::1]:80"));
+    assert_eq!(request(&address("[fe80::1%3]:80")), expected("[fe80::1]:80"));
+    assert_eq!(request(&address("[::ffff:10.1.2.3]:80")), expected("10.1.2.3:80"));
+}
+
+#[test]
+fn a_name_that_would_change_the_request_is_refused() {
+    let long = "x".repeat(256);
+    let names = [
+        "",
+        &long,
+        "a\r\nX: y",
+        "a\nb",
+        "a b",
+        "a\tb",
+        "a\0b",
+        "a@b",
+        "a/b",
+        "a\\b",
+        "a:1",
+        "[::1]",
+        "::1",
+        "a?b",
+        "a#b",
+        "a%2eb",
+        "a\"b",
+        "a<b",
+        "a\x7fb",
+        "bücher.test",
+    ];
+    for host in names {
+        let refused = HttpConnect::new(&name(host), None, Arc::default());
+        assert!(matches!(refused, Err(Failure::Request(_))), "{host:?}");
+    }
+    assert!(HttpConnect::new(&name(&"x".repeat(255)), None, Arc::default()).is_ok());
+}
+
+#[test]
+fn any_status_of_success_opens_the_tunnel_behind_the_head() {
+    let heads = [
+        OK,
+        "HTTP/1.0 200 Connection established\r\n\r\n",
+        "HTTP/1.1 200\r\n\r\n",
+        "HTTP/1.1 200 OK\n\n",
+        "HTTP/1.1 200 OK\nVia: x\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 299 Odd\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+    ];
+    for head in heads {
+        for payload in ["", "payload", "\r\n\r\n", "HTTP/1.1 403 Forbidden\r\n\r\n"] {
+            let stream = format!("{head}{payload}");
+            let (_, ended, left) = play(&mut plain(), stream.as_bytes());
+            assert_eq!((ended, left), (Ok(()), payload.as_bytes()), "{head}");
+        }
+    }
+}
+
+#[test]
+fn informational_answers_are_passed_over_up_to_a_bound() {
+    let informational = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
+    let stream = |count| informational.repeat(count) + OK + "payload";
+    let some = stream(16);
+    assert_eq!(play(&mut plain(), some.as_bytes()).1, Ok(()));
+    assert_eq!(play(&mut plain(), some.as_bytes()).2, b"payload");
+    assert!(is_protocol_error(stream(17)));
+    assert!(is_protocol_error("HTTP/1.1 101 Switching Protocols\r\n\r\n"));
+}
+
+#[test]
+fn no_prefix_of_an_answer_is_taken_for_one() {
+    let stream = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nVia: 1.1 a\r\nX: \r\n\r\n";
+    for cut in 0..stream.len() {
+        assert_eq!(ended(&stream[..cut]), Err(Failure::UpstreamClosed), "cut at {cut}");
+        // A driver that hands over what it has gets an error too.
+        let mut handshake = plain();
+        handshake.step().unwrap();
+        let whole = "HTTP/1.1 100 Continue\r\n\r\n".len();
+        assert_eq!(handshake.received(&stream.as_bytes()[..cut]).is_ok(), cut == whole, "cut at {cut}");
+    }
+    assert_eq!(ended(stream), Ok(()));
+}
+
+#[test]
+fn what_is_no_head_of_http_1_is_an_error() {
+    let faults = [
+        "\r\n\r\n",
+        "OK\r\n\r\n",
+        "<html>\n\n",
+        "\x05\x00\r\n\r\n",
+        "HTTP/0.9 200 OK\r\n\r\n",
+        "HTTP/2 200 OK\r\n\r\n",
+        "HTTP/2.0 200 OK\r\n\r\n",
+        "HTTP/1.1 20 OK\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "HTTP/1.1 000 OK\r\n\r\n",
+        "HTTP/1.1 +20 OK\r\n\r\n",
+        "HTTP/1.1 200 O\0K\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA\0: b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n A: b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n: b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n",
+    ];
+    for fault in faults {
+        assert!(is_protocol_error(fault), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_head_without_bounds_is_an_error() {
+    let lines = |count| format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(count));
+    assert_eq!(ended(lines(128)), Ok(()));
+    assert!(is_protocol_error(lines(129)));
+    let wide = |length: usize| format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "x".repeat(length));
+    let around = wide(0).len();
+    assert_eq!(ended(wide(MAX_HEAD - around)), Ok(()));
+    assert!(is_protocol_error(wide(MAX_HEAD - around + 1)));
+    assert!(is_protocol_error(wide(1 << 20)));
+    let mut handshake = plain();
+    handshake.step().unwrap();
+    assert!(handshake.received(&wide(1 << 20).as_bytes()[..MAX_HEAD]).is_err());
+}
+
+#[test]
+fn bytes_that_were_not_asked_for_are_an_error() {
+    let mut handshake = plain();
+    assert!(handshake.received(OK.as_bytes()).is_err(), "before the request");
+    handshake.step().unwrap();
+    assert!(handshake.received(format!("{OK}x").as_bytes()).is_err(), "more than the head");
+    assert!(handshake.received(OK.as_bytes()).is_ok());
+    assert!(handshake.received(OK.as_bytes()).is_err(), "twice");
+}
+
+#[test]
+fn other_statuses_are_failures_with_what_the_proxy_tells() {
+    let table = [
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", 403, None),
+        ("HTTP/1.1 302 Found\r\nLocation: http://a.test/\r\n\r\n", 302, None),
+        ("HTTP/1.1 503 x\r\nX-Squid-Error: ERR_CONNECT_FAIL 111\r\n\r\n", 503, Some(111)),
+        ("HTTP/1.1 502 x\r\nProxy-Status: p; error=connection_timeout\r\n\r\n", 502, Some(110)),
+        ("HTTP/1.1 407 x\r\nProxy-Authenticate: Digest realm=\"a\", nonce=\"b\"\r\n\r\n", 407, None),
+        ("HTTP/1.1 999 x\r\n\r\n", 999, None),
+    ];
+    for (reply, status, told) in table {
+        assert_eq!(ended(reply), Err(Failure::Http { status, told }), "{reply}");
+    }
+}
+
+#[test]
+fn basic_credentials_are_sent_at_once() {
+    let (sent, ended, _) = play(&mut with_login(&Arc::default()), OK.as_bytes());
+    assert_eq!(ended, Ok(()));
+    // The example of RFC 7617 section 2.
+    let line = "Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==";
+    assert_eq!(sent, format!("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n{line}\r\n\r\n"));
+    // RFC 7617 section 2.1: user "test", password "123£" in UTF-8.
+    let pound = Credentials { user: b"test".to_vec(), password: "123£".into() };
+    let mut handshake = HttpConnect::new(&name("a.test"), Some(&pound), Arc::default()).unwrap();
+    assert!(play(&mut handshake, OK.as_bytes()).0.contains("Basic dGVzdDoxMjPCow==\r\n"));
+}
+
+#[test]
+fn a_colon_in_the_user_name_is_never_sent_as_basic() {
+    let colon = Credentials { user: b"a:b".to_vec(), password: b"c".to_vec() };
+    let auth = Arc::default();
+    let mut handshake = HttpConnect::new(&name("a.test"), Some(&colon), Arc::clone(&auth)).unwrap();
+    let (sent, ended, _) = play(&mut handshake, OK.as_bytes());
+    assert_eq!(sent, "");
+    assert!(matches!(ended, Err(Failure::Request(_))));
+}
+
+#[test]
+fn a_refusal_of_credentials_is_told_from_a_method_not_spoken() {
+    let table: [(&[&str], Failure); 8] = [
+        (&[BASIC], Failure::Unauthorized),
+        (&["Negotiate", BASIC], Failure::Unauthorized),
+        (&[], Failure::Unauthorized),
+        (&["NTLM", "Negotiate"], Failure::NoAcceptableMethod),
+        (&["Digest realm=\"a\""], Failure::NoAcceptableMethod),
+        (&["Digest realm=\"a\", nonce=\"b\", algorithm=SHA3"], Failure::NoAcceptableMethod),
+        (&["Digest realm=\"a\", nonce=\"b\", qop=\"auth-int\""], Failure::NoAcceptableMethod),
+        (&["\"", "=,=", ",,,"], Failure::NoAcceptableMethod),
+    ];
+    for (offers, failure) in table {
+        let ended = play(&mut with_login(&Arc::default()), challenge(offers).as_bytes()).1;
+        assert_eq!(ended, Err(failure), "{offers:?}");
+    }
+}
+
+#[test]
+fn a_challenge_is_answered_by_the_same_handshake_on_its_next_connection() {
+    let mut handshake = with_login(&Arc::default());
+    let (sent, ended, _) = play(&mut handshake, challenge(&[BASIC, DIGEST]).as_bytes());
+    assert!(sent.contains("Basic "));
+    assert_eq!(ended, Err(Failure::Challenged));
+    let stream = format!("{OK}payload");
+    let (sent, ended, left) = play(&mut handshake, stream.as_bytes());
+    assert_eq!((ended, left), (Ok(()), &b"payload"[..]));
+    assert!(!sent.contains("Basic "));
+    assert_eq!(parameter(&sent, "uri"), Some("a.test:443"));
+    assert_eq!(parameter(&sent, "nc"), Some("00000001"));
+    assert_eq!(parameter(&sent, "nonce"), Some("n1"));
+}
+
+#[test]
+fn a_challenge_is_answered_by_a_new_handshake_too() {
+    let auth = Arc::default();
+    assert_eq!(play(&mut with_login(&auth), challenge(&[DIGEST]).as_bytes()).1, Err(Failure::Challenged));
+    let (sent, ended, _) = play(&mut with_login(&auth), OK.as_bytes());
+    assert_eq!((parameter(&sent, "nc"), ended), (Some("00000001"), Ok(())));
+    let (sent, ..) = play(&mut with_login(&auth), OK.as_bytes());
+    assert_eq!(parameter(&sent, "nc"), Some("00000002"), "without being asked again");
+}
+
+#[test]
+fn a_wrong_password_is_refused_after_one_challenge() {
+    for again in [DIGEST, ANOTHER] {
+        let auth = Arc::default();
+        let mut handshake = with_login(&auth);
+        assert_eq!(play(&mut handshake, challenge(&[DIGEST]).as_bytes()).1, Err(Failure::Challenged));
+        assert_eq!(play(&mut handshake, challenge(&[again]).as_bytes()).1, Err(Failure::Unauthorized));
+        let mut new = with_login(&auth);
+        assert_eq!(play(&mut new, challenge(&[again]).as_bytes()).1, Err(Failure::Unauthorized));
+    }
+}
+
+#[test]
+fn a_proxy_that_challenges_without_end_is_given_up() {
+    let mut handshake = with_login(&Arc::default());
+    assert_eq!(play(&mut handshake, challenge(&[DIGEST]).as_bytes()).1, Err(Failure::Challenged));
+    assert_eq!(play(&mut handshake, challenge(&[FRESH]).as_bytes()).1, Err(Failure::Unauthorized));
+}
+
+#[test]
+fn a_stale_or_forgotten_nonce_is_replaced() {
+    for (answer, nonce) in [(FRESH, "n2"), (ANOTHER, "n3")] {
+        let auth = Arc::default();
+        let mut first = with_login(&auth);
+        assert_eq!(play(&mut first, challenge(&[DIGEST]).as_bytes()).1, Err(Failure::Challenged));
+        assert_eq!(play(&mut first, OK.as_bytes()).1, Ok(()));
+        let mut second = with_login(&auth);
+        assert_eq!(
+            play(&mut second, challenge(&[answer]).as_bytes()).1,
+            Err(Failure::Challenged),
+            "{answer}"
+        );
+        let (sent, ended, _) = play(&mut second, OK.as_bytes());
+        assert_eq!((parameter(&sent, "nonce"), ended), (Some(nonce), Ok(())));
+    }
+}
+
+#[test]
+fn basic_is_never_sent_once_digest_was_asked_for() {
+    let auth = Arc::default();
+    let mut first = with_login(&auth);
+    assert_eq!(play(&mut first, challenge(&[DIGEST]).as_bytes()).1, Err(Failure::Challenged));
+    // The first holds the only challenge, so the second asks for one, whatever is offered then.
+    let mut second = with_login(&auth);
+    let (sent, ended, _) = play(&mut second, challenge(&[BASIC]).as_bytes());
+    assert!(!sent.contains("Authorization"), "{sent}");
+    assert_eq!(ended, Err(Failure::NoAcceptableMethod));
+    assert!(!play(&mut with_login(&auth), OK.as_bytes()).0.contains("Basic "));
+}
+
+#[test]
+fn handshakes_side_by_side_never_share_a_nonce() {
+    let auth = Arc::default();
+    let mut handshakes: Vec<_> = (0..3).map(|_| with_login(&auth)).collect();
+    for (index, handshake) in handshakes.iter_mut().enumerate() {
+        let offer = format!("Digest realm=\"proxy\", nonce=\"of {index}\", qop=\"auth\"");
+        assert_eq!(play(handshake, challenge(&[&offer]).as_bytes()).1, Err(Failure::Challenged));
+    }
+    for (index, handshake) in handshakes.iter_mut().enumerate() {
+        handshake.step().unwrap();
+        let sent = String::from_utf8(handshake.request.clone()).unwrap();
+        assert_eq!(parameter(&sent, "nonce"), Some(format!("of {index}").as_str()));
+    }
+    for handshake in &mut handshakes {
+        handshake.received(OK.as_bytes()).unwrap();
+    }
+    let mut next = with_login(&auth);
+    let (sent, ..) = play(&mut next, OK.as_bytes());
+    assert_eq!(parameter(&sent, "nc"), Some("00000002"));
+}
+
+#[test]
+fn a_refusal_of_the_destination_keeps_the_nonce() {
+    let auth = Arc::default();
+    let mut first = with_login(&auth);
+    assert_eq!(play(&mut first, challenge(&[DIGEST]).as_bytes()).1, Err(Failure::Challenged));
+    let refused = Err(Failure::Http { status: 403, told: None });
+    assert_eq!(play(&mut first, b"HTTP/1.1 403 x\r\n\r\n").1, refused);
+    let (sent, ..) = play(&mut with_login(&auth), OK.as_bytes());
+    assert_eq!(parameter(&sent, "nc"), Some("00000002"));
+}
+
+#[test]
+fn a_nonce_of_a_session_serves_once() {
+    let auth = Arc::default();
+    let mut first = with_login(&auth);
+    let session = "Digest realm=\"a\", nonce=\"b\", qop=\"auth\", algorithm=MD5-sess";
+    assert_eq!(play(&mut first, challenge(&[session]).as_bytes()).1, Err(Failure::Challenged));
+    let (sent, ended, _) = play(&mut first, OK.as_bytes());
+    assert_eq!((parameter(&sent, "algorithm"), ended), (Some("MD5-sess"), Ok(())));
+    assert!(!play(&mut with_login(&auth), OK.as_bytes()).0.contains("Authorization"));
+}
+
+#[test]
+fn each_algorithm_of_rfc_7616_is_answered() {
+    // One list, of which the first that can be answered counts (section 3.7).
+    let of = |algorithm: &str| {
+        format!(
+            "Basic realm=\"x, y\", Digest realm=\"a\", nonce=\"b\", qop=\"auth,auth-int\", algorithm={algorithm}"
+        )
+    };
+    for (algorithm, digits) in [
+        ("MD5", 32),
+        ("MD5-sess", 32),
+        ("SHA-256", 64),
+        ("SHA-256-sess", 64),
+        ("SHA-512-256", 64),
+        ("SHA-512-256-sess", 64),
+    ] {
+        let mut handshake = with_login(&Arc::default());
+        let reply = challenge(&["Digest realm=\"a\", nonce=\"b\", algorithm=SHA3", &of(algorithm)]);
+        assert_eq!(play(&mut handshake, reply.as_bytes()).1, Err(Failure::Challenged), "{algorithm}");
+        let sent = play(&mut handshake, OK.as_bytes()).0;
+        assert_eq!(parameter(&sent, "algorithm"), Some(algorithm));
+        assert_eq!(parameter(&sent, "qop"), Some("auth"));
+        assert_eq!(parameter(&sent, "response").map(str::len), Some(digits), "{algorithm}");
+    }
+}
+
+#[test]
+fn no_challenge_writes_a_line_of_its_own() {
+    let odd = "Digest realm=\"a\\\"b\\\\c\td\", nonce=\"e, f\", opaque=\"g\", qop=auth";
+    let mut handshake = with_login(&Arc::default());
+    assert_eq!(play(&mut handshake, challenge(&[odd]).as_bytes()).1, Err(Failure::Challenged));
+    let sent = play(&mut handshake, OK.as_bytes()).0;
+    assert_eq!(sent.matches("\r\n").count(), 4, "{sent}");
+    assert_eq!(sent.matches(['\r', '\n']).count(), 8, "{sent}");
+    assert!(sent.contains(r#"realm="a\"b\\c"#), "{sent}");
+}
+
+#[test]
+fn credentials_that_are_not_text_are_never_guessed_at_for_digest() {
+    let bytes = Credentials { user: vec![0xff], password: Vec::new() };
+    let mut handshake = HttpConnect::new(&name("a.test"), Some(&bytes), Arc::default()).unwrap();
+    assert_eq!(play(&mut handshake, challenge(&[DIGEST]).as_bytes()).1, Err(Failure::Challenged));
+    assert!(matches!(play(&mut handshake, OK.as_bytes()).1, Err(Failure::Request(_))));
+}
+
+#[test]
+fn debug_shows_no_credentials() {
+    let mut handshake = with_login(&Arc::default());
+    handshake.step().unwrap();
+    let shown = format!("{handshake:?} {:?}", HttpAuth::default());
+    assert!(!shown.contains("Aladdin") && !shown.contains("sesame") && !shown.contains("QWxh"), "{shown}");
+}
