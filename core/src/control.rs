@@ -4,11 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
+
 /// The control socket's name in the agent's directory.
 pub const SOCKET: &str = "control.sock";
 
 /// A request longer than this, in bytes and with its newline, is refused.
-pub const MAX_LINE: usize = 64 * 1024;
+pub const MAX_LINE: usize = 4 * 1024 * 1024;
 
 /// What a launcher asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +19,8 @@ pub const MAX_LINE: usize = 64 * 1024;
 pub enum ControlRequest {
     /// Open a session for the asking process, which is about to become the program.
     OpenSession {
-        /// Upstream URLs, in the order of the chain; checked again by the agent.
-        upstreams: Vec<String>,
+        /// Chains and routes; checked again by the agent.
+        config: Box<Config>,
         /// Whether the agent may stay for the next launch when nobody is left (not in CI).
         linger: bool,
     },
@@ -78,7 +80,10 @@ mod tests {
 
     #[test]
     fn lines_survive_the_round_trip() {
-        let request = ControlRequest::OpenSession { upstreams: vec!["local:".into()], linger: true };
+        let request = ControlRequest::OpenSession {
+            config: Box::new(Config::strict(vec!["local:".parse().unwrap()])),
+            linger: true,
+        };
         let line = request.to_line();
         assert_eq!(line.matches('\n').count(), 1);
         assert_eq!(ControlRequest::from_line(&line), Ok(request));
@@ -89,8 +94,9 @@ mod tests {
     #[test]
     fn unknown_fields_and_requests_are_errors() {
         assert!(ControlRequest::from_line(r#"{"shut_down":{}}"#).is_err());
-        assert!(
-            ControlRequest::from_line(r#"{"open_session":{"upstreams":[],"linger":true,"x":1}}"#).is_err()
-        );
+        let config = serde_json::to_string(&Config::strict(Vec::new())).unwrap();
+        let good = format!(r#"{{"open_session":{{"config":{config},"linger":true}}}}"#);
+        assert!(ControlRequest::from_line(&good).is_ok());
+        assert!(ControlRequest::from_line(&good.replace("linger", "lingers")).is_err());
     }
 }

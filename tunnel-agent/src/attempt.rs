@@ -4,27 +4,31 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
+use underpass_core::config::route::Asked;
 use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::{Failure, documented, errno};
-use underpass_core::upstream::{Credentials, HopHost, Protocol, Upstream};
 use underpass_core::wire::{Reply, Request};
 
 use crate::agent::Agent;
 use crate::facts::{Facts, FarOptions};
-use crate::handoff::hand_off;
 use crate::hold::{Held, Holds};
 use crate::lifetime::Lifetime;
 use crate::names::Meaning;
-use crate::upstream::socks5::Handshake;
-use crate::upstream::{self, DEADLINE};
+use crate::plan::{Plan, Way};
+use crate::upstream::hop::Client;
+use crate::upstream::path::{self, Progress};
+use crate::upstream::stream::Stream;
+use crate::upstream::{Far, local};
 use crate::{frames, sys};
 
 /// What the program asked for, and with what.
 pub(crate) struct Attempt {
     pub(crate) agent: Arc<Agent>,
-    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) client: Client,
     /// The program waits at its other end.
     pub(crate) connection: OwnedFd,
     /// A copy of the program's own socket.
@@ -76,11 +80,24 @@ pub(crate) fn begin(mut attempt: Attempt) {
         let agent = Arc::clone(&agent);
         tokio::task::spawn_blocking(move || agent.carried.sweep());
     }
+    let direct = match way(&attempt.plan, &attempt.client, &destination) {
+        Way::Chain(_) => false,
+        Way::Refuse(errno) => return attempt.refuse(&Failure::Route(errno)),
+        // The program's own connect does it, unless the library has answered for it, or the address is a
+        // fake one.
+        Way::Direct if attempt.held_at == 0 && matches!(destination, Destination::Address(_)) => {
+            return frames::reply(&attempt.connection, &Reply::Direct);
+        }
+        Way::Direct => true,
+    };
     if attempt.held_at != 0 {
         if agent.holds.is_ours(attempt.held_at) {
             return attempt.hold(destination, room);
         }
         return attempt.refuse(&Failure::Socket("it is held by another agent"));
+    }
+    if direct {
+        return attempt.hold_or_refuse(destination, room);
     }
     agent.attempts.begin_handoff(cookie);
     tokio::spawn(attempt.run(destination, room));
@@ -95,10 +112,20 @@ fn destination(agent: &Agent, address: SocketAddr) -> Result<Destination, Failur
     }
 }
 
+/// Where the connection goes.
+fn way<'a>(plan: &'a Plan, client: &Client, destination: &Destination) -> Way<'a> {
+    let (name, ip) = match destination {
+        Destination::Name { host, .. } => (Some(host.as_str()), None),
+        Destination::Address(address) => (None, Some(address.ip())),
+    };
+    let program = client.program.as_deref();
+    plan.way(&Asked { name, ip, port: Some(destination.port()), program, user: client.user }).1
+}
+
 /// How an attempt to hand off has ended, if not in failure.
 enum Driven {
     HandedOff,
-    /// Nothing was done: the socket, its family, or the upstream is not for it.
+    /// Nothing was done: the socket, its family, or the chain is not for it.
     CannotBe,
 }
 
@@ -115,17 +142,12 @@ impl Attempt {
         frames::reply(&self.connection, &Reply::Refuse { errno: failure.errno() });
     }
 
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(self.plan.config.deadline.into())
+    }
+
     async fn run(self, destination: Destination, room: OwnedSemaphorePermit) {
-        // A socket that cannot be held blocks in connect(), as the only other way.
-        let may = self.facts.allows_handoff(&self.socket, self.watched) || !self.agent.can_hold;
-        let driven = tokio::time::timeout(DEADLINE, async {
-            match (&*self.upstream, may) {
-                (Upstream::Proxy(proxy), true) if proxy.protocol == Protocol::Socks5 => {
-                    self.try_handoff(&destination, &proxy.host, proxy.port, proxy.login.credentials()).await
-                }
-                _ => Ok(Driven::CannotBe),
-            }
-        });
+        let driven = tokio::time::timeout(self.deadline(), self.try_handoff(&destination));
         let ended = tokio::select! {
             biased;
             ended = driven => ended.unwrap_or(Err(Failure::TimedOut)),
@@ -145,12 +167,9 @@ impl Attempt {
         let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
         match ended {
             Ok(Driven::HandedOff) => {}
-            Ok(Driven::CannotBe) if !self.agent.can_hold || self.facts.device => self.refuse(
-                &Failure::Socket("a socket bound to a device can only be handed off, while it is blocking"),
-            ),
             Ok(Driven::CannotBe) => {
                 let held = Reply::Held { blocking: self.facts.blocking, port: self.agent.holds.port() };
-                self.hold(destination, room);
+                self.hold_or_refuse(destination, room);
                 waiting.iter().for_each(|connection| frames::reply(connection, &held));
             }
             Err(failure) => {
@@ -162,20 +181,72 @@ impl Attempt {
         }
     }
 
-    async fn try_handoff(
-        &self,
-        destination: &Destination,
-        host: &HopHost,
-        port: u16,
-        credentials: Option<&Credentials>,
-    ) -> Result<Driven, Failure> {
-        let hops = upstream::hop_addresses(host, port).await?;
-        let Some(hop) = hops.into_iter().find_map(|hop| self.facts.reachable(hop)) else {
+    fn hold_or_refuse(self, destination: Destination, room: OwnedSemaphorePermit) {
+        if self.facts.device {
+            self.refuse(&Failure::Socket(
+                "a socket bound to a device can only be handed off, while it is blocking",
+            ));
+        } else if !self.agent.can_hold {
+            self.refuse(&Failure::Socket(
+                "this system lets no socket be held, and the chain cannot be handed off",
+            ));
+        } else {
+            self.hold(destination, room);
+        }
+    }
+
+    /// Drives the program's own socket along the chain, by one path after another.
+    async fn try_handoff(&self, destination: &Destination) -> Result<Driven, Failure> {
+        // A socket that cannot be held blocks in connect(), as the only other way.
+        let may = self.facts.allows_handoff(&self.socket, self.watched) || !self.agent.can_hold;
+        let Way::Chain(chain) = way(&self.plan, &self.client, destination) else {
             return Ok(Driven::CannotBe);
         };
-        let handshake = Handshake::new(destination, credentials);
-        hand_off(&self.socket, hop, handshake, || self.let_go(destination)).await?;
-        Ok(Driven::HandedOff)
+        let wanted = self.plan.hands_off();
+        if !may || (wanted == Some(false) && self.agent.can_hold) {
+            return Ok(Driven::CannotBe);
+        }
+        let near = wanted.is_none() && self.agent.can_hold;
+        loop {
+            let Some((path, hops)) = chain.plain_path(near) else { return Ok(Driven::CannotBe) };
+            let progress = Progress::default();
+            let driven = async {
+                match path::first_address(&hops, &self.facts).await? {
+                    None => Ok(Driven::CannotBe),
+                    Some(first) => {
+                        let let_go = || self.let_go(destination);
+                        path::drive(&hops, &self.socket, first, destination, &self.client, &progress, let_go)
+                            .await
+                            .map(|()| Driven::HandedOff)
+                    }
+                }
+            };
+            match driven.await {
+                Ok(Driven::CannotBe) => return Ok(Driven::CannotBe),
+                Ok(Driven::HandedOff) => {
+                    let _ = chain.settle(&path, Ok(()), &progress);
+                    return Ok(Driven::HandedOff);
+                }
+                Err(failure) => {
+                    sys::dissolve(&self.socket);
+                    if failure == Failure::Challenged {
+                        // The answer to the challenge is known now, and is given on a connection of the agent's.
+                        return Ok(Driven::CannotBe);
+                    }
+                    match chain.settle(&path, Err(failure), &progress) {
+                        Err((failure, false)) => return Err(failure),
+                        // Other paths are looked for while the socket is held.
+                        Err((failure, true)) => {
+                            tracing::debug!(%failure, "another path is looked for");
+                            if self.agent.can_hold {
+                                return Ok(Driven::CannotBe);
+                            }
+                        }
+                        Ok(()) => {}
+                    }
+                }
+            }
+        }
     }
 
     /// The socket is the program's again, and connected.
@@ -190,7 +261,8 @@ impl Attempt {
 
     /// Holds the socket, answers, and leaves the rest to the relay thread.
     fn hold(self, destination: Destination, room: OwnedSemaphorePermit) {
-        let Self { agent, upstream, connection, socket, facts, address, held_at, .. } = self;
+        let deadline = self.deadline();
+        let Self { agent, plan, client, connection, socket, facts, address, held_at, .. } = self;
         let cookie = facts.cookie;
         let held = match held_at {
             0 => agent.holds.hold(socket, &facts),
@@ -204,14 +276,16 @@ impl Attempt {
                 return frames::reply(&connection, &Reply::Refuse { errno });
             }
         };
-        frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port: agent.holds.port() });
+        if held_at == 0 {
+            frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port: agent.holds.port() });
+        }
         let relays = agent.relays.clone();
-        let attempt = HeldAttempt { agent: Arc::clone(&agent), held, facts, address };
+        let attempt = HeldAttempt { agent: Arc::clone(&agent), plan, client, deadline, held, facts, address };
         let table = Arc::clone(&agent);
         table.attempts.begin(cookie, |number| {
             relays.spawn(async move {
                 // Boxed, so that a long-lived connection does not keep the room of its dial.
-                let Some((program, far)) = Box::pin(attempt.dial(upstream, destination, number)).await else {
+                let Some((program, far)) = Box::pin(attempt.dial(destination, number)).await else {
                     return;
                 };
                 let _usage = (Lifetime::begin(&agent), room);
@@ -226,6 +300,9 @@ impl Attempt {
 /// A held socket whose far end is being dialled.
 struct HeldAttempt {
     agent: Arc<Agent>,
+    plan: Arc<Plan>,
+    client: Client,
+    deadline: Duration,
     held: Held,
     facts: Facts,
     address: SocketAddr,
@@ -233,16 +310,11 @@ struct HeldAttempt {
 
 impl HeldAttempt {
     /// Dials, and completes or fails the socket. Both ends of the relay, if there is one.
-    async fn dial(
-        self,
-        upstream: Arc<Upstream>,
-        destination: Destination,
-        number: u64,
-    ) -> Option<(OwnedFd, OwnedFd)> {
-        let Self { agent, held, facts, address } = self;
+    async fn dial(self, destination: Destination, number: u64) -> Option<(OwnedFd, Stream)> {
+        let options = FarOptions::read(self.held.copy(), &self.facts);
+        let dialled = tokio::time::timeout(self.deadline, self.far(&destination, &options)).await;
+        let Self { agent, held, facts, address, .. } = self;
         let cookie = facts.cookie;
-        let options = FarOptions::read(held.copy(), &facts);
-        let dialled = tokio::time::timeout(DEADLINE, upstream::dial(&upstream, &destination, &options)).await;
         let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
             Ok(far) => far,
             Err(failure) => {
@@ -271,7 +343,7 @@ impl HeldAttempt {
         match completed {
             Ok(program) => {
                 tracing::info!(%destination, "relayed");
-                Some((program, far.socket))
+                Some((program, far.stream))
             }
             Err((held, error)) => {
                 tracing::info!(%destination, %error, "not completed");
@@ -281,6 +353,14 @@ impl HeldAttempt {
                 held.fail(|| agent.carried.failed(cookie, errno::ENETUNREACH));
                 None
             }
+        }
+    }
+
+    async fn far(&self, destination: &Destination, options: &FarOptions) -> Result<Far, Failure> {
+        match way(&self.plan, &self.client, destination) {
+            Way::Chain(chain) => chain.dial(destination, options, &self.client, self.deadline).await,
+            Way::Direct => local::dial(destination, options).await,
+            Way::Refuse(errno) => Err(Failure::Route(errno)),
         }
     }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
+use rustix::net::{SocketFlags, UCred};
 use tokio::io::Interest;
+use underpass_core::config::route::{Asked, To};
 use underpass_core::failure::errno;
 use underpass_core::wire::{Family, Reply, Request};
 
@@ -17,7 +18,9 @@ use crate::attempt::{self, Attempt};
 use crate::facts::Facts;
 use crate::frames::{self, NoFrame, Received};
 use crate::names::{NoAddress, normalised};
+use crate::plan::Plan;
 use crate::sys;
+use crate::upstream::hop::Client;
 
 /// Serves programs for ever.
 pub(crate) async fn accept(agent: &Arc<Agent>, listener: OwnedFd) -> io::Result<()> {
@@ -39,20 +42,19 @@ pub(crate) async fn accept(agent: &Arc<Agent>, listener: OwnedFd) -> io::Result<
 
 fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
     // Another user has to be one whom root's programs have become, and to know a token.
-    match rustix::net::sockopt::socket_peercred(&connection) {
-        Ok(peer) if peer.uid.as_raw() == agent.uid || agent.uid == 0 => {
-            agent.lifetime.seen(peer.pid.as_raw_pid())
-        }
+    let peer = match rustix::net::sockopt::socket_peercred(&connection) {
+        Ok(peer) if peer.uid.as_raw() == agent.uid || agent.uid == 0 => peer,
         _ => return,
-    }
+    };
+    agent.lifetime.seen(peer.pid.as_raw_pid());
     match frames::try_receive(&connection) {
-        Ok(received) => answer(agent, connection, received),
+        Ok(received) => answer(agent, connection, received, peer),
         Err(NoFrame::Never) => {}
         Err(NoFrame::NotYet) => {
             let agent = Arc::clone(agent);
             tokio::spawn(async move {
                 if let Some(received) = frames::receive(&connection).await {
-                    answer(&agent, connection, received);
+                    answer(&agent, connection, received, peer);
                 }
             });
         }
@@ -60,11 +62,11 @@ fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
 }
 
 /// A connection that shows no session, or no frame, is closed without an answer.
-fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received) {
+fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer: UCred) {
     let socket = received.socket.take();
     let session = Request::decode(received.frame()).ok();
-    let session = session.and_then(|(token, request)| Some((agent.sessions.upstream(&token)?, request)));
-    let Some((upstream, request)) = session else {
+    let session = session.and_then(|(token, request)| Some((agent.sessions.plan(&token)?, request)));
+    let Some((plan, request)) = session else {
         // A socket may be held already, and would wait for ever.
         return socket.iter().for_each(sys::dissolve);
     };
@@ -74,7 +76,18 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received) {
                 return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
             };
             let agent = Arc::clone(agent);
-            attempt::begin(Attempt { agent, upstream, connection, socket, facts, address, watched, held_at });
+            let client = client(&plan, peer);
+            attempt::begin(Attempt {
+                agent,
+                plan,
+                client,
+                connection,
+                socket,
+                facts,
+                address,
+                watched,
+                held_at,
+            });
         }
         (Request::Outcome { cookie }, None) => {
             let errno = agent.carried.take_failure(cookie).unwrap_or(0);
@@ -88,7 +101,7 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received) {
             frames::reply(&connection, &reply);
         }
         (Request::Resolve { name, family }, None) => {
-            frames::reply(&connection, &resolve(agent, name, family))
+            frames::reply(&connection, &resolve(agent, &plan, &client(&plan, peer), name, family))
         }
         (Request::NameOf { ip }, None) => match name_of(agent, ip) {
             Some(name) => frames::reply(&connection, &Reply::Name { name: name.as_bytes() }),
@@ -99,10 +112,29 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received) {
     }
 }
 
+/// Who asks, as far as anything depends on it.
+fn client(plan: &Plan, peer: UCred) -> Client {
+    let program = || {
+        let file = std::fs::read_link(format!("/proc/{}/exe", peer.pid.as_raw_pid())).ok()?;
+        Some(file.to_string_lossy().into_owned())
+    };
+    let program = if plan.asks_for_program() { program() } else { None };
+    Client { program, user: Some(peer.uid.as_raw()) }
+}
+
 /// Names of this machine get their addresses, all others a fake one. Without a wanted family one
 /// address is given, not two: a name that fails would be tried twice.
-fn resolve(agent: &Agent, name: &[u8], family: Family) -> Reply<'static> {
+fn resolve(agent: &Agent, plan: &Plan, client: &Client, name: &[u8], family: Family) -> Reply<'static> {
     let Some(name) = normalised(name) else { return Reply::Unknown };
+    let asked = Asked {
+        name: Some(&name),
+        program: client.program.as_deref(),
+        user: client.user,
+        ..Asked::default()
+    };
+    if matches!(plan.config.decide(&asked).1, To::Direct) {
+        return Reply::Direct;
+    }
     let (v4, v6) = match agent.hosts.find(&name) {
         Some(local) => (local.v4.filter(|_| family != Family::V6), local.v6.filter(|_| family != Family::V4)),
         None => match agent.names.addresses_of(&name) {

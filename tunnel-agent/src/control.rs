@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE};
-use underpass_core::upstream::Upstream;
 
 use crate::agent::Agent;
 use crate::lifetime::Lifetime;
@@ -45,8 +44,8 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
     let mut line = String::new();
     (&mut stream).take(MAX_LINE as u64).read_line(&mut line).await?;
     let reply = match line.strip_suffix('\n').map(ControlRequest::from_line) {
-        Some(Ok(ControlRequest::OpenSession { upstreams, linger })) => {
-            match open_session(agent, &upstreams) {
+        Some(Ok(ControlRequest::OpenSession { config, linger })) => {
+            match agent.sessions.open_session(*config) {
                 Ok(environment) => {
                     Lifetime::watch(agent, peer.pid().unwrap_or(0), linger);
                     ControlReply::Session { environment }
@@ -59,15 +58,4 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
         None => ControlReply::Error { message: format!("a request is one line of at most {MAX_LINE} bytes") },
     };
     stream.write_all(reply.to_line().as_bytes()).await
-}
-
-fn open_session(agent: &Agent, upstreams: &[String]) -> Result<String, String> {
-    let [url] = upstreams else {
-        return Err(format!(
-            "{} upstreams were given; this version carries through exactly one",
-            upstreams.len()
-        ));
-    };
-    let upstream: Upstream = url.parse().map_err(|error| format!("not an upstream: {error}"))?;
-    agent.sessions.open_session(url, upstream).map_err(|error| format!("the session cannot be kept: {error}"))
 }

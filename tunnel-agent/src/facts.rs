@@ -11,6 +11,8 @@ use underpass_core::destination::canonical;
 
 use crate::loopback::chosen_congestion;
 use crate::sys;
+use crate::upstream::stream::Stream;
+use socket2::SockRef;
 
 /// What decides how a socket is carried.
 #[derive(Debug)]
@@ -128,7 +130,7 @@ pub(crate) fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
 
 /// What the program set on its socket to watch and to mark the far end. It concerns the connection
 /// that really goes there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct FarOptions {
     keepalive: Option<socket2::TcpKeepalive>,
     user_timeout: Option<Duration>,
@@ -168,6 +170,15 @@ impl FarOptions {
     /// Whether the program has chosen its congestion control.
     pub(crate) fn has_congestion(&self) -> bool {
         self.congestion.is_some()
+    }
+
+    /// Applies them to a connection that was there before the program asked.
+    pub(crate) fn apply_later(&self, stream: &Stream) {
+        if let Stream::Bare(bare) = stream {
+            let is_ipv6 = bare.local().is_some_and(|local| local.is_ipv6());
+            // They were taken from a socket of the same kernel; one that does not fit here is not missed.
+            let _ = self.apply(&SockRef::from(bare.get().get_ref()), is_ipv6);
+        }
     }
 
     /// Applies them to the agent's socket. TCP_NODELAY is always set: the program's own choice has

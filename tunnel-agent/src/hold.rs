@@ -193,20 +193,26 @@ fn start(copy: &OwnedFd, at: &SocketAddr, facts: &Facts) -> Result<(), Errno> {
 
 /// `connect()` with O_NONBLOCK set for no longer than the call, since the flag is the program's too.
 /// `INPROGRESS` if the connection takes longer than that.
-pub(crate) fn connect_without_waiting(copy: &OwnedFd, to: &SocketAddr) -> Result<(), Errno> {
+pub(crate) fn connect_without_waiting(copy: &impl AsFd, to: &SocketAddr) -> Result<(), Errno> {
     let flags = rustix::fs::fcntl_getfl(copy)?;
     rustix::fs::fcntl_setfl(copy, flags | OFlags::NONBLOCK)?;
-    let mut connected = rustix::net::connect(copy, to);
-    if connected == Err(Errno::INPROGRESS) {
-        // On this machine the other end has answered by now, and the second call says so.
-        connected = match rustix::net::connect(copy, to) {
-            Err(Errno::ALREADY) => Err(Errno::INPROGRESS),
-            Err(Errno::ISCONN) => Ok(()),
-            other => other,
-        };
-    }
+    let connected = connect_nonblocking(copy, to);
     rustix::fs::fcntl_setfl(copy, flags)?;
     connected
+}
+
+/// `connect()` of a non-blocking socket. Success at once if the other end is on this machine.
+pub(crate) fn connect_nonblocking(socket: &impl AsFd, to: &SocketAddr) -> Result<(), Errno> {
+    match rustix::net::connect(socket, to) {
+        Err(Errno::INPROGRESS) => {}
+        other => return other,
+    }
+    // On this machine the other end has answered by now, and the second call says so.
+    match rustix::net::connect(socket, to) {
+        Err(Errno::ALREADY) => Err(Errno::INPROGRESS),
+        Err(Errno::ISCONN) => Ok(()),
+        other => other,
+    }
 }
 
 impl Held {

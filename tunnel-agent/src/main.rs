@@ -6,9 +6,9 @@
 //! - [`agent`]: what one agent owns, started and ended in one place; [`lifetime`]: when it ends.
 //! - [`control`]: launchers open sessions; [`session`]: the sessions, kept for a restarted agent.
 //! - [`client`]: one intercepted call: read, judged, answered; [`attempt`]: one connection attempt.
-//! - [`hold`], [`handoff`]: the two mechanisms that keep the program's own socket; [`facts`] says
-//!   which of them a socket allows; [`carried`] knows sockets by cookie.
-//! - [`upstream`]: what is dialled through. [`relay`], [`pipes`]: bytes after that;
+//! - [`hold`] and, in [`upstream::path`], the hand-off: the two mechanisms that keep the program's own
+//!   socket; [`facts`] says which of them a socket allows; [`carried`] knows sockets by cookie.
+//! - [`plan`]: where a connection goes; [`upstream`]: what is dialled through. [`relay`], [`pipes`]: bytes after that;
 //!   [`loopback`]: how their legs on this machine are set.
 //! - [`names`], [`hosts`]: names that are not resolved here, and those that are local. [`lines`]: the
 //!   files in which names and sessions are kept.
@@ -24,7 +24,6 @@ mod client;
 mod control;
 mod facts;
 mod frames;
-mod handoff;
 mod hold;
 mod hosts;
 mod lifetime;
@@ -32,6 +31,7 @@ mod lines;
 mod loopback;
 mod names;
 mod pipes;
+mod plan;
 mod relay;
 mod session;
 mod sock_diag;

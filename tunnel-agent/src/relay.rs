@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::Shutdown;
 use rustix::pipe::{SpliceFlags, splice};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use crate::pipes::{Pipe, Pipes};
 use crate::sys;
+use crate::upstream::stream::{Bare, Duplex, Stream};
 
 /// A relay lets others run after this many bytes in one go.
 const TURN: usize = 4 << 20;
@@ -54,15 +54,29 @@ impl Relays {
         self.runtime.spawn(connection).abort_handle()
     }
 
-    /// Relays between two non-blocking stream sockets until both directions have ended.
-    pub(crate) async fn relay(&self, program: OwnedFd, far: OwnedFd) -> io::Result<()> {
-        relay(program, far, &self.pipes).await
+    /// Relays between the program's connection and the far end until both directions have ended.
+    pub(crate) async fn relay(&self, program: OwnedFd, far: Stream) -> io::Result<()> {
+        let program = Bare::new(program)?;
+        match far {
+            Stream::Bare(far) => relay(program.into_watched(), far.into_watched(), &self.pipes).await,
+            Stream::Wrapped(far) => copied(program, far).await,
+        }
     }
 }
 
-async fn relay(program: OwnedFd, far: OwnedFd, pipes: &Pipes) -> io::Result<()> {
-    let watch = |socket| crate::sys::watch(socket, Interest::READABLE | Interest::WRITABLE);
-    let (program, far) = (watch(program)?, watch(far)?);
+/// Room for the bytes of one direction that cannot be spliced.
+const BUFFER: usize = 32 * 1024;
+
+/// Relays what is inside TLS, which has to be copied.
+async fn copied(mut program: Bare<OwnedFd>, mut far: impl Duplex) -> io::Result<()> {
+    // See below: a stream that was cut must not look complete.
+    linger(program.get(), Some(Duration::ZERO));
+    tokio::io::copy_bidirectional_with_sizes(&mut program, &mut far, BUFFER, BUFFER).await?;
+    linger(program.get(), None);
+    Ok(())
+}
+
+async fn relay(program: AsyncFd<OwnedFd>, far: AsyncFd<OwnedFd>, pipes: &Pipes) -> io::Result<()> {
     // However this ends, if not regularly, both ends see a reset: also when the agent is killed, since
     // the kernel closes for it. A stream that was cut must not look complete.
     linger(&program, Some(Duration::ZERO));

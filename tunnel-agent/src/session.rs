@@ -1,4 +1,4 @@
-//! Sessions: which upstream the programs of a launch go through.
+//! Sessions: which plan the programs of a launch follow.
 //!
 //! They are kept in a file beside the socket, readable by the user alone, so that a restarted agent
 //! serves programs that were started before it. The socket's name is in it too.
@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use underpass_core::config::Config;
 use underpass_core::session_env::SessionEnv;
-use underpass_core::upstream::Upstream;
 use underpass_core::wire::Token;
 
 use crate::lines::Lines;
+use crate::plan::Plan;
 
 /// The oldest session goes when there are more. A launch needs one; nobody has that many programs.
 const MAX_SESSIONS: usize = 65_536;
 
-/// Upstreams that are remembered though no session may use them any more.
+/// Plans that are remembered though no session may use them any more.
 const MAX_SHARED: usize = 1024;
 
 /// The sessions of one agent.
@@ -31,25 +32,33 @@ pub(crate) struct Sessions {
 
 #[derive(Default)]
 struct Table {
-    upstreams: HashMap<Token, Arc<Upstream>>,
+    plans: HashMap<Token, Arc<Plan>>,
     order: VecDeque<Token>,
-    /// Launches with the same upstream share one value.
-    shared: HashMap<String, Arc<Upstream>>,
+    /// Launches with the same configuration, as JSON, share one plan: its health and its warm connections.
+    shared: HashMap<String, Arc<Plan>>,
 }
 
 impl Table {
-    fn insert(&mut self, token: Token, url: &str, upstream: Upstream) {
-        let upstream = self.shared.entry(url.to_owned()).or_insert_with(|| Arc::new(upstream)).clone();
-        self.upstreams.insert(token, upstream);
+    fn insert(&mut self, token: Token, plan: Arc<Plan>) {
+        self.plans.insert(token, plan);
         self.order.push_back(token);
         if self.order.len() > MAX_SESSIONS
             && let Some(oldest) = self.order.pop_front()
         {
-            self.upstreams.remove(&oldest);
-            if self.shared.len() > MAX_SHARED {
-                self.shared.retain(|_, upstream| Arc::strong_count(upstream) > 1);
-            }
+            self.plans.remove(&oldest);
         }
+    }
+
+    fn plan(&mut self, json: &str, config: Config) -> Result<Arc<Plan>, String> {
+        if let Some(plan) = self.shared.get(json) {
+            return Ok(Arc::clone(plan));
+        }
+        let plan = Arc::new(Plan::new(config)?);
+        if self.shared.len() >= MAX_SHARED {
+            self.shared.retain(|_, plan| Arc::strong_count(plan) > 1);
+        }
+        self.shared.insert(json.to_owned(), Arc::clone(&plan));
+        Ok(plan)
     }
 }
 
@@ -70,30 +79,34 @@ impl Sessions {
             }
         };
         for line in found {
-            if let Some((value, url)) = line.split_once(' ')
+            if let Some((value, json)) = line.split_once(' ')
                 && let Some(session) = SessionEnv::parse(value.as_bytes())
-                && let Ok(upstream) = url.parse()
+                && let Ok(config) = serde_json::from_str(json)
+                && let Ok(plan) = table.plan(json, config)
             {
-                table.insert(session.token, url, upstream);
+                table.insert(session.token, plan);
             }
         }
         Ok(Self { socket, table: Mutex::new(table), lines })
     }
 
-    /// Opens a session and gives the value of the programs' session variable.
-    pub(crate) fn open_session(&self, url: &str, upstream: Upstream) -> io::Result<String> {
+    /// Opens a session and gives the value of the programs' session variable, or says why not.
+    pub(crate) fn open_session(&self, config: Config) -> Result<String, String> {
         use std::os::unix::ffi::OsStrExt;
-        let token = Token(random()?);
+        let kept = |error: &dyn std::fmt::Display| format!("the session cannot be kept: {error}");
+        let json = serde_json::to_string(&config).map_err(|error| kept(&error))?;
+        let plan = self.table.lock().plan(&json, config)?;
+        let token = Token(random().map_err(|error| kept(&error))?);
         let value = SessionEnv { token, socket: self.socket.as_os_str().as_bytes() }.to_value();
-        let value = String::from_utf8(value).map_err(io::Error::other)?;
-        self.lines.append(&format!("{value} {url}"))?;
-        self.table.lock().insert(token, url, upstream);
+        let value = String::from_utf8(value).map_err(|error| kept(&error))?;
+        self.lines.append(&format!("{value} {json}")).map_err(|error| kept(&error))?;
+        self.table.lock().insert(token, plan);
         Ok(value)
     }
 
-    /// The upstream of a session.
-    pub(crate) fn upstream(&self, token: &Token) -> Option<Arc<Upstream>> {
-        self.table.lock().upstreams.get(token).cloned()
+    /// The plan of a session.
+    pub(crate) fn plan(&self, token: &Token) -> Option<Arc<Plan>> {
+        self.table.lock().plans.get(token).cloned()
     }
 }
 
@@ -124,13 +137,13 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("underpass-sessions-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let first = Sessions::open(&directory).unwrap();
-        let url = "socks5h://u:p@h:1";
-        let value = first.open_session(url, url.parse().unwrap()).unwrap();
+        let config = Config::strict(vec!["socks5h://u:p@h:1".parse().unwrap()]);
+        let value = first.open_session(config.clone()).unwrap();
         let token = SessionEnv::parse(value.as_bytes()).unwrap().token;
         let second = Sessions::open(&directory).unwrap();
         assert_eq!(second.socket, first.socket);
-        assert_eq!(second.upstream(&token).as_deref(), Some(&url.parse().unwrap()));
-        assert_eq!(second.upstream(&Token([0; 16])), None);
+        assert_eq!(second.plan(&token).map(|plan| plan.config.clone()), Some(config));
+        assert!(second.plan(&Token([0; 16])).is_none());
         std::fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -126,7 +126,7 @@ pub(crate) const SYN_SENT: u8 = 2;
 pub(crate) const CLOSE: u8 = 7;
 
 /// A descriptor that stays open, and the same, as long as the value lives.
-pub(crate) trait Open: AsRawFd {}
+pub(crate) trait Open: AsRawFd + AsFd {}
 impl Open for std::os::fd::OwnedFd {}
 impl Open for std::os::fd::BorrowedFd<'_> {}
 

@@ -2,36 +2,54 @@
 //! reads what it announced, and never asks for more than its buffer has.
 #![no_main]
 
-#[path = "../../src/upstream/socks5.rs"]
-#[allow(dead_code, reason = "the module is part of a program, and is used here by its parts")]
-mod socks5;
+#[allow(dead_code, reason = "the modules are part of a program, and are used here by their parts")]
+mod upstream {
+    #[path = "../../../src/upstream/handshake.rs"]
+    pub mod handshake;
+    #[path = "../../../src/upstream/socks5.rs"]
+    pub mod socks5;
+}
 
-use socks5::{Handshake, Step};
 use underpass_core::destination::Destination;
 use underpass_core::upstream::Credentials;
+use upstream::handshake::{Handshake, Step};
+use upstream::socks5::{Greeting, MAX_READ, OneFlight, Request};
 
-libfuzzer_sys::fuzz_target!(|input: (bool, &[u8])| {
-    let (with_password, mut stream) = input;
+libfuzzer_sys::fuzz_target!(|input: (bool, bool, &[u8])| {
+    let (with_password, one_flight, mut stream) = input;
     let credentials = Credentials { user: b"user".to_vec(), password: b"password".to_vec() };
     let destination = Destination::Name { host: "host.test".into(), port: 443 };
-    let mut handshake = Handshake::new(&destination, with_password.then_some(&credentials));
+    if one_flight {
+        play(&mut OneFlight::new(&destination), &mut stream);
+    } else if play(&mut Greeting::new(with_password.then_some(&credentials)), &mut stream) {
+        play(&mut Request::new(&destination), &mut stream);
+    }
+});
+
+/// Whether the handshake has succeeded.
+fn play(handshake: &mut dyn Handshake, stream: &mut &[u8]) -> bool {
     // Greeting, password, request; method, verdict, reply, address; and the end.
     for _ in 0..8 {
         let count = match handshake.step() {
-            Ok(Step::Done) => return,
+            Ok(Step::Done) => return true,
             Ok(Step::Send(bytes)) => {
                 assert!(!bytes.is_empty());
                 continue;
             }
             Ok(Step::Receive(count)) => count,
-            Err(failure) => return assert!((1..=133).contains(&failure.errno())),
+            Ok(Step::ReceiveHead) => panic!("SOCKS has no head"),
+            Err(failure) => {
+                assert!((1..=133).contains(&failure.errno()));
+                return false;
+            }
         };
-        assert!((1..=Handshake::MAX_READ).contains(&count));
-        let Some((bytes, rest)) = stream.split_at_checked(count) else { return };
-        stream = rest;
+        assert!((1..=MAX_READ).contains(&count));
+        let Some((bytes, rest)) = stream.split_at_checked(count) else { return false };
+        *stream = rest;
         if let Err(failure) = handshake.received(bytes) {
-            return assert!((1..=133).contains(&failure.errno()));
+            assert!((1..=133).contains(&failure.errno()));
+            return false;
         }
     }
     panic!("a handshake has no more than eight steps");
-});
+}

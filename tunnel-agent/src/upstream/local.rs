@@ -10,7 +10,8 @@ use tokio::net::UnixStream;
 use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, errno};
 
-use super::{Far, connect, far};
+use super::Far;
+use super::stream::{Bare, Stream};
 use crate::facts::FarOptions;
 
 /// The name that this upstream answers for.
@@ -19,7 +20,7 @@ const HELLO: &str = "hello.internal";
 const MAX_HEAD: usize = 16 * 1024;
 
 /// Dials from this machine, trying each address of a name in turn.
-pub(super) async fn dial(destination: &Destination, options: &FarOptions) -> Result<Far, Failure> {
+pub(crate) async fn dial(destination: &Destination, options: &FarOptions) -> Result<Far, Failure> {
     let addresses: Vec<SocketAddr> = match destination {
         Destination::Address(address) => vec![*address],
         Destination::Name { host, port } if host.eq_ignore_ascii_case(HELLO) => {
@@ -32,8 +33,8 @@ pub(super) async fn dial(destination: &Destination, options: &FarOptions) -> Res
     };
     let mut failure = Failure::NameNotFound;
     for address in addresses {
-        match connect(address, options).await {
-            Ok(stream) => return far(stream),
+        match Bare::connect(address, options).await {
+            Ok(bare) => return Ok(Far { local: bare.local(), stream: Stream::Bare(bare) }),
             Err(error) => failure = Failure::Dial(error.raw_os_error().unwrap_or(errno::ENETUNREACH)),
         }
     }
@@ -42,18 +43,17 @@ pub(super) async fn dial(destination: &Destination, options: &FarOptions) -> Res
 
 /// One end of a stream whose other end is served here.
 fn hello() -> Result<Far, Failure> {
-    let pair = || -> io::Result<(OwnedFd, UnixStream)> {
+    let pair = || -> io::Result<(Bare<OwnedFd>, UnixStream)> {
         let (far, near) = UnixStream::pair()?;
-        Ok((far.into_std()?.into(), near))
+        Ok((Bare::new(far.into_std()?.into())?, near))
     };
-    let (socket, stream) =
-        pair().map_err(|e| Failure::Dial(e.raw_os_error().unwrap_or(errno::ENETUNREACH)))?;
+    let (far, stream) = pair().map_err(|e| Failure::Dial(e.raw_os_error().unwrap_or(errno::ENETUNREACH)))?;
     tokio::spawn(async move {
         if let Err(error) = serve(stream).await {
             tracing::debug!(%error, "{HELLO} ended early");
         }
     });
-    Ok(Far { socket, local: None })
+    Ok(Far { stream: Stream::Bare(far), local: None })
 }
 
 /// Answers requests until the client closes.

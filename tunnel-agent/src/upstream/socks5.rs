@@ -1,4 +1,5 @@
-//! The client's side of SOCKS5 (RFC 1928, RFC 1929), without I/O: bytes out, exact counts of bytes in.
+//! The client's side of SOCKS5 (RFC 1928, RFC 1929), without I/O. Greeting and request are two
+//! handshakes: a connection that has been greeted can wait for its request.
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
@@ -7,39 +8,103 @@ use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 use underpass_core::upstream::Credentials;
 
+use super::handshake::{Handshake, Step};
+
 const VERSION: u8 = 5;
 const CONNECT: u8 = 1;
 const NO_AUTHENTICATION: u8 = 0;
 const USER_PASSWORD: u8 = 2;
 const NONE_ACCEPTABLE: u8 = 0xff;
 
-/// What the driver does next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step<'a> {
-    /// Send all of this.
-    Send(&'a [u8]),
-    /// Read exactly this many bytes, 1 to [`Handshake::MAX_READ`], and give them to [`Handshake::received`].
-    Receive(usize),
-    /// The stream is the program's.
-    Done,
-}
+/// The most that [`Step::Receive`] asks for: a bound name of 255 bytes and a port, less the
+/// length byte that was read before.
+pub(crate) const MAX_READ: usize = 255 + 2;
 
-/// One handshake.
+/// Method selection and authentication.
 #[derive(Clone, Debug)]
-pub(crate) struct Handshake {
-    state: State,
-    /// Method selection, and behind it the authentication and the request, each sent in its turn.
+pub(crate) struct Greeting {
+    state: Greeted,
     greeting: Vec<u8>,
     authentication: Option<Vec<u8>>,
-    request: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum Greeted {
     Greet,
     AwaitMethod,
     Authenticate,
     AwaitVerdict,
+    Done,
+}
+
+impl Greeting {
+    pub(crate) fn new(credentials: Option<&Credentials>) -> Self {
+        let greeting = match credentials {
+            None => vec![VERSION, 1, NO_AUTHENTICATION],
+            Some(_) => vec![VERSION, 2, NO_AUTHENTICATION, USER_PASSWORD],
+        };
+        let authentication = credentials.map(|c| {
+            // Both are bounded at 255 bytes where they are read (core::upstream).
+            let mut bytes = vec![1, c.user.len() as u8];
+            bytes.extend(&c.user);
+            bytes.push(c.password.len() as u8);
+            bytes.extend(&c.password);
+            bytes
+        });
+        Self { state: Greeted::Greet, greeting, authentication }
+    }
+}
+
+impl Handshake for Greeting {
+    fn step(&mut self) -> Result<Step<'_>, Failure> {
+        Ok(match self.state {
+            Greeted::Greet => {
+                self.state = Greeted::AwaitMethod;
+                Step::Send(&self.greeting)
+            }
+            Greeted::Authenticate => {
+                self.state = Greeted::AwaitVerdict;
+                Step::Send(self.authentication.as_deref().ok_or(Failure::NoAcceptableMethod)?)
+            }
+            Greeted::AwaitMethod | Greeted::AwaitVerdict => Step::Receive(2),
+            Greeted::Done => Step::Done,
+        })
+    }
+
+    fn received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.state = match (self.state, bytes) {
+            (Greeted::AwaitMethod, &[VERSION, NO_AUTHENTICATION]) => Greeted::Done,
+            (Greeted::AwaitMethod, &[VERSION, USER_PASSWORD]) if self.authentication.is_some() => {
+                Greeted::Authenticate
+            }
+            (Greeted::AwaitMethod, &[VERSION, NONE_ACCEPTABLE]) => return Err(Failure::NoAcceptableMethod),
+            (Greeted::AwaitMethod, &[VERSION, _]) => {
+                return Err(Failure::Protocol("it chose an authentication method that was not offered"));
+            }
+            (Greeted::AwaitMethod, _) => return Err(ANOTHER_VERSION),
+            // Some servers answer with version 5 here; RFC 1929 says 1. The verdict is what counts.
+            (Greeted::AwaitVerdict, &[1 | VERSION, 0]) => Greeted::Done,
+            (Greeted::AwaitVerdict, &[1 | VERSION, _]) => return Err(Failure::Unauthorized),
+            (Greeted::AwaitVerdict, _) => {
+                return Err(Failure::Protocol("its answer to the password has no known version"));
+            }
+            _ => return Err(Failure::Protocol("its reply has a wrong length")),
+        };
+        Ok(())
+    }
+}
+
+const ANOTHER_VERSION: Failure = Failure::Protocol("it does not answer with SOCKS version 5");
+
+/// The request for a connection. Names are sent as names.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    state: Requested,
+    request: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Requested {
     Request,
     /// The fixed part of the reply, and the first byte of the bound address.
     AwaitReply,
@@ -48,13 +113,8 @@ enum State {
     Done,
 }
 
-impl Handshake {
-    /// The most that [`Step::Receive`] asks for: a bound name of 255 bytes and a port, less the
-    /// length byte that was read before.
-    pub(crate) const MAX_READ: usize = 255 + 2;
-
-    /// A handshake for `destination`. Names are sent as names.
-    pub(crate) fn new(destination: &Destination, credentials: Option<&Credentials>) -> Self {
+impl Request {
+    pub(crate) fn new(destination: &Destination) -> Self {
         let mut request = vec![VERSION, CONNECT, 0];
         match destination {
             Destination::Address(address) => match address.ip().to_canonical() {
@@ -76,74 +136,77 @@ impl Handshake {
             }
         }
         request.extend(destination.port().to_be_bytes());
-        let greeting = match credentials {
-            None => vec![VERSION, 1, NO_AUTHENTICATION],
-            Some(_) => vec![VERSION, 2, NO_AUTHENTICATION, USER_PASSWORD],
-        };
-        let authentication = credentials.map(|c| {
-            // `Credentials` bounds both at 255 bytes.
-            let mut bytes = vec![1, c.user.len() as u8];
-            bytes.extend(&c.user);
-            bytes.push(c.password.len() as u8);
-            bytes.extend(&c.password);
-            bytes
-        });
-        Self { state: State::Greet, greeting, authentication, request }
+        Self { state: Requested::Request, request }
     }
+}
 
-    /// What to do next. A `Send` is taken as done.
-    pub(crate) fn step(&mut self) -> Result<Step<'_>, Failure> {
+impl Handshake for Request {
+    fn step(&mut self) -> Result<Step<'_>, Failure> {
         Ok(match self.state {
-            State::Greet => {
-                self.state = State::AwaitMethod;
-                Step::Send(&self.greeting)
-            }
-            State::Authenticate => {
-                self.state = State::AwaitVerdict;
-                Step::Send(self.authentication.as_deref().ok_or(Failure::NoAcceptableMethod)?)
-            }
-            State::Request => {
-                self.state = State::AwaitReply;
+            Requested::Request => {
+                self.state = Requested::AwaitReply;
                 Step::Send(&self.request)
             }
-            State::AwaitMethod | State::AwaitVerdict => Step::Receive(2),
-            State::AwaitReply => Step::Receive(5),
-            State::AwaitAddress(count) => Step::Receive(count),
-            State::Done => Step::Done,
+            Requested::AwaitReply => Step::Receive(5),
+            Requested::AwaitAddress(count) => Step::Receive(count),
+            Requested::Done => Step::Done,
         })
     }
 
-    /// Takes the bytes that the last [`Step::Receive`] asked for.
-    pub(crate) fn received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.state = match (self.state, bytes) {
-            (State::AwaitMethod, &[VERSION, NO_AUTHENTICATION]) => State::Request,
-            (State::AwaitMethod, &[VERSION, USER_PASSWORD]) if self.authentication.is_some() => {
-                State::Authenticate
-            }
-            (State::AwaitMethod, &[VERSION, NONE_ACCEPTABLE]) => return Err(Failure::NoAcceptableMethod),
-            (State::AwaitMethod, &[VERSION, _]) => {
-                return Err(Failure::Protocol("it chose an authentication method that was not offered"));
-            }
-            (State::AwaitMethod | State::AwaitReply, &[version, ..]) if version != VERSION => {
-                return Err(Failure::Protocol("it does not answer with SOCKS version 5"));
-            }
-            // Some servers answer with version 5 here; RFC 1929 says 1. The verdict is what counts.
-            (State::AwaitVerdict, &[1 | VERSION, 0]) => State::Request,
-            (State::AwaitVerdict, &[1 | VERSION, _]) => return Err(Failure::Unauthorized),
-            (State::AwaitVerdict, _) => {
-                return Err(Failure::Protocol("its answer to the password has no known version"));
-            }
-            (State::AwaitReply, &[_, 0, _, kind, first]) => State::AwaitAddress(match kind {
+            (Requested::AwaitReply, &[version, ..]) if version != VERSION => return Err(ANOTHER_VERSION),
+            (Requested::AwaitReply, &[_, 0, _, kind, first]) => Requested::AwaitAddress(match kind {
                 1 => 4 - 1 + 2,
                 4 => 16 - 1 + 2,
                 3 => usize::from(first) + 2,
                 _ => return Err(Failure::Protocol("its reply has an unknown address type")),
             }),
-            (State::AwaitReply, &[_, code, ..]) => return Err(Failure::Socks5(code)),
-            (State::AwaitAddress(count), bytes) if bytes.len() == count => State::Done,
+            (Requested::AwaitReply, &[_, code, ..]) => return Err(Failure::Socks5(code)),
+            (Requested::AwaitAddress(count), bytes) if bytes.len() == count => Requested::Done,
             _ => return Err(Failure::Protocol("its reply has a wrong length")),
         };
         Ok(())
+    }
+}
+
+/// Greeting and request in one flight, where the URL asks for it (`flights=one`). The proxy must let
+/// in whoever asks without a password: with one, it would read a request where it expects the password.
+#[derive(Clone, Debug)]
+pub(crate) struct OneFlight {
+    both: Option<Vec<u8>>,
+    greeting: Greeting,
+    request: Request,
+}
+
+impl OneFlight {
+    pub(crate) fn new(destination: &Destination) -> Self {
+        let (mut greeting, mut request) = (Greeting::new(None), Request::new(destination));
+        let both = [&greeting.greeting[..], &request.request].concat();
+        greeting.state = Greeted::AwaitMethod;
+        request.state = Requested::AwaitReply;
+        Self { both: Some(both), greeting, request }
+    }
+}
+
+impl Handshake for OneFlight {
+    fn step(&mut self) -> Result<Step<'_>, Failure> {
+        if self.both.is_some() {
+            // Kept until the step after, since the step borrows it.
+            self.greeting.greeting = self.both.take().unwrap_or_default();
+            return Ok(Step::Send(&self.greeting.greeting));
+        }
+        match self.greeting.state {
+            Greeted::Done => self.request.step(),
+            _ => self.greeting.step(),
+        }
+    }
+
+    fn received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        match self.greeting.state {
+            Greeted::Done => self.request.received(bytes),
+            _ => self.greeting.received(bytes),
+        }
     }
 }
 
@@ -152,16 +215,28 @@ mod tests {
     use super::*;
 
     /// Plays `replies` as one stream; what was sent, and how it ended, and what was left unread.
-    fn play(mut handshake: Handshake, mut replies: &[u8]) -> (Vec<Vec<u8>>, Result<(), Failure>, &[u8]) {
+    fn play(
+        handshakes: impl IntoIterator<Item = Box<dyn Handshake>>,
+        mut replies: &[u8],
+    ) -> (Vec<Vec<u8>>, Result<(), Failure>, &[u8]) {
         let mut sent = Vec::new();
+        let mut handshakes = handshakes.into_iter();
+        let Some(mut handshake) = handshakes.next() else { return (sent, Ok(()), replies) };
         loop {
             let count = match handshake.step() {
                 Err(failure) => return (sent, Err(failure), replies),
-                Ok(Step::Done) => return (sent, Ok(()), replies),
+                Ok(Step::Done) => match handshakes.next() {
+                    Some(next) => {
+                        handshake = next;
+                        continue;
+                    }
+                    None => return (sent, Ok(()), replies),
+                },
                 Ok(Step::Send(bytes)) => {
                     sent.push(bytes.to_vec());
                     continue;
                 }
+                Ok(Step::ReceiveHead) => panic!("SOCKS has no head"),
                 Ok(Step::Receive(count)) => count,
             };
             let Some((bytes, rest)) = replies.split_at_checked(count) else {
@@ -178,18 +253,33 @@ mod tests {
         Destination::Name { host: host.into(), port: 443 }
     }
 
-    fn plain() -> Handshake {
-        Handshake::new(&name("a.test"), None)
+    fn handshakes(destination: &Destination, credentials: Option<&Credentials>) -> [Box<dyn Handshake>; 2] {
+        [Box::new(Greeting::new(credentials)), Box::new(Request::new(destination))]
     }
 
-    fn with_password() -> Handshake {
-        Handshake::new(&name("a.test"), Some(&Credentials { user: b"u".to_vec(), password: b"pw".to_vec() }))
+    fn plain() -> [Box<dyn Handshake>; 2] {
+        handshakes(&name("a.test"), None)
+    }
+
+    fn with_password() -> [Box<dyn Handshake>; 2] {
+        let credentials = Credentials { user: b"u".to_vec(), password: b"pw".to_vec() };
+        handshakes(&name("a.test"), Some(&credentials))
+    }
+
+    #[test]
+    fn one_flight_sends_both_and_reads_both_answers() {
+        let one = || [Box::new(OneFlight::new(&name("a.test"))) as Box<dyn Handshake>];
+        let (sent, ended, left) = play(one(), b"\x05\0\x05\0\0\x01\0\0\0\0\0\0rest");
+        assert_eq!(sent, [b"\x05\x01\0\x05\x01\0\x03\x06a.test\x01\xbb".to_vec()]);
+        assert_eq!((ended, left), (Ok(()), &b"rest"[..]));
+        assert_eq!(play(one(), b"\x05\xff").1, Err(Failure::NoAcceptableMethod));
+        assert_eq!(play(one(), b"\x05\0\x05\x05\0\x01\0").1, Err(Failure::Socks5(5)));
     }
 
     #[test]
     fn requests_carry_names_and_both_kinds_of_address() {
         let ok = [5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        let request = |destination: &Destination| play(Handshake::new(destination, None), &ok).0[1].clone();
+        let request = |destination: &Destination| play(handshakes(destination, None), &ok).0[1].clone();
         assert_eq!(request(&name("a.test")), b"\x05\x01\x00\x03\x06a.test\x01\xbb");
         let v4 = Destination::Address("10.1.2.3:80".parse().unwrap());
         assert_eq!(request(&v4), b"\x05\x01\x00\x01\x0a\x01\x02\x03\x00\x50");

@@ -1,0 +1,72 @@
+//! What a session may do: its configuration, with the chains made ready.
+
+use std::collections::BTreeMap;
+
+use underpass_core::config::route::{Asked, To};
+use underpass_core::config::{Config, Handoff};
+
+use crate::upstream::chain::Chain;
+
+/// A configuration at work. Sessions with the same configuration share one.
+pub(crate) struct Plan {
+    pub(crate) config: Config,
+    chains: BTreeMap<String, Chain>,
+}
+
+/// Where a connection goes.
+pub(crate) enum Way<'a> {
+    Chain(&'a Chain),
+    Direct,
+    Refuse(i32),
+}
+
+impl Plan {
+    /// Checks the configuration, and reads what it names.
+    pub(crate) fn new(config: Config) -> Result<Self, String> {
+        let mut chains = BTreeMap::new();
+        for (name, chain) in &config.chains {
+            let chain = Chain::new(chain, config.warm).map_err(|why| format!("chain {name}: {why}"))?;
+            chains.insert(name.clone(), chain);
+        }
+        let ways = config.routes.iter().map(|route| &route.to).chain([&config.otherwise]);
+        for way in ways {
+            if let To::Chain(name) = way
+                && !chains.contains_key(name)
+            {
+                return Err(format!("there is no chain {name:?}"));
+            }
+        }
+        Ok(Self { config, chains })
+    }
+
+    /// The way of a connection, and the number of the route that says so, from 1.
+    pub(crate) fn way(&self, asked: &Asked<'_>) -> (Option<usize>, Way<'_>) {
+        let (route, to) = self.config.decide(asked);
+        let way = match to {
+            To::Direct => Way::Direct,
+            To::Refuse(errno) => Way::Refuse(*errno),
+            To::Chain(name) => self.chains.get(name).map_or(Way::Refuse(libc::ENETUNREACH), Way::Chain),
+        };
+        (route.map(|number| number + 1), way)
+    }
+
+    /// Whether routes or hops ask which program it is.
+    pub(crate) fn asks_for_program(&self) -> bool {
+        let isolates =
+            || self.chains.values().flat_map(|chain| chain.hops()).any(|hop| !hop.is_alike_for_all());
+        self.config.routes.iter().any(|route| !route.programs.is_empty()) || isolates()
+    }
+
+    /// Whether sockets are handed off: never, wherever it can be, or (`None`) where it is faster.
+    pub(crate) fn hands_off(&self) -> Option<bool> {
+        match self.config.handoff {
+            Handoff::Auto => None,
+            Handoff::Always => Some(true),
+            Handoff::Never => Some(false),
+        }
+    }
+
+    pub(crate) fn chains(&self) -> impl Iterator<Item = (&str, &Chain)> {
+        self.chains.iter().map(|(name, chain)| (name.as_str(), chain))
+    }
+}

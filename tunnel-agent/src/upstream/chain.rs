@@ -1,0 +1,288 @@
+//! Chains: which path a connection takes, and which one when that has failed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use underpass_core::config::{self, Kind};
+use underpass_core::destination::Destination;
+use underpass_core::failure::Failure;
+use underpass_core::upstream::Upstream;
+
+use super::Far;
+use super::hop::{Client, Hop};
+use super::path::{self, Progress};
+use super::warm::Pool;
+use crate::facts::FarOptions;
+
+/// A first hop that is nearer than this gains nothing from connections kept warm, and its connections
+/// can as well be handed off.
+const NEAR: Duration = Duration::from_millis(2);
+/// A path that is not the last resort gets at least this long.
+const LEAST: Duration = Duration::from_millis(500);
+/// How old a measured round trip may be.
+const MEASURED: Duration = Duration::from_secs(60);
+/// How often a chain of many hops is tried anew for one connection.
+const MAX_ATTEMPTS: usize = 16;
+
+/// A chain.
+pub(crate) struct Chain {
+    kind: Kind,
+    hops: Vec<Arc<Hop>>,
+    length: usize,
+    turn: AtomicUsize,
+    pool: Option<Arc<Pool>>,
+}
+
+/// The hops of a path, by their places in the chain.
+pub(crate) type Path = Vec<usize>;
+
+impl Chain {
+    pub(crate) fn new(chain: &config::Chain, warm: bool) -> Result<Self, String> {
+        let hops: Vec<_> = chain
+            .hops
+            .iter()
+            .map(|upstream| {
+                Hop::new(upstream.clone()).map(Arc::new).map_err(|why| format!("{upstream}: {why}"))
+            })
+            .collect::<Result<_, _>>()?;
+        let odd = |(place, hop): (usize, &Arc<Hop>)| match hop.upstream {
+            Upstream::Local => hops.len() > 1,
+            Upstream::Ssh(_) => place > 0 && matches!(chain.kind, Kind::Strict | Kind::Dynamic),
+            _ => false,
+        };
+        if hops.is_empty() {
+            return Err("a chain needs at least one hop".to_owned());
+        }
+        if let Some((place, hop)) = hops.iter().enumerate().find(|&found| odd(found)) {
+            return Err(format!(
+                "hop {}, {}: local: has to be a chain of its own, and ssh: the first hop",
+                place + 1,
+                hop.upstream
+            ));
+        }
+        let length = chain.length.map_or(1, usize::from).min(hops.len());
+        Ok(Self { kind: chain.kind, hops, length, turn: AtomicUsize::new(0), pool: warm.then(Arc::default) })
+    }
+
+    /// Its hops, for whoever shows or checks them.
+    pub(crate) fn hops(&self) -> &[Arc<Hop>] {
+        &self.hops
+    }
+
+    /// The path for a connection, or for the next attempt after hops have failed: then `None` if there
+    /// is no other.
+    fn path(&self, failed: &[usize]) -> Option<Path> {
+        if self.kind == Kind::Strict {
+            return failed.is_empty().then(|| (0..self.hops.len()).collect());
+        }
+        let left: Vec<usize> = (0..self.hops.len()).filter(|place| !failed.contains(place)).collect();
+        let up: Vec<usize> = left.iter().copied().filter(|&place| !self.hops[place].is_down()).collect();
+        let wanted = match self.kind {
+            Kind::Random | Kind::RoundRobin => self.length,
+            _ => 1,
+        };
+        // Where too few are known to be well, those that were not may be again.
+        let mut from = if up.len() >= wanted { up } else { left };
+        if from.len() < wanted {
+            return None;
+        }
+        match self.kind {
+            Kind::Strict | Kind::Dynamic => {}
+            Kind::Failover => from.truncate(1),
+            Kind::Nearest => {
+                from.sort_by_key(|&place| self.hops[place].health().round_trip.unwrap_or(Duration::MAX));
+                from.truncate(1);
+            }
+            Kind::Random => {
+                fastrand::shuffle(&mut from);
+                from.truncate(self.length);
+            }
+            Kind::RoundRobin => {
+                let turn = self.turn.fetch_add(self.length, Ordering::Relaxed) % self.hops.len();
+                let at = from.iter().position(|&place| place >= turn).unwrap_or(0);
+                from.rotate_left(at);
+                from.truncate(self.length);
+            }
+        }
+        Some(from)
+    }
+
+    fn along(&self, path: &Path) -> Vec<Arc<Hop>> {
+        path.iter().map(|&place| Arc::clone(&self.hops[place])).collect()
+    }
+
+    /// A path on which the program's own socket can be driven: plain proxies only, and near, where that is
+    /// asked for.
+    pub(crate) fn plain_path(&self, near: bool) -> Option<(Path, Vec<Arc<Hop>>)> {
+        let path = self.path(&[])?;
+        let hops = self.along(&path);
+        let is_near = || hops[0].health().round_trip.is_none_or(|round_trip| round_trip < NEAR);
+        (hops.iter().all(|hop| hop.is_plain()) && (!near || is_near())).then_some((path, hops))
+    }
+
+    /// Takes what has become of a hand-off along a path: the failure with the hop's name, and whether
+    /// another path may do better.
+    pub(crate) fn settle(
+        &self,
+        path: &Path,
+        ended: Result<(), Failure>,
+        progress: &Progress,
+    ) -> Result<(), (Failure, bool)> {
+        match ended {
+            Ok(()) => {
+                path.iter().for_each(|&place| self.hops[place].has_served());
+                Ok(())
+            }
+            Err(failure) => {
+                let blamed = blamed(&failure, progress, path.len());
+                if let Some(at) = blamed {
+                    self.hops[path[at]].has_failed();
+                }
+                let again = blamed.is_some() && self.kind != Kind::Strict && self.hops.len() > self.length;
+                Err((self.named(failure, path, blamed.unwrap_or(path.len() - 1)), again))
+            }
+        }
+    }
+
+    fn named(&self, failure: Failure, path: &Path, at: usize) -> Failure {
+        match &self.hops[path[at]].upstream {
+            Upstream::Local => failure,
+            upstream => Failure::At {
+                hop: at + 1,
+                of: path.len(),
+                name: upstream.to_string(),
+                failure: Box::new(failure),
+            },
+        }
+    }
+
+    /// Dials `destination`, by other paths where hops fail, until `deadline` has passed.
+    pub(crate) async fn dial(
+        &self,
+        destination: &Destination,
+        options: &FarOptions,
+        client: &Client,
+        deadline: Duration,
+    ) -> Result<Far, Failure> {
+        let start = Instant::now();
+        if self.kind == Kind::Nearest {
+            self.measure().await;
+        }
+        let mut failed = Vec::new();
+        let mut last = None;
+        let mut challenged = false;
+        for _ in 0..MAX_ATTEMPTS {
+            let left = deadline.saturating_sub(start.elapsed());
+            let Some(path) = self.path(&failed).filter(|_| !left.is_zero()) else { break };
+            let is_last_resort =
+                self.kind == Kind::Strict || self.hops.len() - failed.len() <= path.len().min(self.length);
+            let patience = if is_last_resort { left } else { (left / 2).max(LEAST).min(left) };
+            let hops = self.along(&path);
+            let progress = Progress::default();
+            let attempt = self.attempt(&path, &hops, destination, options, client, &progress);
+            let failure = match tokio::time::timeout(patience, attempt).await {
+                Ok(Ok(far)) => {
+                    hops.iter().for_each(|hop| hop.has_served());
+                    return Ok(far);
+                }
+                Ok(Err(Failure::Challenged)) if !challenged => {
+                    challenged = true;
+                    continue;
+                }
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::TimedOut,
+            };
+            let blamed = blamed(&failure, &progress, path.len());
+            let failure = self.named(failure, &path, blamed.unwrap_or(path.len() - 1));
+            let Some(at) = blamed else { return Err(failure) };
+            hops[at].has_failed();
+            failed.push(path[at]);
+            tracing::debug!(%failure, "another path is looked for");
+            last = Some(failure);
+        }
+        Err(last.unwrap_or(Failure::TimedOut))
+    }
+
+    async fn attempt(
+        &self,
+        path: &Path,
+        hops: &[Arc<Hop>],
+        destination: &Destination,
+        options: &FarOptions,
+        client: &Client,
+        progress: &Progress,
+    ) -> Result<Far, Failure> {
+        let Some(pool) = self.pool.as_ref().filter(|_| is_worth_warming(hops)) else {
+            return path::dial(hops, destination, options, client, progress).await;
+        };
+        if let Some(mut warm) = pool.take(path) {
+            options.apply_later(&warm.stream);
+            match path::ask(hops, &mut warm, destination, progress).await {
+                // The proxy has closed it while it was idle: as if it had never been.
+                Err(Failure::UpstreamClosed) => tracing::debug!("a warm connection was closed"),
+                ended => {
+                    Pool::refill(pool, path, hops);
+                    return ended.map(|()| warm);
+                }
+            }
+        }
+        let far = path::dial(hops, destination, options, client, progress).await;
+        if far.is_ok() {
+            Pool::refill(pool, path, hops);
+        }
+        far
+    }
+
+    /// Measures the round trips of hops of which none is known, or an old one: all at once.
+    async fn measure(&self) {
+        let is_old = |hop: &&Arc<Hop>| hop.health().measured.is_none_or(|at| at.elapsed() > MEASURED);
+        let old: Vec<_> = self.hops.iter().filter(is_old).cloned().collect();
+        let has_known = old.len() < self.hops.len();
+        let mut probes = tokio::task::JoinSet::new();
+        for hop in old {
+            probes.spawn(async move {
+                let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
+                let probe = path::open(std::slice::from_ref(&hop), &options, &client, &progress);
+                if !matches!(tokio::time::timeout(LEAST * 2, probe).await, Ok(Ok(_))) {
+                    hop.has_failed();
+                }
+            });
+        }
+        // Where some are known, the connection does not wait for news of the others.
+        if has_known {
+            probes.detach_all();
+        } else {
+            // The first that answers is the nearest.
+            let _ = probes.join_next().await;
+            probes.detach_all();
+        }
+    }
+}
+
+/// Connections are kept ready where that saves a round trip that is felt, and where they are the same for
+/// everybody.
+fn is_worth_warming(hops: &[Arc<Hop>]) -> bool {
+    let is_far =
+        || hops.first().and_then(|hop| hop.health().round_trip).is_some_and(|round_trip| round_trip >= NEAR);
+    hops.iter().all(|hop| hop.is_alike_for_all()) && (hops.len() > 1 || is_far())
+}
+
+/// Which hop a failure speaks against, from 0; `None` if it is about the destination.
+fn blamed(failure: &Failure, progress: &Progress, hops: usize) -> Option<usize> {
+    let at = progress.hop();
+    let is_answer = match failure {
+        Failure::Socks5(1 | 3..=6) | Failure::Socks4(91) | Failure::Dial(_) | Failure::NameNotFound => true,
+        Failure::Socks5(2 | 7 | 8) | Failure::Socks4Destination => true,
+        Failure::Http { status, .. } => !matches!(status, 401 | 407),
+        Failure::TimedOut | Failure::UpstreamClosed => progress.has_asked(),
+        _ => false,
+    };
+    match is_answer {
+        false => Some(at),
+        true if at + 1 < hops => Some(at + 1),
+        // What is asked for last is the destination. A proxy that closes instead of answering is at fault.
+        true if *failure == Failure::UpstreamClosed => Some(at),
+        true => None,
+    }
+}

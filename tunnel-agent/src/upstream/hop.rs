@@ -1,0 +1,177 @@
+//! One hop of a chain as the agent knows it: its upstream, how it has fared lately, and what has to be
+//! said to it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use underpass_core::destination::Destination;
+use underpass_core::failure::Failure;
+use underpass_core::upstream::{Credentials, HopHost, Isolation, Protocol, Proxy, Upstream};
+
+use super::handshake::Handshake;
+use super::http::{HttpAuth, HttpConnect};
+use super::{socks4, socks5, tls};
+
+/// How long a hop that has failed is passed over, the first time; each further failure doubles it.
+const BACK_OFF: Duration = Duration::from_secs(1);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// A hop.
+pub(crate) struct Hop {
+    pub(crate) upstream: Upstream,
+    http: Arc<HttpAuth>,
+    tls: Option<tls::Connector>,
+    health: Mutex<Health>,
+}
+
+/// How a hop has fared.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Health {
+    failures: u32,
+    passed_over_until: Option<Instant>,
+    /// From the first packet to the connection, where this hop was the first.
+    pub(crate) round_trip: Option<Duration>,
+    pub(crate) measured: Option<Instant>,
+}
+
+/// For whom a connection is made: what credentials may be made of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Client {
+    /// The program's file.
+    pub(crate) program: Option<String>,
+    /// Its user.
+    pub(crate) user: Option<u32>,
+}
+
+impl Hop {
+    /// Reads what the hop needs from files: certificates.
+    pub(crate) fn new(upstream: Upstream) -> Result<Self, String> {
+        let tls = match &upstream {
+            Upstream::Proxy(proxy) if proxy.protocol == Protocol::Https => {
+                Some(tls::Connector::new(&proxy.trust)?)
+            }
+            _ => None,
+        };
+        Ok(Self { upstream, http: Arc::default(), tls, health: Mutex::default() })
+    }
+
+    pub(crate) fn proxy(&self) -> Option<&Proxy> {
+        match &self.upstream {
+            Upstream::Proxy(proxy) => Some(proxy),
+            _ => None,
+        }
+    }
+
+    /// Where the hop before this one is asked to connect to.
+    pub(crate) fn destination(&self) -> Option<Destination> {
+        let proxy = self.proxy()?;
+        Some(match &proxy.host {
+            HopHost::Address(ip) => Destination::Address((*ip, proxy.port).into()),
+            HopHost::Name(name) => Destination::Name { host: name.clone(), port: proxy.port },
+        })
+    }
+
+    /// The TLS that is put around the connection before anything is said.
+    pub(crate) fn tls(&self) -> Option<&tls::Connector> {
+        self.tls.as_ref()
+    }
+
+    /// Whether nothing but the plain protocol is spoken, so that the program's own socket can be used.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.proxy().is_some() && self.tls.is_none()
+    }
+
+    /// Whether its greeting is the same for every program.
+    pub(crate) fn is_alike_for_all(&self) -> bool {
+        self.proxy().is_none_or(|proxy| proxy.isolation != Isolation::Program)
+    }
+
+    /// What is said before the destination is known; `None` where the protocol has no greeting, or where it depends
+    /// on the destination.
+    pub(crate) fn greeting(&self, client: &Client) -> Option<Box<dyn Handshake>> {
+        let proxy = self.proxy().filter(|proxy| proxy.protocol == Protocol::Socks5)?;
+        if proxy.one_flight && proxy.login.credentials().is_none() && proxy.isolation == Isolation::No {
+            return None;
+        }
+        match proxy.isolation {
+            Isolation::No => Some(Box::new(socks5::Greeting::new(proxy.login.credentials()))),
+            Isolation::Program => {
+                let program = client.program.as_deref().unwrap_or("unknown");
+                Some(Box::new(socks5::Greeting::new(Some(&isolated(program)))))
+            }
+            Isolation::Destination => None,
+        }
+    }
+
+    /// What is said once the destination is known, one after the other.
+    pub(crate) fn request(&self, destination: &Destination) -> Result<Vec<Box<dyn Handshake>>, Failure> {
+        let Some(proxy) = self.proxy() else {
+            return Err(Failure::Socket("only a proxy can be asked to connect"));
+        };
+        let credentials = proxy.login.credentials();
+        Ok(vec![match proxy.protocol {
+            Protocol::Socks4 => Box::new(socks4::Connect::new(destination, credentials, false)?),
+            Protocol::Socks4a => Box::new(socks4::Connect::new(destination, credentials, true)?),
+            Protocol::Socks5 if proxy.isolation == Isolation::Destination => {
+                let host = match destination {
+                    Destination::Name { host, .. } => host.clone(),
+                    Destination::Address(address) => address.ip().to_string(),
+                };
+                let greeting = socks5::Greeting::new(Some(&isolated(&host)));
+                return Ok(vec![Box::new(greeting), Box::new(socks5::Request::new(destination))]);
+            }
+            Protocol::Socks5
+                if proxy.one_flight && credentials.is_none() && proxy.isolation == Isolation::No =>
+            {
+                Box::new(socks5::OneFlight::new(destination))
+            }
+            Protocol::Socks5 => Box::new(socks5::Request::new(destination)),
+            Protocol::Http | Protocol::Https => {
+                Box::new(HttpConnect::new(destination, credentials, Arc::clone(&self.http))?)
+            }
+        }])
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        *self.health.lock()
+    }
+
+    /// Whether the hop is to be passed over for now.
+    pub(crate) fn is_down(&self) -> bool {
+        self.health().passed_over_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    pub(crate) fn has_failed(&self) {
+        let mut health = self.health.lock();
+        let pause = (BACK_OFF * 2u32.saturating_pow(health.failures.min(10))).min(LONGEST_BACK_OFF);
+        health.failures = health.failures.saturating_add(1);
+        health.passed_over_until = Some(Instant::now() + pause);
+    }
+
+    pub(crate) fn has_served(&self) {
+        let mut health = self.health.lock();
+        health.failures = 0;
+        health.passed_over_until = None;
+    }
+
+    /// Takes a measured round trip; sudden changes count for a quarter.
+    pub(crate) fn measured(&self, round_trip: Duration) {
+        let mut health = self.health.lock();
+        health.round_trip = Some(match health.round_trip {
+            Some(before) => (before * 3 + round_trip) / 4,
+            None => round_trip,
+        });
+        health.measured = Some(Instant::now());
+    }
+}
+
+/// Credentials that mean nothing but "apart from the others".
+fn isolated(what: &str) -> Credentials {
+    let mut user = what.as_bytes().to_vec();
+    user.truncate(255);
+    if user.is_empty() {
+        user.push(b'-');
+    }
+    Credentials { user, password: b"0".to_vec() }
+}

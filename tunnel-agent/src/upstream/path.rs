@@ -1,0 +1,225 @@
+//! The way along one path: the first hop is connected to, and each hop is asked for the next.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use rustix::io::Errno;
+use underpass_core::destination::Destination;
+use underpass_core::failure::{Failure, errno};
+use underpass_core::upstream::{HopHost, Upstream};
+
+use super::hop::{Client, Hop};
+use super::stream::{Bare, Stream, converse};
+use super::{Far, local, ssh};
+use crate::facts::{Facts, FarOptions};
+use crate::hold::connect_without_waiting;
+
+/// How far a dial has come: read by whoever ends one that takes too long.
+#[derive(Debug, Default)]
+pub(crate) struct Progress(AtomicUsize);
+
+impl Progress {
+    /// The hop that is being dealt with, from 0.
+    pub(crate) fn hop(&self) -> usize {
+        self.0.load(Ordering::Relaxed) / 2
+    }
+
+    /// Whether it has been asked for what comes after it.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed) % 2 == 1
+    }
+
+    fn reaches(&self, hop: usize) {
+        self.0.store(hop * 2, Ordering::Relaxed);
+    }
+
+    fn asks(&self, hop: usize) {
+        self.0.store(hop * 2 + 1, Ordering::Relaxed);
+    }
+}
+
+/// Dials `destination` along `hops` with a socket of the agent's.
+pub(crate) async fn dial(
+    hops: &[Arc<Hop>],
+    destination: &Destination,
+    options: &FarOptions,
+    client: &Client,
+    progress: &Progress,
+) -> Result<Far, Failure> {
+    if let [only] = hops {
+        match &only.upstream {
+            Upstream::Local => return local::dial(destination, options).await,
+            Upstream::Ssh(ssh) => return Ok(Far { stream: ssh::dial(ssh, destination).await?, local: None }),
+            _ => {}
+        }
+    }
+    let mut opened = open(hops, options, client, progress).await?;
+    ask(hops, &mut opened, destination, progress).await?;
+    Ok(opened)
+}
+
+/// A connection to the last hop of a path, greeted: as far as one can go without knowing the destination.
+pub(crate) async fn open(
+    hops: &[Arc<Hop>],
+    options: &FarOptions,
+    client: &Client,
+    progress: &Progress,
+) -> Result<Far, Failure> {
+    let Some((first, rest)) = hops.split_first() else {
+        return Err(Failure::Socket("the chain has no hop"));
+    };
+    progress.reaches(0);
+    let (mut stream, local) = match (&first.upstream, rest.first().and_then(|next| next.destination())) {
+        (Upstream::Proxy(proxy), _) => connect(first, &proxy.host, proxy.port, options).await?,
+        (Upstream::Ssh(ssh), Some(next)) => (ssh::dial(ssh, &next).await?, None),
+        (Upstream::Ssh(_), None) => return Err(Failure::Socket("ssh is asked for the destination itself")),
+        (_, _) => return Err(Failure::Socket("local: can only be a chain of its own")),
+    };
+    let mut before: Option<&Hop> = matches!(first.upstream, Upstream::Proxy(_)).then_some(first);
+    let proxies = hops.iter().enumerate().skip(usize::from(before.is_none()));
+    for (number, hop) in proxies {
+        if number > 0
+            && let Some(before) = before
+        {
+            let next = hop.destination().ok_or(NOT_FIRST)?;
+            progress.asks(number - 1);
+            for mut handshake in before.request(&next)? {
+                converse(&mut stream, &mut *handshake).await?;
+            }
+        }
+        progress.reaches(number);
+        if let (Some(tls), Some(proxy)) = (hop.tls(), hop.proxy()) {
+            stream = tls.wrap(stream, &proxy.host).await?;
+        }
+        if let Some(mut greeting) = hop.greeting(client) {
+            converse(&mut stream, &mut *greeting).await?;
+        }
+        before = Some(hop);
+    }
+    Ok(Far { stream, local })
+}
+
+const NOT_FIRST: Failure = Failure::Socket("only the first hop of a chain can be ssh, and local: none");
+
+/// Asks the last hop for the destination.
+pub(crate) async fn ask(
+    hops: &[Arc<Hop>],
+    opened: &mut Far,
+    destination: &Destination,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let Some(last) = hops.last() else { return Err(Failure::Socket("the chain has no hop")) };
+    progress.asks(hops.len() - 1);
+    for mut handshake in last.request(destination)? {
+        converse(&mut opened.stream, &mut *handshake).await?;
+    }
+    Ok(())
+}
+
+/// Connects to the first hop, trying each address of its name, and measures the round trip.
+async fn connect(
+    hop: &Hop,
+    host: &HopHost,
+    port: u16,
+    options: &FarOptions,
+) -> Result<(Stream, Option<SocketAddr>), Failure> {
+    let mut failure = Failure::UpstreamName(host.to_string());
+    for address in addresses(host, port).await? {
+        let start = Instant::now();
+        match Bare::connect(address, options).await {
+            Ok(bare) => {
+                hop.measured(start.elapsed());
+                let local = bare.local();
+                return Ok((Stream::Bare(bare), local));
+            }
+            Err(error) => failure = unreachable(&error),
+        }
+    }
+    Err(failure)
+}
+
+/// The addresses of a first hop: the one name that is resolved on this machine.
+pub(crate) async fn addresses(host: &HopHost, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    match host {
+        HopHost::Address(ip) => Ok(vec![SocketAddr::new(*ip, port)]),
+        HopHost::Name(name) => match tokio::net::lookup_host((name.as_str(), port)).await {
+            Ok(found) => Ok(found.collect()),
+            Err(_) => Err(Failure::UpstreamName(name.clone())),
+        },
+    }
+}
+
+/// Drives the program's own socket along a path of plain proxies. `let_go` is called as soon as it is
+/// connected, before anything is tidied up. After a failure the socket is in an undefined state: the
+/// caller dissolves it.
+pub(crate) async fn drive(
+    hops: &[Arc<Hop>],
+    socket: &impl AsFd,
+    first: SocketAddr,
+    destination: &Destination,
+    client: &Client,
+    progress: &Progress,
+    let_go: impl FnOnce(),
+) -> Result<(), Failure> {
+    progress.reaches(0);
+    let Some(hop) = hops.first() else { return Err(Failure::Socket("the chain has no hop")) };
+    let start = Instant::now();
+    let mut bare: Bare<BorrowedFd<'_>> =
+        connect_own(socket, first).await.map_err(|error| unreachable(&error))?;
+    hop.measured(start.elapsed());
+    for (number, hop) in hops.iter().enumerate() {
+        progress.reaches(number);
+        if let Some(mut greeting) = hop.greeting(client) {
+            converse(&mut bare, &mut *greeting).await?;
+        }
+        let next = match hops.get(number + 1) {
+            Some(next) => &next.destination().ok_or(NOT_FIRST)?,
+            None => destination,
+        };
+        progress.asks(number);
+        for mut handshake in hop.request(next)? {
+            converse(&mut bare, &mut *handshake).await?;
+        }
+    }
+    let_go();
+    Ok(())
+}
+
+async fn connect_own(socket: &impl AsFd, to: SocketAddr) -> std::io::Result<Bare<BorrowedFd<'_>>> {
+    let connected = connect_without_waiting(socket, &to);
+    let bare = Bare::new(socket.as_fd())?;
+    match connected {
+        Ok(()) => Ok(bare),
+        Err(Errno::INPROGRESS) => {
+            let _ready = bare.get().writable().await?;
+            rustix::net::sockopt::socket_error(socket)??;
+            // A second call finds the connection made, and so tells the kernel that connect() has
+            // succeeded: a further one of the program's gives EISCONN. Another thread of the program's may
+            // have made that call.
+            match rustix::net::connect(socket, &to) {
+                Ok(()) | Err(Errno::ISCONN) => Ok(bare),
+                Err(error) => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Which of the first hop's addresses the program's socket reaches; `None` if its family cannot.
+pub(crate) async fn first_address(hops: &[Arc<Hop>], facts: &Facts) -> Result<Option<SocketAddr>, Failure> {
+    let Some(proxy) = hops.first().and_then(|hop| hop.proxy()) else { return Ok(None) };
+    let found = addresses(&proxy.host, proxy.port).await?;
+    Ok(found.into_iter().find_map(|address| facts.reachable(address)))
+}
+
+/// The first hop cannot be connected to. A time-out is one; anything else says nothing about the
+/// destination.
+fn unreachable(error: &std::io::Error) -> Failure {
+    match error.raw_os_error() {
+        Some(errno::ETIMEDOUT) => Failure::TimedOut,
+        _ => Failure::UpstreamUnreachable(error.to_string()),
+    }
+}

@@ -1,0 +1,131 @@
+//! `ssh://`: the user's own OpenSSH as a hop, with its configuration, keys, agent and shared
+//! connections. Its standard input and output are the connection (`ssh -W`, ssh(1)).
+//!
+//! No question is ever asked (`BatchMode`). ssh says on standard error what becomes of the connection:
+//! with `-vv`, also that it has been opened, which it says nowhere else.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::{ChildStderr, Command};
+use underpass_core::destination::Destination;
+use underpass_core::failure::{Failure, errno};
+use underpass_core::session_env::{OUTSIDE, VARIABLE};
+use underpass_core::upstream::{HopHost, Ssh};
+
+use super::stream::{Bare, Stream};
+
+/// What ssh says when the far end has accepted: by itself, and where it uses a shared connection.
+const OPENED: [&str; 2] = [": open confirm ", "mux_client_request_stdio_fwd: master session id"];
+/// A longer line of ssh's is cut, in bytes.
+const MAX_LINE: usize = 1024;
+
+/// What ssh says about the destination, and what it means.
+const TOLD: [(&str, i32); 8] = [
+    ("Connection refused", errno::ECONNREFUSED),
+    ("Connection timed out", errno::ETIMEDOUT),
+    ("No route to host", errno::EHOSTUNREACH),
+    ("Network is unreachable", errno::ENETUNREACH),
+    ("Name or service not known", errno::EHOSTUNREACH),
+    ("Temporary failure in name resolution", errno::EHOSTUNREACH),
+    ("No address associated with hostname", errno::EHOSTUNREACH),
+    ("administratively prohibited", errno::EACCES),
+];
+
+/// A connection to `destination` as `ssh` makes it.
+pub(crate) async fn dial(ssh: &Ssh, destination: &Destination) -> Result<Stream, Failure> {
+    let (socket, mut command) =
+        prepared(ssh, destination).map_err(|error| Failure::Ssh(error.to_string()))?;
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            Failure::Ssh("there is no ssh on this machine; install openssh-client".to_owned())
+        }
+        _ => Failure::Ssh(error.to_string()),
+    })?;
+    // The child alone has its end of the connection now.
+    drop(command);
+    let Some(errors) = child.stderr.take() else {
+        return Err(Failure::Ssh("its standard error is lost".to_owned()));
+    };
+    let mut errors = BufReader::new(errors);
+    let mut last = String::new();
+    while let Some(line) = line(&mut errors).await {
+        if OPENED.iter().any(|words| line.contains(words)) {
+            // What it says from now on is nobody's, but its pipe must not fill.
+            tokio::spawn(async move {
+                while self::line(&mut errors).await.is_some() {}
+                let _ = child.wait().await;
+            });
+            return Bare::new(socket).map(Stream::Bare).map_err(|error| Failure::Ssh(error.to_string()));
+        }
+        let is_debug = ["debug1:", "debug2:", "OpenSSH_"].iter().any(|start| line.starts_with(start));
+        if !is_debug && !line.is_empty() && !line.starts_with("stdio forwarding failed") {
+            last = line;
+        }
+    }
+    Err(failure(last))
+}
+
+fn failure(last: String) -> Failure {
+    // Only what the other side says about the channel is about the destination.
+    let told = TOLD.iter().find(|(words, _)| last.contains("open failed") && last.contains(words));
+    match told {
+        Some((_, errno)) => Failure::Dial(*errno),
+        None if last.is_empty() => Failure::Ssh("it ended without a word".to_owned()),
+        None => Failure::Ssh(last),
+    }
+}
+
+fn prepared(ssh: &Ssh, destination: &Destination) -> io::Result<(OwnedFd, Command)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let theirs: OwnedFd = theirs.into_std()?.into();
+    rustix::io::ioctl_fionbio(&theirs, false)?;
+    let mut command = Command::new("ssh");
+    command.args(["-vv", "-T", "-o", "BatchMode=yes", "-o", "ClearAllForwardings=yes"]);
+    command.args(["-W", &destination.to_string()]);
+    if let Some(port) = ssh.port {
+        command.args(["-p", &port.to_string()]);
+    }
+    if let Some(user) = &ssh.user {
+        command.args(["-l", user]);
+    }
+    command.arg("--").arg(match &ssh.host {
+        HopHost::Address(ip) => ip.to_string(),
+        HopHost::Name(name) => name.clone(),
+    });
+    // It leaves from this machine: it is not to be carried itself.
+    command.env(VARIABLE, OUTSIDE).env_remove("LD_PRELOAD");
+    command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs)).stderr(Stdio::piped());
+    command.kill_on_drop(true);
+    Ok((ours.into_std()?.into(), command))
+}
+
+/// The next line of what ssh says.
+async fn line(errors: &mut BufReader<ChildStderr>) -> Option<String> {
+    let mut bytes = Vec::new();
+    match errors.read_until(b'\n', &mut bytes).await {
+        Ok(0) | Err(_) => None,
+        Ok(_) => {
+            bytes.truncate(MAX_LINE);
+            Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_words_about_the_channel_are_about_the_destination() {
+        let said = |words: &str| failure(words.to_owned());
+        let refused = "channel 0: open failed: connect failed: Connection refused";
+        assert_eq!(said(refused), Failure::Dial(errno::ECONNREFUSED));
+        let own = "ssh: connect to host gate port 22: Connection refused";
+        assert_eq!(said(own), Failure::Ssh(own.to_owned()));
+        assert!(matches!(said("me@gate: Permission denied (publickey)."), Failure::Ssh(_)));
+    }
+}

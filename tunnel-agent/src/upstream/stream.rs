@@ -1,0 +1,286 @@
+//! What is spoken over: a bare socket, of which not a byte too many is read, or a stream wrapped
+//! around one, which keeps what it has read too much for the relay.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Interest, ReadBuf,
+};
+use underpass_core::failure::Failure;
+
+use super::handshake::{Handshake, MAX_HEAD, Step, head_end};
+use crate::facts::FarOptions;
+use crate::{loopback, sys};
+
+/// A socket, the agent's own or the program's. No call on it changes a flag or waits in the kernel.
+#[derive(Debug)]
+pub(crate) struct Bare<T: sys::Open>(AsyncFd<T>);
+
+impl<T: sys::Open> Bare<T> {
+    pub(crate) fn new(socket: T) -> io::Result<Self> {
+        sys::watch(socket, Interest::READABLE | Interest::WRITABLE).map(Self)
+    }
+
+    pub(crate) fn get(&self) -> &AsyncFd<T> {
+        &self.0
+    }
+
+    fn poll_send(&self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match rustix::net::send(self.0.get_ref(), bytes, flags) {
+                Ok(sent) => return Poll::Ready(Ok(sent)),
+                Err(Errno::AGAIN) => ready!(self.0.poll_write_ready(cx))?.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
+    fn poll_receive(
+        &self,
+        bytes: &mut [u8],
+        flags: RecvFlags,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match rustix::net::recv(self.0.get_ref(), &mut *bytes, flags | RecvFlags::DONTWAIT) {
+                Ok((_, received)) => return Poll::Ready(Ok(received)),
+                Err(Errno::AGAIN) => ready!(self.0.poll_read_ready(cx))?.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
+    async fn receive(&self, bytes: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+        std::future::poll_fn(|cx| self.poll_receive(bytes, flags, cx)).await
+    }
+}
+
+impl Bare<OwnedFd> {
+    /// Connects a socket of the agent's with what the program set on its own.
+    pub(crate) async fn connect(to: SocketAddr, options: &FarOptions) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        options.apply(&socket, to.is_ipv6())?;
+        let stream = match crate::hold::connect_nonblocking(&socket, &to) {
+            Ok(()) => Self::new(socket.into())?,
+            Err(Errno::INPROGRESS) => {
+                let stream = Self::new(socket.into())?;
+                let _ready = stream.0.writable().await?;
+                rustix::net::sockopt::socket_error(stream.0.get_ref())??;
+                stream
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if stream.local().is_some_and(|local| local.ip() == to.ip()) {
+            loopback::to_proxy(stream.0.get_ref());
+        }
+        Ok(stream)
+    }
+
+    /// The address that it leaves this machine from.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        crate::facts::local_address(self.0.get_ref()).ok()
+    }
+
+    /// Whether the other end has closed, or has said something unasked: then it is of no use.
+    pub(crate) fn is_stale(&self) -> bool {
+        let mut byte = [0; 1];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        !matches!(rustix::net::recv(self.0.get_ref(), &mut byte, flags), Err(Errno::AGAIN))
+    }
+
+    pub(crate) fn into_watched(self) -> AsyncFd<OwnedFd> {
+        self.0
+    }
+}
+
+impl AsyncRead for Bare<OwnedFd> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let received = ready!(self.poll_receive(buf.initialize_unfilled(), RecvFlags::empty(), cx))?;
+        buf.advance(received);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Bare<OwnedFd> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(bytes, cx)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(rustix::net::shutdown(self.0.get_ref(), Shutdown::Write).map_err(Into::into))
+    }
+}
+
+/// What can be wrapped again, and relayed.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+/// A connection under construction, and at the end the far side of a relay.
+pub(crate) enum Stream {
+    /// Can be spliced.
+    Bare(Bare<OwnedFd>),
+    /// Inside TLS.
+    Wrapped(BufReader<Box<dyn Duplex>>),
+}
+
+/// Something that a [`Handshake`] is made over.
+pub(crate) trait Conversation {
+    /// All of it, or an error.
+    fn send_all(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+    /// Exactly so many bytes, and not one more.
+    fn receive_exactly(&mut self, bytes: &mut [u8]) -> impl Future<Output = io::Result<()>> + Send;
+    /// See [`Step::ReceiveHead`]; an error of kind `InvalidData` if it does not end in time.
+    fn receive_head(&mut self) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
+}
+
+impl<T: sys::Open + Send + Sync> Conversation for Bare<T> {
+    async fn send_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let sent = std::future::poll_fn(|cx| self.poll_send(bytes, cx)).await?;
+            bytes = &bytes[sent..];
+        }
+        Ok(())
+    }
+
+    async fn receive_exactly(&mut self, mut bytes: &mut [u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.receive(bytes, RecvFlags::empty()).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                received => bytes = &mut bytes[received..],
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks before it takes: what follows the head is the program's.
+    async fn receive_head(&mut self) -> io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        let mut piece = vec![0; 4096];
+        while head.len() < MAX_HEAD {
+            let seen = self.receive(&mut piece, RecvFlags::PEEK).await?;
+            if seen == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let before = head.len();
+            head.extend(&piece[..seen]);
+            let end = head_end(&head);
+            head.truncate(end.unwrap_or(head.len()));
+            let take = head.len() - before;
+            self.receive_exactly(&mut piece[..take]).await?;
+            if end.is_some() {
+                return Ok(head);
+            }
+        }
+        Err(io::ErrorKind::InvalidData.into())
+    }
+}
+
+impl Conversation for Stream {
+    async fn send_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Bare(bare) => bare.send_all(bytes).await,
+            Self::Wrapped(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+        }
+    }
+
+    async fn receive_exactly(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Bare(bare) => bare.receive_exactly(bytes).await,
+            Self::Wrapped(stream) => stream.read_exact(bytes).await.map(drop),
+        }
+    }
+
+    async fn receive_head(&mut self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Bare(bare) => bare.receive_head().await,
+            Self::Wrapped(stream) => {
+                let mut head = Vec::new();
+                while head.len() < MAX_HEAD {
+                    let room = (MAX_HEAD - head.len()) as u64;
+                    if (&mut *stream).take(room).read_until(b'\n', &mut head).await? == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    if head_end(&head).is_some() {
+                        return Ok(head);
+                    }
+                }
+                Err(io::ErrorKind::InvalidData.into())
+            }
+        }
+    }
+}
+
+impl Stream {
+    /// For the next layer.
+    pub(crate) fn into_duplex(self) -> Box<dyn Duplex> {
+        match self {
+            Self::Bare(bare) => Box::new(bare),
+            Self::Wrapped(stream) => Box::new(stream),
+        }
+    }
+
+    /// Puts a layer around what is there.
+    pub(crate) fn wrapped(layer: impl Duplex + 'static) -> Self {
+        Self::Wrapped(BufReader::new(Box::new(layer)))
+    }
+
+    /// See [`Bare::is_stale`]. A wrapped one is looked at when it is used.
+    pub(crate) fn is_stale(&self) -> bool {
+        match self {
+            Self::Bare(bare) => bare.is_stale(),
+            Self::Wrapped(_) => false,
+        }
+    }
+}
+
+/// Makes `handshake` over `conversation`.
+pub(crate) async fn converse(
+    conversation: &mut impl Conversation,
+    handshake: &mut dyn Handshake,
+) -> Result<(), Failure> {
+    let mut buffer = [0; super::socks5::MAX_READ];
+    loop {
+        match handshake.step()? {
+            Step::Send(bytes) => conversation.send_all(bytes).await.map_err(|e| broken(&e))?,
+            Step::Receive(count) => {
+                let bytes = buffer.get_mut(..count).ok_or(Failure::Protocol("its answer is too long"))?;
+                conversation.receive_exactly(bytes).await.map_err(|e| broken(&e))?;
+                handshake.received(bytes)?;
+            }
+            Step::ReceiveHead => {
+                let head = conversation.receive_head().await.map_err(|e| broken(&e))?;
+                handshake.received(&head)?;
+            }
+            Step::Done => return Ok(()),
+        }
+    }
+}
+
+/// The connection to the hop broke during the handshake.
+fn broken(error: &io::Error) -> Failure {
+    match error.raw_os_error() {
+        Some(libc::ETIMEDOUT) => Failure::TimedOut,
+        _ if error.kind() == io::ErrorKind::InvalidData => {
+            Failure::Protocol("the head of its answer does not end")
+        }
+        _ => Failure::UpstreamClosed,
+    }
+}

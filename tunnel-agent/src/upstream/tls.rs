@@ -1,0 +1,162 @@
+//! TLS to a proxy, by rustls: whom to believe is said by the URL, and a wrong certificate is a failure
+//! of its own kind.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_rustls::TlsConnector;
+use underpass_core::failure::Failure;
+use underpass_core::upstream::{HopHost, Trust};
+
+use super::stream::Stream;
+
+/// Makes TLS connections to one proxy. Its session cache is its own.
+pub(crate) struct Connector(TlsConnector);
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl Connector {
+    /// Reads the certificates that vouch for the proxy.
+    pub(crate) fn new(trust: &Trust) -> Result<Self, String> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        let builder = match trust {
+            Trust::System => builder.with_webpki_verifier(authorities(system_roots()?, &provider)?),
+            Trust::Authority(path) => {
+                let certificates = CertificateDer::pem_file_iter(path)
+                    .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates {
+                    roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+                }
+                if roots.is_empty() {
+                    return Err(format!("{}: no certificate in PEM format", path.display()));
+                }
+                builder.with_webpki_verifier(authorities(roots, &provider)?)
+            }
+            Trust::Pin(pin) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned {
+                pin: *pin,
+                provider: Arc::clone(&provider),
+            })),
+        };
+        Ok(Self(TlsConnector::from(Arc::new(builder.with_no_client_auth()))))
+    }
+
+    /// Makes the handshake over `stream`. A name is what the certificate must be for; it is sent (SNI), an
+    /// address is not.
+    pub(crate) async fn wrap(&self, stream: Stream, host: &HopHost) -> Result<Stream, Failure> {
+        let name = match host {
+            HopHost::Address(ip) => ServerName::IpAddress((*ip).into()),
+            HopHost::Name(name) => ServerName::try_from(name.clone())
+                .map_err(|_| Failure::Certificate("no certificate can be for such a name".to_owned()))?,
+        };
+        match self.0.connect(name, stream.into_duplex()).await {
+            Ok(stream) => Ok(Stream::wrapped(stream)),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+}
+
+fn failure(error: &std::io::Error) -> Failure {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(why)) => Failure::Certificate(match why {
+            CertificateError::ApplicationVerificationFailure => {
+                "its public key is another than the pinned one".to_owned()
+            }
+            CertificateError::UnknownIssuer => "nobody who is trusted vouches for it".to_owned(),
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "it has expired".to_owned()
+            }
+            why => Error::InvalidCertificate(why.clone()).to_string(),
+        }),
+        Some(other) => Failure::Tls(other.to_string()),
+        None if error.raw_os_error() == Some(libc::ETIMEDOUT) => Failure::TimedOut,
+        None => Failure::UpstreamClosed,
+    }
+}
+
+fn system_roots() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        return Err(
+            "no root certificates on this system; install ca-certificates, or use ?ca= or ?pin=".to_owned()
+        );
+    }
+    Ok(roots)
+}
+
+fn authorities(
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, String> {
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+/// Believes one public key, whoever vouches for it and however long.
+#[derive(Debug)]
+struct Pinned {
+    pin: [u8; 32],
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let parsed = webpki::EndEntityCert::try_from(certificate)
+            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+        let key = parsed.subject_public_key_info();
+        let digest = ::ring::digest::digest(&::ring::digest::SHA256, key.as_ref());
+        if digest.as_ref() == self.pin {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
