@@ -120,15 +120,20 @@ impl Real {
         }
     }
 
-    /// Ends the proxy with all its connections.
+    /// Ends the proxy with all its connections, and waits until its port is free.
     pub fn kill(&self) {
-        self.lock().0.signal(rustix::process::Signal::KILL);
+        let process = self.lock();
+        let pid = process.0.pid();
+        process.0.signal(rustix::process::Signal::KILL);
+        let limit = Instant::now() + Duration::from_secs(2);
+        while std::fs::read_link(format!("/proc/{pid}/exe")).is_ok() && Instant::now() < limit {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Starts it again, after [`Self::kill`], and waits for its port. The record goes on.
     pub fn revive(&self, world: &World) {
         let before = self.log();
-        // The port is free when the process is gone.
         let mut old = self.lock();
         let fresh = self.command.clone().spawn();
         *old = (fresh, if self.log.is_some() { String::new() } else { before });

@@ -1,1 +1,130 @@
-//! TODO
+//! Each fault of `fault_tables`, by both mechanisms, alone and behind another proxy.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use underpass_tests::proxies::{self, script};
+use underpass_tests::servers::port;
+
+use crate::fault_tables::{self, Fault};
+use crate::place::{self, ADDRESS, NAME, Place};
+
+/// In seconds.
+const DEADLINE: u32 = 2;
+/// The slowness of a busy machine included.
+const LIMIT: Duration = Duration::from_millis(3500);
+const FIRST_PORT: u16 = 2000;
+/// Most of the time is spent waiting.
+const AT_ONCE: usize = 8;
+
+/// How the program and the agent connect.
+const WAYS: [(&str, &str); 3] = [("blocking", "always"), ("blocking", "never"), ("nonblocking", "auto")];
+
+#[test]
+fn of_socks5() {
+    each("socks5h", Front::Nothing);
+}
+
+#[test]
+fn of_socks4() {
+    each("socks4", Front::Nothing);
+}
+
+#[test]
+fn of_socks4a() {
+    each("socks4a", Front::Nothing);
+}
+
+#[test]
+fn of_http() {
+    each("http", Front::Nothing);
+}
+
+#[test]
+fn of_the_second_hop() {
+    for scheme in ["socks5h", "socks4a", "http"] {
+        each(scheme, Front::Microsocks);
+    }
+}
+
+/// What stands before the faulty proxy.
+#[derive(Clone, Copy, PartialEq)]
+enum Front {
+    Nothing,
+    Microsocks,
+}
+
+fn each(scheme: &str, front: Front) {
+    let place = Place::new();
+    let scripted = script::start(&place.world);
+    let (_, protocol, faults) =
+        fault_tables::all().into_iter().find(|(s, _, _)| *s == scheme).expect("a table");
+    for (number, (_, steps, _)) in faults.iter().enumerate() {
+        scripted.listen(port_of(number), protocol, steps);
+        if front == Front::Nothing {
+            place.world.allow_proxy(port_of(number));
+        }
+    }
+    let first = (front == Front::Microsocks).then(|| proxies::microsocks(&place.world, None));
+
+    let ways: &[(&str, &str)] = if first.is_some() { &WAYS[1..] } else { &WAYS };
+    let report = Mutex::new(String::new());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(fault) = faults.get(number / ways.len()) else { break };
+                    let way = ways[number % ways.len()];
+                    let front = first.as_ref().map(|proxy| proxy.url());
+                    let found = one(&place, scheme, front, number / ways.len(), fault, way);
+                    *report.lock().expect("no holder panics") += &found;
+                }
+            });
+        }
+    });
+    let report = report.into_inner().expect("no holder panics");
+    assert!(report.is_empty(), "{scheme}:\n{report}");
+    // Those that read a request got the destination, in its own words.
+    let host = if scheme == "socks4" { ADDRESS } else { NAME };
+    let normal = faults.iter().position(|(name, ..)| *name == "normal").expect("it is in each table");
+    let requests = scripted.requests(port_of(normal));
+    assert_eq!(requests, vec![format!("{host}:{}", port::GREETER); ways.len()], "{scheme}");
+    assert_eq!(place.world.agents().len(), 1, "the agent lives");
+}
+
+fn port_of(number: usize) -> u16 {
+    FIRST_PORT + u16::try_from(number).expect("few faults")
+}
+
+/// What is wrong, if something is.
+fn one(
+    place: &Place,
+    scheme: &str,
+    front: Option<&str>,
+    number: usize,
+    (name, _, expected): &Fault,
+    (mode, handoff): (&str, &str),
+) -> String {
+    let url = |host: &str| format!("{scheme}://{host}:{}", port_of(number));
+    let hops = match front {
+        None => format!("\"{}\"", url("10.77.0.1")),
+        Some(front) => format!("\"{front}\", \"{}\"", url(ADDRESS)),
+    };
+    let text = format!(
+        "deadline = {DEADLINE}\nhandoff = \"{handoff}\"\nwarm = false\ndefault = \"main\"\n\
+         [chain.main]\nkind = \"strict\"\nhops = [{hops}]\n"
+    );
+    let target = if scheme == "socks4" { place::greeter_address() } else { place::greeter() };
+    let file = format!("{number}-{mode}-{handoff}.toml");
+    let command = place.configured(&file, &text, "python3").args(place::visit(mode, [target.as_str()]));
+    let done = command.run_or_kill();
+    // A reset in the stream may be met by either of the calls that follow the greeting.
+    let seen = done.stdout.replace("EPIPE", "ECONNRESET");
+    if seen == format!("{expected}\n") && done.elapsed < LIMIT {
+        return String::new();
+    }
+    format!("- {name}, {mode}, handoff {handoff}: expected {expected}\n{done}\n")
+}

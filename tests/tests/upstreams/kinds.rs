@@ -1,1 +1,205 @@
-//! TODO
+//! Each kind of chain while its hops are killed and revived, one after the other, and 200 connections
+//! are made: no `connect()` fails that could have been served, and no stream breaks but those that went
+//! through a hop when it was killed.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use underpass_tests::proxies::{self, Real};
+use underpass_tests::servers::port;
+use underpass_tests::{Finished, artifacts};
+
+use crate::place::{NAME, Place};
+
+const FIRST_PORT: u16 = 2001;
+const PORTS: [u16; 4] = [FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2, FIRST_PORT + 3];
+const CONNECTIONS: usize = 200;
+const SECONDS: f64 = 3.0;
+/// How long a hop stays dead, and all of them stay alive.
+const DEAD: Duration = Duration::from_millis(120);
+const ALIVE: Duration = Duration::from_millis(120);
+/// A connection that begins when a hop is just back, or ends when it just dies, may meet it dead: the
+/// times are taken by two processes.
+const SLACK: f64 = 0.02;
+
+/// Two microsocks, a tinyproxy, and another microsocks.
+fn hops(place: &Place) -> Vec<(Real, String)> {
+    let start = |port: u16| {
+        let (real, scheme) = if port == FIRST_PORT + 2 {
+            (proxies::tinyproxy(&place.world, port, None, &PORTS), "http")
+        } else {
+            (proxies::microsocks_at(&place.world, port, None), "socks5h")
+        };
+        let url = real.url_as(scheme);
+        (real.allowed(&place.world), url)
+    };
+    PORTS.map(start).into()
+}
+
+fn configuration(kind: &str, length: Option<usize>, hops: &[(Real, String)]) -> String {
+    let hops: Vec<String> = hops.iter().map(|(_, url)| format!("\"{url}\"")).collect();
+    let length = length.map_or(String::new(), |length| format!("length = {length}\n"));
+    format!(
+        "deadline = 5\ndefault = \"main\"\n[chain.main]\nkind = \"{kind}\"\n{length}hops = [{}]\n",
+        hops.join(", ")
+    )
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_secs_f64()
+}
+
+/// When a hop was dead.
+type Death = (f64, f64);
+
+/// What `programs/steady.py` says, and when a hop was dead meanwhile.
+fn while_hops_die(place: &Place, text: &str, hops: &[(Real, String)]) -> (Finished, Vec<Death>) {
+    let script = artifacts::workspace().join("tests/programs/steady.py").display().to_string();
+    let arguments =
+        [script, NAME.into(), port::GREETER.to_string(), CONNECTIONS.to_string(), SECONDS.to_string()];
+    let running = place.configured("kind.toml", text, "python3").args(arguments).spawn();
+    let ending = std::thread::spawn(move || running.wait());
+    let mut deaths = Vec::new();
+    std::thread::sleep(ALIVE);
+    for (hop, _) in hops.iter().cycle() {
+        if ending.is_finished() {
+            break;
+        }
+        let start = now();
+        hop.kill();
+        std::thread::sleep(DEAD);
+        hop.revive(&place.world);
+        deaths.push((start, now()));
+        std::thread::sleep(ALIVE);
+    }
+    (ending.join().expect("it ends"), deaths)
+}
+
+/// What is not as it should be. `needs_all` is for chains in which no hop can be done without.
+fn judge(done: &Finished, deaths: &[Death], needs_all: bool) -> Vec<String> {
+    let mut served = 0;
+    let mut wrong = Vec::new();
+    let mut lines = 0;
+    for line in done.stdout.lines() {
+        lines += 1;
+        let (start, rest) = line.split_once(' ').expect("three words");
+        let (end, what) = rest.split_once(' ').expect("three words");
+        let (start, end): (f64, f64) = (start.parse().expect("a time"), end.parse().expect("a time"));
+        let overlaps = |(from, to): &Death| start <= to + SLACK && end >= from - SLACK;
+        let met_a_kill = |(from, _): &Death| start <= from + SLACK && end >= from - SLACK;
+        let excused = match what {
+            "greeted" => {
+                served += 1;
+                continue;
+            }
+            "connect ENETUNREACH" | "connect ECONNRESET" => needs_all && deaths.iter().any(overlaps),
+            _ if what.starts_with("connect") => false,
+            _ => deaths.iter().any(met_a_kill),
+        };
+        if !excused {
+            wrong.push(line.to_owned());
+        }
+    }
+    if lines != CONNECTIONS || served < CONNECTIONS / 3 {
+        wrong.push(format!("{served} of {lines} served"));
+    }
+    if deaths.len() < 8 {
+        wrong.push(format!("only {} deaths", deaths.len()));
+    }
+    wrong
+}
+
+#[track_caller]
+fn survives(kind: &str, length: Option<usize>, needs_all: bool) {
+    let place = Place::new();
+    let hops = hops(&place);
+    let text = configuration(kind, length, &hops);
+    let (done, deaths) = while_hops_die(&place, &text, &hops);
+    let wrong = judge(&done, &deaths, needs_all);
+    assert!(wrong.is_empty(), "{kind}: {wrong:#?}\ndeaths {deaths:?}\n{done}");
+}
+
+#[test]
+fn strict_fails_only_while_a_hop_is_dead() {
+    survives("strict", None, true);
+}
+
+#[test]
+fn dynamic_goes_on_without_the_dead() {
+    survives("dynamic", None, false);
+}
+
+#[test]
+fn random_draws_among_the_living() {
+    survives("random", Some(2), false);
+}
+
+#[test]
+fn round_robin_passes_over_the_dead() {
+    survives("round-robin", Some(2), false);
+}
+
+#[test]
+fn nearest_takes_the_next_nearest() {
+    survives("nearest", None, false);
+}
+
+#[test]
+fn failover_takes_the_next_in_order() {
+    survives("failover", None, false);
+}
+
+/// Makes so many connections in turn, and says how many of them each hop made to the destination.
+fn spread(place: &Place, text: &str, hops: &[(Real, String)], times: usize) -> Vec<usize> {
+    let count = || hops.iter().map(|(hop, _)| hop.served(NAME, port::GREETER)).collect::<Vec<_>>();
+    let before = count();
+    let target = crate::place::greeter();
+    let arguments = crate::place::visit("blocking", std::iter::repeat_n(target.as_str(), times));
+    let done = place.configured("kind.toml", text, "python3").args(arguments).run();
+    assert_eq!(done.stdout, "greeted\n".repeat(times), "{done}");
+    // The logs are written when the connection is made.
+    std::thread::sleep(Duration::from_millis(50));
+    count().iter().zip(before).map(|(now, before)| now - before).collect()
+}
+
+#[test]
+fn each_kind_spreads_connections_as_it_says() {
+    const TIMES: usize = 24;
+    let place = Place::new();
+    let hops = hops(&place);
+    let spread = |kind, length| spread(&place, &configuration(kind, length, &hops), &hops, TIMES);
+
+    assert_eq!(spread("strict", None), [0, 0, 0, TIMES]);
+    assert_eq!(spread("dynamic", None), [0, 0, 0, TIMES]);
+    assert_eq!(spread("failover", None), [TIMES, 0, 0, 0]);
+    assert_eq!(spread("round-robin", Some(1)), [TIMES / 4; 4]);
+    let random = spread("random", Some(1));
+    assert!(
+        random.iter().sum::<usize>() == TIMES && random.iter().filter(|n| **n > 0).count() > 1,
+        "{random:?}"
+    );
+    let nearest = spread("nearest", None);
+    assert_eq!(nearest.iter().sum::<usize>(), TIMES, "{nearest:?}");
+
+    hops[3].0.kill();
+    assert_eq!(spread("dynamic", None), [0, 0, TIMES, 0]);
+    hops[0].0.kill();
+    assert_eq!(spread("failover", None), [0, TIMES, 0, 0]);
+    hops[0].0.revive(&place.world);
+    hops[3].0.revive(&place.world);
+}
+
+/// A hop is tried again after a while, which nobody waits for longer than this.
+#[test]
+fn failover_returns_to_a_hop_that_is_back() {
+    let place = Place::new();
+    let hops = hops(&place);
+    let text = configuration("failover", None, &hops);
+    hops[0].0.kill();
+    assert_eq!(spread(&place, &text, &hops, 4), [0, 4, 0, 0]);
+    hops[0].0.revive(&place.world);
+    let limit = std::time::Instant::now() + Duration::from_secs(15);
+    while spread(&place, &text, &hops, 1) != [1, 0, 0, 0] {
+        assert!(std::time::Instant::now() < limit, "it never returns");
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
