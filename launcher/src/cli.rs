@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use lexopt::Arg::{Long, Short, Value};
+use underpass_core::config::Config;
 use underpass_core::upstream::Upstream;
 
 use crate::messages::Failure;
@@ -45,7 +46,7 @@ pub(crate) enum Task {
     /// Start a program.
     Run(Run),
     /// Say where a connection would go.
-    Why { destination: OsString, upstream: Proxy },
+    Why { destination: OsString, config: Config },
     /// Say what a program is.
     Explain(OsString),
     /// Print this text.
@@ -55,18 +56,11 @@ pub(crate) enum Task {
 /// A program to start.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Run {
-    pub(crate) upstream: Proxy,
+    pub(crate) config: Config,
     pub(crate) verbosity: Verbosity,
     /// The program's name as typed; becomes its `argv[0]`.
     pub(crate) program: OsString,
     pub(crate) arguments: Vec<OsString>,
-}
-
-/// An upstream that was read, and the words it was read from, which go to the agent.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Proxy {
-    pub(crate) url: String,
-    pub(crate) parsed: Upstream,
 }
 
 /// How much is said on standard error.
@@ -112,7 +106,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             )));
         }
         return match (why, explain) {
-            (Some(destination), None) => Ok(Task::Why { destination, upstream: upstream(urls)? }),
+            (Some(destination), None) => Ok(Task::Why { destination, config: proxies(urls)? }),
             (_, Some(program)) if urls.is_empty() => Ok(Task::Explain(program)),
             _ => Err(Failure::setup("--explain: takes no other option")),
         };
@@ -121,25 +115,22 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     let Some(program) = words.next() else {
         return Err(Failure::setup("no command given").hint("underpass --help"));
     };
-    Ok(Task::Run(Run { upstream: upstream(urls)?, verbosity, program, arguments: words.collect() }))
+    Ok(Task::Run(Run { config: proxies(urls)?, verbosity, program, arguments: words.collect() }))
 }
 
-fn upstream(urls: Vec<OsString>) -> Result<Proxy, Failure> {
-    let mut urls = urls.into_iter();
-    let Some(url) = urls.next() else {
+/// The proxies of `-x`, one chain in that order.
+fn proxies(urls: Vec<OsString>) -> Result<Config, Failure> {
+    if urls.is_empty() {
         return Err(Failure::setup("no proxy given").hint(NO_UPSTREAM_HINT));
-    };
-    if urls.next().is_some() {
-        return Err(Failure::setup(
-            "--proxy: more than one is a chain, and chains come with a later version",
-        ));
     }
+    let hops: Result<Vec<Upstream>, Failure> = urls.into_iter().map(proxy).collect();
+    Ok(Config::strict(hops?))
+}
+
+fn proxy(url: OsString) -> Result<Upstream, Failure> {
     // The URL may hold a password, so it is not repeated.
     let url = url.into_string().map_err(|_| Failure::setup("--proxy: not a URL in UTF-8"))?;
-    match url.parse() {
-        Ok(parsed) => Ok(Proxy { url, parsed }),
-        Err(error) => Err(Failure::setup(format_args!("--proxy: {error}"))),
-    }
+    url.parse().map_err(|error| Failure::setup(format_args!("--proxy: {error}")))
 }
 
 fn value(parser: &mut lexopt::Parser, option: &str, what: &str) -> Result<OsString, Failure> {

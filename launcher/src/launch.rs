@@ -13,7 +13,7 @@ use crate::cli::{Run, Verbosity};
 use crate::library::{Library, Remark};
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, note, reason};
 use crate::program::privilege::Asker;
-use crate::{agent, environment, exec, library, lookup, program};
+use crate::{agent, environment, exec, library, lookup, program, why};
 
 /// Becomes the program. Returns only if that failed.
 pub(crate) fn launch(run: &Run) -> Result<Infallible, Failure> {
@@ -45,7 +45,7 @@ fn enter(
     place: agent::Place<'_>,
 ) -> Result<Infallible, Failure> {
     let request = ControlRequest::OpenSession {
-        upstreams: vec![run.upstream.url.clone()],
+        config: Box::new(run.config.clone()),
         linger: directory.shared && env::var_os("CI").is_none(),
     };
     let (session, library) =
@@ -96,5 +96,8 @@ fn say(run: &Run, directory: &AgentDirectory, library: &Library) {
     if !directory.shared {
         note(format_args!("an agent for this launch alone, in {}", directory.path.display()));
     }
-    note(format_args!("session via {}, tier hook", run.upstream.parsed));
+    note(format_args!(
+        "session {}, tier hook",
+        why::path(&run.config, &run.config.otherwise).replace("carried by", "via")
+    ));
 }

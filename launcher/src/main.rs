@@ -54,10 +54,10 @@ fn run() -> Result<(), Failure> {
     match cli::parse(env::args_os().skip(1))? {
         Task::Print(text) => answer(&text),
         Task::Explain(name) => answer(&explain::explain(&name, path.as_deref(), &Asker::this_process())?),
-        Task::Why { destination, upstream } => {
+        Task::Why { destination, config } => {
             let hosts = fs::read("/etc/hosts").unwrap_or_default();
             let destination = destination.to_string_lossy();
-            answer(&why::why(&destination, &upstream.parsed, &String::from_utf8_lossy(&hosts))?)
+            answer(&why::why(&destination, &config, &String::from_utf8_lossy(&hosts))?)
         }
         Task::Run(run) => match launch::launch(&run)? {},
     }

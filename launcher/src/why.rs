@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use underpass_core::config::Config;
+use underpass_core::config::route::{Asked, To};
 use underpass_core::destination::{DNS_PORT, is_local};
 use underpass_core::upstream::Upstream;
 use underpass_core::wire::MAX_NAME;
@@ -9,7 +11,7 @@ use underpass_core::wire::MAX_NAME;
 use crate::messages::Failure;
 
 /// One line for `HOST:PORT`. `hosts` is what the hosts file says: its names are resolved here.
-pub(crate) fn why(destination: &str, upstream: &Upstream, hosts: &str) -> Result<String, Failure> {
+pub(crate) fn why(destination: &str, config: &Config, hosts: &str) -> Result<String, Failure> {
     let (host, port) = parse(destination).ok_or_else(|| {
         Failure::setup(format_args!("--why: {destination:?} is not HOST:PORT"))
             .hint("db.internal:5432, 10.0.0.1:80 or [2001:db8::1]:443")
@@ -22,16 +24,42 @@ pub(crate) fn why(destination: &str, upstream: &Upstream, hosts: &str) -> Result
             None => (None, String::new()),
         },
     };
+    let name = match &host {
+        Host::Name(name) => Some(name.as_str()),
+        Host::Address(_) => None,
+    };
+    let asked = Asked { name, ip: address, port: Some(port), ..Asked::default() };
     let route = match address {
         Some(ip) if is_local(ip) && port == DNS_PORT => "refused, DNS never leaves directly".to_owned(),
         Some(ip) if is_local(ip) => "direct, loopback".to_owned(),
-        Some(_) => format!("carried by {upstream}"),
-        None if *upstream == Upstream::Local => {
-            format!("carried by {upstream}, name resolved by the agent")
+        _ => {
+            let (_, to) = config.decide(&asked);
+            path(config, to) + if address.is_none() { resolved(config, to) } else { "" }
         }
-        None => format!("carried by {upstream}, name resolved there"),
     };
     Ok(format!("{destination}: {route}{origin}\n"))
+}
+
+/// Where a connection goes, in words; no hop shows its credentials.
+pub(crate) fn path(config: &Config, to: &To) -> String {
+    match to {
+        To::Direct => "direct".to_owned(),
+        To::Refuse(errno) => format!("refused, errno {errno}"),
+        To::Chain(name) => {
+            let hops = config.chains.get(name).map(|chain| chain.hops.as_slice()).unwrap_or_default();
+            let hops: Vec<String> = hops.iter().map(ToString::to_string).collect();
+            format!("carried by {}", hops.join(", "))
+        }
+    }
+}
+
+/// Who resolves the names of what goes there.
+fn resolved(config: &Config, to: &To) -> &'static str {
+    let To::Chain(name) = to else { return "" };
+    match config.chains.get(name).and_then(|chain| chain.hops.last()) {
+        Some(Upstream::Local) => ", name resolved by the agent",
+        _ => ", name resolved there",
+    }
 }
 
 /// The first address of a name in hosts(5).
@@ -79,7 +107,7 @@ mod tests {
 
     #[test]
     fn each_route_is_said() {
-        let proxy: Upstream = "socks5h://10.0.0.1:1080".parse().unwrap();
+        let proxy = Config::strict(vec!["socks5h://10.0.0.1:1080".parse().unwrap()]);
         let table = [
             ("db.internal:5432", "carried by socks5h://10.0.0.1:1080, name resolved there"),
             ("10.1.2.3:80", "carried by socks5h://10.0.0.1:1080"),
@@ -98,7 +126,7 @@ mod tests {
         for (destination, route) in table {
             assert_eq!(why(destination, &proxy, HOSTS), Ok(format!("{destination}: {route}\n")));
         }
-        let local = why("a.example:1", &Upstream::Local, HOSTS).unwrap();
+        let local = why("a.example:1", &Config::strict(vec![Upstream::Local]), HOSTS).unwrap();
         assert_eq!(local, "a.example:1: carried by local:, name resolved by the agent\n");
     }
 
@@ -120,7 +148,7 @@ mod tests {
             "a b:1",
             "http://a:1",
         ] {
-            let failed = why(destination, &Upstream::Local, HOSTS).unwrap_err();
+            let failed = why(destination, &Config::strict(vec![Upstream::Local]), HOSTS).unwrap_err();
             assert_eq!(failed.status, 125, "{destination}");
         }
     }

@@ -33,7 +33,7 @@ fn the_proxy_is_spelled_in_each_usual_way() {
     for line in
         ["-xlocal: true", "-x=local: true", "--proxy local: true", "--proxy=local: true", "-vxlocal: true"]
     {
-        assert_eq!(run(line).upstream.parsed, Upstream::Local, "{line}");
+        assert_eq!(run(line).config, Config::strict(vec![Upstream::Local]), "{line}");
     }
 }
 
@@ -78,7 +78,6 @@ fn each_mistake_is_said() {
         ("-x", "--proxy: URL is missing"),
         ("--why", "--why: HOST:PORT is missing"),
         ("--quiet=yes a", "--quiet: takes no value"),
-        ("-x local: -x local: a", "--proxy: more than one is a chain, and chains come with a later version"),
         ("-x socks5h://h:0 a", "--proxy: the port is not between 1 and 65535"),
         ("--why a:1", "no proxy given"),
         ("-x local: --why a:1 curl", "curl: --why and --explain take no command"),
