@@ -129,32 +129,39 @@ impl Chain {
         ended: Result<(), Failure>,
         progress: &Progress,
     ) -> Result<(), (Failure, bool)> {
-        match ended {
-            Ok(()) => {
-                path.iter().for_each(|&place| self.hops[place].has_served());
-                Ok(())
-            }
-            Err(failure) => {
-                let blamed = blamed(&failure, progress, path.len());
-                if let Some(at) = blamed {
-                    self.hops[path[at]].has_failed();
-                }
-                let again = blamed.is_some() && self.kind != Kind::Strict && self.hops.len() > self.length;
-                Err((self.named(failure, path, blamed.unwrap_or(path.len() - 1)), again))
-            }
+        let Err(failure) = ended else {
+            path.iter().for_each(|&place| self.hops[place].has_served());
+            return Ok(());
+        };
+        let (at, failure) = self.accuse(failure, path, progress);
+        if let Some(at) = at {
+            self.hops[path[at]].has_failed();
         }
+        let again = at.is_some() && self.kind != Kind::Strict && self.hops.len() > self.length;
+        Err((failure, again))
     }
 
-    fn named(&self, failure: Failure, path: &Path, at: usize) -> Failure {
-        match &self.hops[path[at]].upstream {
+    /// Which hop of the path a failure speaks against, from 0, or none if it is about the destination; and
+    /// the failure in its name.
+    fn accuse(&self, failure: Failure, path: &Path, progress: &Progress) -> (Option<usize>, Failure) {
+        let at = progress.hop();
+        let of = path.len();
+        let (accused, failure) = match (is_answer(&failure, progress), at + 1 < of) {
+            (false, _) => (Some(at), failure),
+            // What a hop says of the next one is not what the destination says.
+            (true, true) => (Some(at + 1), Failure::UpstreamUnreachable(failure.to_string())),
+            // A proxy that closes instead of answering is at fault itself.
+            (true, false) if failure == Failure::UpstreamClosed => (Some(at), failure),
+            (true, false) => (None, failure),
+        };
+        let hop = accused.unwrap_or(of - 1);
+        let failure = match &self.hops[path[hop]].upstream {
             Upstream::Local => failure,
-            upstream => Failure::At {
-                hop: at + 1,
-                of: path.len(),
-                name: upstream.to_string(),
-                failure: Box::new(failure),
-            },
-        }
+            upstream => {
+                Failure::At { hop: hop + 1, of, name: upstream.to_string(), failure: Box::new(failure) }
+            }
+        };
+        (accused, failure)
     }
 
     /// Dials `destination`, by other paths where hops fail, until `deadline` has passed.
@@ -193,9 +200,8 @@ impl Chain {
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::TimedOut,
             };
-            let blamed = blamed(&failure, &progress, path.len());
-            let failure = self.named(failure, &path, blamed.unwrap_or(path.len() - 1));
-            let Some(at) = blamed else { return Err(failure) };
+            let (at, failure) = self.accuse(failure, &path, &progress);
+            let Some(at) = at else { return Err(failure) };
             hops[at].has_failed();
             failed.push(path[at]);
             tracing::debug!(%failure, "another path is looked for");
@@ -268,21 +274,13 @@ fn is_worth_warming(hops: &[Arc<Hop>]) -> bool {
     hops.iter().all(|hop| hop.is_alike_for_all()) && (hops.len() > 1 || is_far())
 }
 
-/// Which hop a failure speaks against, from 0; `None` if it is about the destination.
-fn blamed(failure: &Failure, progress: &Progress, hops: usize) -> Option<usize> {
-    let at = progress.hop();
-    let is_answer = match failure {
-        Failure::Socks5(1 | 3..=6) | Failure::Socks4(91) | Failure::Dial(_) | Failure::NameNotFound => true,
-        Failure::Socks5(2 | 7 | 8) | Failure::Socks4Destination => true,
+/// Whether a hop was asked for what comes after it, and the failure is about that.
+fn is_answer(failure: &Failure, progress: &Progress) -> bool {
+    match failure {
+        Failure::Socks5(_) | Failure::Socks4(91) | Failure::Socks4Destination => true,
+        Failure::Dial(_) | Failure::NameNotFound => true,
         Failure::Http { status, .. } => !matches!(status, 401 | 407),
         Failure::TimedOut | Failure::UpstreamClosed => progress.has_asked(),
         _ => false,
-    };
-    match is_answer {
-        false => Some(at),
-        true if at + 1 < hops => Some(at + 1),
-        // What is asked for last is the destination. A proxy that closes instead of answering is at fault.
-        true if *failure == Failure::UpstreamClosed => Some(at),
-        true => None,
     }
 }

@@ -10,7 +10,7 @@ pub(crate) enum Step<'a> {
     Send(&'a [u8]),
     /// Read exactly so many bytes and give them to [`Handshake::received`].
     Receive(usize),
-    /// Read the bytes up to and including the first empty line, at most [`MAX_HEAD`].
+    /// Read the bytes of an HTTP answer up to and including the first empty line, at most [`MAX_HEAD`].
     ReceiveHead,
     /// The hop has done its part; the next byte belongs to whoever comes after.
     Done,
@@ -40,6 +40,12 @@ pub(crate) fn head_end(bytes: &[u8]) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether these bytes can begin the head of an HTTP answer (RFC 9112 section 4): what is something else
+/// may have no end to wait for.
+pub(crate) fn can_begin_head(bytes: &[u8]) -> bool {
+    bytes.iter().zip(b"HTTP/").all(|(byte, wanted)| byte == wanted)
 }
 
 #[cfg(test)]

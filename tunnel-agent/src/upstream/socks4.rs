@@ -35,6 +35,8 @@ pub(crate) struct Connect {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Request,
+    /// The first byte, which tells another protocol, whose answer may be shorter.
+    AwaitVersion,
     AwaitReply,
     Done,
 }
@@ -105,19 +107,25 @@ impl Handshake for Connect {
     fn step(&mut self) -> Result<Step<'_>, Failure> {
         Ok(match self.state {
             State::Request => {
-                self.state = State::AwaitReply;
+                self.state = State::AwaitVersion;
                 Step::Send(&self.request)
             }
-            State::AwaitReply => Step::Receive(REPLY),
+            State::AwaitVersion => Step::Receive(1),
+            State::AwaitReply => Step::Receive(REPLY - 1),
             State::Done => Step::Done,
         })
     }
 
     fn received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match (self.state, bytes) {
-            // The version of the reply is 0; some servers repeat that of the request. The address and
-            // the port are those of BIND.
-            (State::AwaitReply, &[0 | VERSION, code, _, _, _, _, _, _]) => match code {
+            // The version of the reply is 0; some servers repeat that of the request.
+            (State::AwaitVersion, &[0 | VERSION]) => {
+                self.state = State::AwaitReply;
+                Ok(())
+            }
+            (State::AwaitVersion, &[_]) => Err(Failure::Protocol("it does not answer with SOCKS version 4")),
+            // The address and the port are those of BIND.
+            (State::AwaitReply, &[code, _, _, _, _, _, _]) => match code {
                 GRANTED => {
                     self.state = State::Done;
                     Ok(())
@@ -125,9 +133,6 @@ impl Handshake for Connect {
                 code if REFUSALS.contains(&code) => Err(Failure::Socks4(code)),
                 _ => Err(Failure::Protocol("its reply has a code that SOCKS4 does not know")),
             },
-            (State::AwaitReply, bytes) if bytes.len() == REPLY => {
-                Err(Failure::Protocol("it does not answer with SOCKS version 4"))
-            }
             _ => Err(Failure::Protocol("its reply has a wrong length")),
         }
     }
@@ -272,10 +277,12 @@ mod tests {
         let mut handshake = plain();
         assert!(handshake.received(&OK).is_err(), "before the request");
         handshake.step().unwrap();
-        assert!(handshake.received(&OK[..7]).is_err());
-        assert!(handshake.received(&[&OK[..], b"x"].concat()).is_err());
-        assert!(handshake.received(&OK).is_ok());
-        assert!(handshake.received(&OK).is_err(), "twice");
+        assert!(handshake.received(&OK).is_err(), "more than the first byte");
+        assert!(handshake.received(&OK[..1]).is_ok());
+        assert!(handshake.received(&OK[1..7]).is_err());
+        assert!(handshake.received(&[&OK[1..], b"x"].concat()).is_err());
+        assert!(handshake.received(&OK[1..]).is_ok());
+        assert!(handshake.received(&OK[1..]).is_err(), "twice");
     }
 
     #[test]

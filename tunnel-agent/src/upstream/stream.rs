@@ -16,7 +16,7 @@ use tokio::io::{
 };
 use underpass_core::failure::Failure;
 
-use super::handshake::{Handshake, MAX_HEAD, Step, head_end};
+use super::handshake::{Handshake, MAX_HEAD, Step, can_begin_head, head_end};
 use crate::facts::FarOptions;
 use crate::{loopback, sys};
 
@@ -178,6 +178,9 @@ impl<T: sys::Open + Send + Sync> Conversation for Bare<T> {
             }
             let before = head.len();
             head.extend(&piece[..seen]);
+            if !can_begin_head(&head) {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
             let end = head_end(&head);
             head.truncate(end.unwrap_or(head.len()));
             let take = head.len() - before;
@@ -214,13 +217,21 @@ impl Conversation for Stream {
             Self::Wrapped(stream) => {
                 let mut head = Vec::new();
                 while head.len() < MAX_HEAD {
-                    let room = (MAX_HEAD - head.len()) as u64;
-                    if (&mut *stream).take(room).read_until(b'\n', &mut head).await? == 0 {
+                    let seen = stream.fill_buf().await?;
+                    if seen.is_empty() {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
-                    if head_end(&head).is_some() {
+                    let (before, seen_len) = (head.len(), seen.len());
+                    head.extend(seen);
+                    if !can_begin_head(&head) {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                    if let Some(end) = head_end(&head) {
+                        head.truncate(end);
+                        stream.consume(end - before);
                         return Ok(head);
                     }
+                    stream.consume(seen_len);
                 }
                 Err(io::ErrorKind::InvalidData.into())
             }
@@ -279,7 +290,7 @@ fn broken(error: &io::Error) -> Failure {
     match error.raw_os_error() {
         Some(libc::ETIMEDOUT) => Failure::TimedOut,
         _ if error.kind() == io::ErrorKind::InvalidData => {
-            Failure::Protocol("the head of its answer does not end")
+            Failure::Protocol("it does not answer as an HTTP proxy")
         }
         _ => Failure::UpstreamClosed,
     }
