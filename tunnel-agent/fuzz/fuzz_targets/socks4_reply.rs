@@ -33,11 +33,16 @@ libfuzzer_sys::fuzz_target!(|input: (bool, Option<SocketAddr>, Vec<u8>, Vec<u8>,
     let announces = request[4..7] == [0, 0, 0] && request[7] != 0;
     assert_eq!(request[8..].iter().filter(|&&byte| byte == 0).count(), if announces { 2 } else { 1 });
     assert_eq!(request.last(), Some(&0));
-    assert_eq!(handshake.step(), Ok(Step::Receive(8)));
-    let Some((reply, _)) = stream.split_at_checked(8) else { return };
+    assert_eq!(handshake.step(), Ok(Step::Receive(1)));
+    let Some((version, rest)) = stream.split_at_checked(1) else { return };
+    if let Err(failure) = handshake.received(version) {
+        return assert_eq!(documented(failure.errno()), failure.errno());
+    }
+    assert_eq!(handshake.step(), Ok(Step::Receive(7)));
+    let Some((reply, _)) = rest.split_at_checked(7) else { return };
     match handshake.received(reply) {
         Ok(()) => {
-            assert_eq!(reply[1], 90);
+            assert_eq!(reply[0], 90);
             assert_eq!(handshake.step(), Ok(Step::Done));
         }
         Err(failure) => assert_eq!(documented(failure.errno()), failure.errno()),
