@@ -24,6 +24,12 @@ pub enum ControlRequest {
         /// Whether the agent may stay for the next launch when nobody is left (not in CI).
         linger: bool,
     },
+    /// Try each hop of each chain; answered by a [`ControlReply::Checked`] for each, as it is known, and
+    /// by [`ControlReply::Done`].
+    Check {
+        /// As for a session, and not kept.
+        config: Box<Config>,
+    },
 }
 
 /// What the agent answers.
@@ -36,6 +42,25 @@ pub enum ControlReply {
         /// The value of [`crate::session_env::VARIABLE`].
         environment: String,
     },
+    /// What has become of trying one hop.
+    Checked {
+        /// The chain's name.
+        chain: String,
+        /// From 1.
+        hop: usize,
+        /// How many hops the chain has.
+        of: usize,
+        /// The hop's URL, without credentials.
+        name: String,
+        /// From the first packet of the way there to its greeting's end, in milliseconds; `None` if it failed.
+        millis: Option<u64>,
+        /// Why it failed, in words.
+        failure: Option<String>,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The last line of several.
+    Done,
     /// It cannot be done; the text is for a person and names no secret.
     Error {
         /// `what: why`, lower case, no full stop.

@@ -176,10 +176,7 @@ impl fmt::Debug for Credentials {
 impl Upstream {
     /// Fetches the credentials that the URL only names: `read` gives the content of what `login` names.
     /// Afterwards [`Login`] is `Nobody` or `Given`.
-    pub fn fetch_login(
-        &mut self,
-        read: impl FnOnce(&Login) -> Result<String, String>,
-    ) -> Result<(), String> {
+    pub fn fetch_login(&mut self, read: impl FnOnce(&Login) -> Result<String, String>) -> Result<(), String> {
         let Self::Proxy(proxy) = self else { return Ok(()) };
         if let Login::File(_) | Login::Environment(_) = proxy.login {
             let text = read(&proxy.login)?;

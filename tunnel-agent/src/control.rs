@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
 use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE};
 
 use crate::agent::Agent;
+use crate::check;
 use crate::lifetime::Lifetime;
 
-/// How long a launcher may take to say what it wants.
+/// How long a launcher may take to say what it wants, or to read the answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Serves launchers for ever.
@@ -21,8 +23,7 @@ pub(crate) async fn accept(agent: &Arc<Agent>, listener: UnixListener) -> io::Re
             Ok((stream, _)) => {
                 let agent = Arc::clone(agent);
                 tokio::spawn(async move {
-                    let served = tokio::time::timeout(DEADLINE, serve(&agent, stream)).await;
-                    if let Ok(Err(error)) = served {
+                    if let Err(error) = serve(&agent, stream).await {
                         tracing::debug!(%error, "a launcher went away");
                     }
                 });
@@ -42,7 +43,8 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
     }
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
-    (&mut stream).take(MAX_LINE as u64).read_line(&mut line).await?;
+    let mut bounded = (&mut stream).take(MAX_LINE as u64);
+    tokio::time::timeout(DEADLINE, bounded.read_line(&mut line)).await??;
     let reply = match line.strip_suffix('\n').map(ControlRequest::from_line) {
         Some(Ok(ControlRequest::OpenSession { config, linger })) => {
             match agent.sessions.open_session(*config) {
@@ -53,9 +55,21 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
                 Err(message) => ControlReply::Error { message },
             }
         }
+        Some(Ok(ControlRequest::Check { config })) => {
+            let _usage = Lifetime::begin(agent);
+            let (tell, mut told) = mpsc::channel(1);
+            let check = tokio::spawn(check::check(*config, tell));
+            while let Some(told) = told.recv().await {
+                stream.write_all(told.to_line().as_bytes()).await?;
+            }
+            match check.await.map_err(io::Error::other)? {
+                Ok(()) => ControlReply::Done,
+                Err(message) => ControlReply::Error { message },
+            }
+        }
         Some(Ok(_)) => ControlReply::Error { message: "this agent does not know the request".to_owned() },
         Some(Err(why)) => ControlReply::Error { message: format!("not a request: {why}") },
         None => ControlReply::Error { message: format!("a request is one line of at most {MAX_LINE} bytes") },
     };
-    stream.write_all(reply.to_line().as_bytes()).await
+    tokio::time::timeout(DEADLINE, stream.write_all(reply.to_line().as_bytes())).await?
 }

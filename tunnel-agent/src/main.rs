@@ -4,7 +4,7 @@
 //!
 //! - [`cli`], [`background`]: the command line, and going into the background once all is ready.
 //! - [`agent`]: what one agent owns, started and ended in one place; [`lifetime`]: when it ends.
-//! - [`control`]: launchers open sessions; [`session`]: the sessions, kept for a restarted agent.
+//! - [`control`]: launchers open sessions, and ask for a [`check`]; [`session`]: the sessions, kept for a restarted agent.
 //! - [`client`]: one intercepted call: read, judged, answered; [`attempt`]: one connection attempt.
 //! - [`hold`] and, in [`upstream::path`], the hand-off: the two mechanisms that keep the program's own
 //!   socket; [`facts`] says which of them a socket allows; [`carried`] knows sockets by cookie.
@@ -19,6 +19,7 @@ mod attempt;
 mod attempts;
 mod background;
 mod carried;
+mod check;
 mod cli;
 mod client;
 mod control;

@@ -48,7 +48,9 @@ impl fmt::Display for UpstreamError {
                 "a user name of 1 to 255 bytes and a password of up to 255 are needed (SOCKS5: of at least \
                  1, RFC 1929; SOCKS4: no password; ssh: none, it has keys)",
             ),
-            Self::Parameter(name) => write!(f, "no parameter {name:?} for this scheme; known are {PARAMETERS}"),
+            Self::Parameter(name) => {
+                write!(f, "no parameter {name:?} for this scheme; known are {PARAMETERS}")
+            }
             Self::Value(what) => f.write_str(what),
         }
     }

@@ -69,6 +69,25 @@ pub(crate) async fn dial(ssh: &Ssh, destination: &Destination) -> Result<Stream,
     Err(failure(last))
 }
 
+/// Whether the host lets us in.
+pub(crate) async fn check(ssh: &Ssh) -> Result<(), Failure> {
+    let mut command = command(ssh);
+    command
+        .args(["--", &host(ssh), "true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let output = command.output().await.map_err(|error| Failure::Ssh(error.to_string()))?;
+    // ssh's own trouble is 255 (ssh(1)); anything else is the account's.
+    match output.status.code() {
+        Some(255) | None => {
+            let words = String::from_utf8_lossy(&output.stderr);
+            Err(Failure::Ssh(words.lines().last().unwrap_or_default().trim().to_owned()))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 fn failure(last: String) -> Failure {
     // Only what the other side says about the channel is about the destination.
     let told = TOLD.iter().find(|(words, _)| last.contains("open failed") && last.contains(words));
@@ -83,24 +102,32 @@ fn prepared(ssh: &Ssh, destination: &Destination) -> io::Result<(OwnedFd, Comman
     let (ours, theirs) = UnixStream::pair()?;
     let theirs: OwnedFd = theirs.into_std()?.into();
     rustix::io::ioctl_fionbio(&theirs, false)?;
+    let mut command = command(ssh);
+    command.args(["-vv", "-T", "-W", &destination.to_string(), "--", &host(ssh)]);
+    command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs)).stderr(Stdio::piped());
+    Ok((ours.into_std()?.into(), command))
+}
+
+/// What every call of ssh has.
+fn command(ssh: &Ssh) -> Command {
     let mut command = Command::new("ssh");
-    command.args(["-vv", "-T", "-o", "BatchMode=yes", "-o", "ClearAllForwardings=yes"]);
-    command.args(["-W", &destination.to_string()]);
+    command.args(["-o", "BatchMode=yes", "-o", "ClearAllForwardings=yes"]);
     if let Some(port) = ssh.port {
         command.args(["-p", &port.to_string()]);
     }
     if let Some(user) = &ssh.user {
         command.args(["-l", user]);
     }
-    command.arg("--").arg(match &ssh.host {
+    // It leaves from this machine: it is not to be carried itself.
+    command.env(VARIABLE, OUTSIDE).env_remove("LD_PRELOAD").kill_on_drop(true);
+    command
+}
+
+fn host(ssh: &Ssh) -> String {
+    match &ssh.host {
         HopHost::Address(ip) => ip.to_string(),
         HopHost::Name(name) => name.clone(),
-    });
-    // It leaves from this machine: it is not to be carried itself.
-    command.env(VARIABLE, OUTSIDE).env_remove("LD_PRELOAD");
-    command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs)).stderr(Stdio::piped());
-    command.kill_on_drop(true);
-    Ok((ours.into_std()?.into(), command))
+    }
 }
 
 /// The next line of what ssh says.

@@ -31,7 +31,9 @@ fn curls_spellings_are_read() {
     assert_eq!(read("http://u:@h:3128"), (Http, name("h"), 3128, given("u", "")));
     assert_eq!(read("http://h"), (Http, name("h"), 1080, nobody()));
     assert_eq!(read("https://h"), (Https, name("h"), 443, nobody()));
-    let ssh = |user: Option<&str>, port| Ok(Upstream::Ssh(Ssh { user: user.map(Into::into), host: name("h"), port }));
+    let ssh = |user: Option<&str>, port| {
+        Ok(Upstream::Ssh(Ssh { user: user.map(Into::into), host: name("h"), port }))
+    };
     assert_eq!("ssh://h".parse(), ssh(None, None));
     assert_eq!("ssh://me@h:2222".parse(), ssh(Some("me"), Some(2222)));
 }
