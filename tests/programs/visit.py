@@ -59,7 +59,8 @@ def visit(host, port, nonblocking):
     except EOFError as error:
         return f"{call} end"
     except OSError as error:
-        name = errno.errorcode.get(error.errno, error)
+        # Two names of one number.
+        name = errno.errorcode.get(error.errno, error).replace("ENOTSUP", "EOPNOTSUPP")
         return name if call == "connect" else f"{call} {name}"
 
 

@@ -125,8 +125,9 @@ fn socks4() -> Vec<Fault> {
         ("reply 91", refused(91), "ENETUNREACH"),
         ("reply 92", refused(92), "EACCES"),
         ("reply 93", refused(93), "EACCES"),
-        ("reply 0", refused(0), "ENETUNREACH"),
-        ("reply 255", refused(255), "ENETUNREACH"),
+        // Codes that the protocol does not have.
+        ("reply 0", refused(0), RESET_BY_PEER),
+        ("reply 255", refused(255), RESET_BY_PEER),
         ("closes in the reply", request(&[Send(good[..3].to_vec())]), RESET_BY_PEER),
         ("resets in the reply", request(&[Send(good[..7].to_vec()), Reset]), RESET_BY_PEER),
         ("resets in the stream", request(&[Connect, Send(good.clone()), PassSome, Reset]), BROKEN_STREAM),

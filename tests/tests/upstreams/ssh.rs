@@ -32,16 +32,33 @@ fn an_unknown_user_is_not_let_in() {
 }
 
 #[test]
-fn ssh_as_the_last_hop_after_an_http_proxy() {
+fn other_proxies_behind_ssh() {
     let place = Place::new();
     let sshd = proxies::sshd(&place.world, PORT);
     sshd.configure_client(&place.world);
-    let squid = proxies::squid(&place.world, 3128, Squid::Open, DENIED).allowed(&place.world);
+    place.world.allow_proxy(PORT);
+    let squid = proxies::squid(&place.world, 3128, Squid::Open, DENIED);
+    let microsocks = proxies::microsocks_at(&place.world, 1081, None);
     place.visit(
-        &[&squid.url_as("http"), &format!("ssh://far@{NAME}:{PORT}")],
+        &[
+            &format!("ssh://far@10.77.0.1:{PORT}"),
+            &squid.url_at("http", NAME),
+            &microsocks.url_at("socks5h", ADDRESS),
+        ],
         &[(&greeter(), GREETED), (&greeter_address(), GREETED)],
     );
-    sshd.real.wait_served(NAME, port::GREETER, 2);
-    drop(sshd);
-    squid.wait_served(NAME, PORT, 1);
+    sshd.real.wait_served(NAME, squid.port(), 1);
+    squid.wait_served(ADDRESS, microsocks.port(), 1);
+    microsocks.wait_served(NAME, port::GREETER, 2);
+    microsocks.wait_served(ADDRESS, port::GREETER, 2);
+}
+
+/// It is refused before anything starts.
+#[test]
+fn ssh_after_another_hop_is_refused_with_words() {
+    let place = Place::new();
+    let done = place.through(&["http://10.77.0.1:3128", &format!("ssh://far@{NAME}:{PORT}")], "true").run();
+    assert_eq!(done.code(), 125, "{done}");
+    assert!(done.stderr.contains(&format!("hop 2, ssh://far@{NAME}:{PORT}")), "{done}");
+    assert!(done.stderr.contains("first hop"), "{done}");
 }

@@ -2,18 +2,17 @@
 //! reads what it announced, and never asks for more than its buffer has.
 #![no_main]
 
-#[allow(dead_code, reason = "the modules are part of a program, and are used here by their parts")]
-mod upstream {
-    #[path = "../../../src/upstream/handshake.rs"]
-    pub mod handshake;
-    #[path = "../../../src/upstream/socks5.rs"]
-    pub mod socks5;
-}
+#[path = "../../src/upstream/handshake.rs"]
+#[allow(dead_code, reason = "the module is part of a program, and is used here by its parts")]
+mod handshake;
+#[path = "../../src/upstream/socks5.rs"]
+#[allow(dead_code, reason = "the module is part of a program, and is used here by its parts")]
+mod socks5;
 
+use handshake::{Handshake, Step};
+use socks5::{Greeting, MAX_READ, OneFlight, Request};
 use underpass_core::destination::Destination;
 use underpass_core::upstream::Credentials;
-use upstream::handshake::{Handshake, Step};
-use upstream::socks5::{Greeting, MAX_READ, OneFlight, Request};
 
 libfuzzer_sys::fuzz_target!(|input: (bool, bool, &[u8])| {
     let (with_password, one_flight, mut stream) = input;

@@ -419,6 +419,18 @@ fn each_algorithm_of_rfc_7616_is_answered() {
 }
 
 #[test]
+fn a_challenge_without_qop_is_answered_as_rfc_2069_has_it() {
+    // Nonce and realm of RFC 2069 section 2.4; the response was computed apart from http-auth.
+    let old =
+        "Digest realm=\"testrealm@host.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", opaque=\"5ccc\"";
+    let mut handshake = with_login(&Arc::default());
+    assert_eq!(play(&mut handshake, challenge(&[old]).as_bytes()).1, Err(Failure::Challenged));
+    let sent = play(&mut handshake, OK.as_bytes()).0;
+    assert_eq!(parameter(&sent, "response"), Some("f920af2fb1578833bbf623724b72758c"));
+    assert_eq!((parameter(&sent, "opaque"), parameter(&sent, "nc")), (Some("5ccc"), None));
+}
+
+#[test]
 fn no_challenge_writes_a_line_of_its_own() {
     let odd = "Digest realm=\"a\\\"b\\\\c\td\", nonce=\"e, f\", opaque=\"g\", qop=auth";
     let mut handshake = with_login(&Arc::default());
