@@ -6,8 +6,22 @@
 //! # Layout
 //!
 //! - [`route`]: which route a connection takes; the same code answers `--why` and the agent.
+//! - [`pattern`]: what a route's lists are made of.
+//! - [`file`]: our own format; [`legacy`]: those of proxychains, torsocks and tsocks; [`format`]: which
+//!   of them a file has.
+//! - [`environment`]: `ALL_PROXY` and its kin; `no_proxy`: the list of what goes direct.
+//! - `problem`: mistakes, with their places and the words that were probably meant.
 
+pub mod environment;
+pub mod file;
+pub mod format;
+pub mod legacy;
+mod no_proxy;
+pub mod pattern;
+mod problem;
 pub mod route;
+
+pub use problem::{ConfigError, Warning};
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -19,6 +33,15 @@ use route::{Route, To};
 
 /// The chain that `-x` makes, and that a configuration with one chain has.
 pub const MAIN_CHAIN: &str = "main";
+
+/// A configuration as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// What it says.
+    pub config: Config,
+    /// What in it has no effect, or another one than its writer may think.
+    pub warnings: Vec<Warning>,
+}
 
 /// Chains, routes, and how connections are made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

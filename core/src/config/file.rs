@@ -1,0 +1,146 @@
+//! Our own configuration format: TOML. `docs/configuration.md` is its description for people.
+//!
+//! # Layout
+//!
+//! - `reader`: values with their places, and the mistakes that are made with them.
+//! - `chain`, `route`: the two tables.
+
+mod chain;
+mod reader;
+mod route;
+
+use std::collections::BTreeMap;
+
+use self::reader::{Entry, Reader};
+use super::problem::{nearest, unknown};
+use super::route::To;
+use super::{Chain, Config, ConfigError, DEADLINE, Handoff, Kind, MAIN_CHAIN, Parsed, Warning, no_proxy};
+use crate::failure::errno;
+
+/// A configuration longer than this, in bytes, is refused.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// The longest deadline, in seconds.
+pub const MAX_DEADLINE: u32 = 3600;
+
+const KEYS: [&str; 8] = ["proxy", "deadline", "handoff", "warm", "default", "chain", "route", "no-proxy"];
+
+/// The words of `to` and `default` that are no chain.
+const DIRECT: &str = "direct";
+const REFUSE: &str = "refuse";
+
+/// Reads a configuration. `file` names it in errors; `user_id` gives the id of a user by its name.
+pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> Result<Parsed, ConfigError> {
+    if text.len() > MAX_BYTES {
+        return Err(ConfigError::whole(file, "longer than 1 MiB: this is no configuration"));
+    }
+    let document = toml::de::DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        ConfigError::at(file, text, at, error.message().lines().next().unwrap_or("not TOML"))
+    })?;
+    let reader = Reader { text, file, user_id: &user_id };
+    let mut root = reader.table(document.get_ref(), &KEYS)?;
+    let (chains, places) = chains(&reader, root.take("proxy"), root.take("chain"))?;
+    let otherwise = otherwise(&reader, root.take("default"), &chains)?;
+    let mut routes = Vec::new();
+    if let Some(list) = root.take("no-proxy") {
+        let text = reader.string(&list)?;
+        routes = no_proxy::routes(text).or_else(|why| reader.fail(list.at, format!("no-proxy: {why}")))?;
+    }
+    if let Some(list) = root.take("route") {
+        routes.extend(route::routes(&reader, &list, &chains)?);
+    }
+    let deadline = match root.take("deadline") {
+        Some(entry) => reader.number(&entry, MAX_DEADLINE)?,
+        None => DEADLINE,
+    };
+    let handoff = match root.take("handoff") {
+        Some(entry) => {
+            let known = [("auto", Handoff::Auto), ("always", Handoff::Always), ("never", Handoff::Never)];
+            reader.word(&entry, &known)?
+        }
+        None => Handoff::default(),
+    };
+    let warm = root.take("warm").map_or(Ok(true), |entry| reader.boolean(&entry))?;
+    let config = Config { chains, routes, otherwise, handoff, deadline, warm };
+    let warnings = unused(&reader, &config, &places);
+    Ok(Parsed { config, warnings })
+}
+
+/// The chains by name, and where in the text each begins.
+#[expect(clippy::type_complexity, reason = "two maps with the same keys")]
+fn chains(
+    reader: &Reader<'_>,
+    proxy: Option<Entry<'_>>,
+    tables: Option<Entry<'_>>,
+) -> Result<(BTreeMap<String, Chain>, BTreeMap<String, usize>), ConfigError> {
+    let (mut chains, mut places) = (BTreeMap::new(), BTreeMap::new());
+    if let Some(proxy) = proxy {
+        let hops = chain::hops(reader, &proxy)?;
+        chains.insert(MAIN_CHAIN.to_owned(), Chain { kind: Kind::Strict, hops, length: None });
+        places.insert(MAIN_CHAIN.to_owned(), proxy.key_at);
+    }
+    for entry in tables.map(|tables| reader.members(&tables)).transpose()?.into_iter().flatten() {
+        let name = entry.key;
+        let odd = |c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c);
+        if name == DIRECT || name == REFUSE {
+            return reader
+                .fail(entry.key_at, format!("a chain cannot be called \"{name}\": this is a way already"));
+        }
+        if name.is_empty() || name.len() > 64 || name.contains(odd) {
+            return reader.fail(entry.key_at, "a chain's name is 1 to 64 letters, digits, - _ and .");
+        }
+        let chain = chain::chain(reader, &entry)?;
+        if chains.insert(name.to_owned(), chain).is_some() {
+            return reader.fail(entry.key_at, "duplicate chain \"main\": `proxy` has made it already");
+        }
+        places.insert(name.to_owned(), entry.key_at);
+    }
+    Ok((chains, places))
+}
+
+fn otherwise(
+    reader: &Reader<'_>,
+    entry: Option<Entry<'_>>,
+    chains: &BTreeMap<String, Chain>,
+) -> Result<To, ConfigError> {
+    match (entry, chains.len()) {
+        (Some(entry), _) => to(reader, &entry, chains),
+        (None, 1) => Ok(To::Chain(chains.keys().next().cloned().unwrap_or_default())),
+        (None, 0) => Err(ConfigError::whole(reader.file, "no chain: write proxy = \"socks5h://HOST:PORT\"")),
+        (None, _) => Err(ConfigError::whole(
+            reader.file,
+            "no default: with several chains, write default = \"CHAIN\", \"direct\" or \"refuse\"",
+        )),
+    }
+}
+
+/// `CHAIN`, `direct` or `refuse`.
+fn to(reader: &Reader<'_>, entry: &Entry<'_>, chains: &BTreeMap<String, Chain>) -> Result<To, ConfigError> {
+    let word = reader.string(entry)?;
+    match word {
+        DIRECT => Ok(To::Direct),
+        REFUSE => Ok(To::Refuse(errno::EACCES)),
+        _ if chains.contains_key(word) => Ok(To::Chain(word.to_owned())),
+        _ => {
+            let known = [DIRECT, REFUSE].into_iter().chain(chains.keys().map(String::as_str));
+            // Only a chain can be missing, so this is what the message says.
+            let text = match nearest(word, known.clone()) {
+                Some(_) => unknown("chain", word, known),
+                None => unknown("chain", word, known) + "; a chain is made by [chain.NAME]",
+            };
+            reader.fail(entry.at, text)
+        }
+    }
+}
+
+/// Chains that nothing leads to.
+fn unused(reader: &Reader<'_>, config: &Config, places: &BTreeMap<String, usize>) -> Vec<Warning> {
+    let ways = || config.routes.iter().map(|route| &route.to).chain([&config.otherwise]);
+    let used = |name: &str| ways().any(|to| matches!(to, To::Chain(chain) if chain == name));
+    let unused = places.iter().filter(|(name, _)| !used(name));
+    unused.map(|(name, at)| reader.warning(*at, format!("chain \"{name}\" is used by no route"))).collect()
+}
+
+#[cfg(test)]
+mod tests;

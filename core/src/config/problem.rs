@@ -1,0 +1,157 @@
+//! What is wrong with a configuration, and where; words for people. No text here repeats a value that
+//! may hold credentials.
+
+use std::fmt;
+
+use crate::upstream::UpstreamError;
+
+/// A configuration that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// The file, or the environment variable.
+    pub file: String,
+    /// From 1; `None` where the whole is meant.
+    pub line: Option<usize>,
+    /// From 1, in characters.
+    pub column: Option<usize>,
+    /// `what: why`, lower case, no full stop.
+    pub message: String,
+}
+
+impl ConfigError {
+    /// About the file as a whole.
+    pub(super) fn whole(file: &str, message: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), line: None, column: None, message: message.into() }
+    }
+
+    /// About a line, from 1.
+    pub(super) fn line(file: &str, line: usize, message: impl Into<String>) -> Self {
+        Self { line: Some(line), ..Self::whole(file, message) }
+    }
+
+    /// About what begins at a byte of the text.
+    pub(super) fn at(file: &str, text: &str, byte: usize, message: impl Into<String>) -> Self {
+        let before = text.get(..byte).unwrap_or(text);
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.matches('\n').count() + 1;
+        let column = before[start..].chars().count() + 1;
+        Self { column: Some(column), ..Self::line(file, line, message) }
+    }
+}
+
+/// `FILE:LINE:COLUMN: what: why`, as compilers have it.
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        for number in [self.line, self.column].into_iter().flatten() {
+            write!(f, ":{number}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Something that has no effect or another one than its writer may think. Not an error by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Warning {
+    /// The file.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// `what: why`, lower case, no full stop.
+    pub message: String,
+}
+
+/// `FILE:LINE: what: why`
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.message)
+    }
+}
+
+/// The known word that one was probably meant to be: a third of it, or one letter, may differ.
+pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    if word.len() > 64 {
+        return None;
+    }
+    let plain = |word: &str| word.to_ascii_lowercase().replace('_', "-");
+    let distance = |other: &str| strsim::osa_distance(&plain(word), &plain(other));
+    let near = known.into_iter().map(|other| (distance(other), other));
+    near.filter(|(distance, other)| *distance <= (other.len() / 3).max(1)).min().map(|(_, other)| other)
+}
+
+/// `"word"`, or nothing of one that does not look like a word: it may hold credentials.
+pub(super) fn shown(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_.*?/[]".contains(c);
+    match (1..=64).contains(&word.len()) && word.chars().all(plain) {
+        true => format!("\"{word}\""),
+        false => "(not shown)".to_owned(),
+    }
+}
+
+/// `unknown kind "strcit" (did you mean "strict"?)`
+pub(super) fn unknown<'k>(
+    what: &str,
+    word: &str,
+    known: impl IntoIterator<Item = &'k str> + Clone,
+) -> String {
+    match nearest(word, known.clone()) {
+        Some(near) => format!("unknown {what} {} (did you mean \"{near}\"?)", shown(word)),
+        None => {
+            let known: Vec<_> = known.into_iter().collect();
+            format!("unknown {what} {}; known are {}", shown(word), known.join(", "))
+        }
+    }
+}
+
+/// The text of an upstream's error. Where the URL has an unescaped `?` in its password, the parser takes the
+/// rest of it for a parameter; then the text does not name that.
+pub(super) fn bad_url(url: &str, error: &UpstreamError) -> String {
+    let unsafe_word = |word: &str| shown(word).starts_with('(') || url.contains('@');
+    match error {
+        UpstreamError::Parameter(name) if unsafe_word(name) => {
+            "a parameter that this scheme does not have; a ? in a password is written %3F".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_found_if_it_is_near() {
+        let known = ["kind", "hops", "length", "no-proxy", "proxy_dns"];
+        for (word, near) in [
+            ("knid", Some("kind")),
+            ("hop", Some("hops")),
+            ("no_proxy", Some("no-proxy")),
+            ("proxydns", Some("proxy_dns")),
+            ("LENGHT", Some("length")),
+            ("colour", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, known), near, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_may_hold_credentials_is_not_shown() {
+        assert_eq!(shown("kind"), "\"kind\"");
+        for word in ["socks5h://u:p@h", "u:p", "a b", "", "p@h", "a\nb"] {
+            assert_eq!(shown(word), "(not shown)");
+        }
+    }
+
+    #[test]
+    fn places_are_counted_from_one_in_characters() {
+        let text = "a\nü = 1\n";
+        for (byte, place) in [(0, "f:1:1: x"), (2, "f:2:1: x"), (5, "f:2:3: x"), (99, "f:3:1: x")] {
+            assert_eq!(ConfigError::at("f", text, byte, "x").to_string(), place);
+        }
+    }
+}
