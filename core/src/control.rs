@@ -23,6 +23,10 @@ pub enum ControlRequest {
         config: Box<Config>,
         /// Whether the agent may stay for the next launch when nobody is left (not in CI).
         linger: bool,
+        /// The process that keeps the session, if it is not the asking one: a shell that evaluates what
+        /// `--shell` prints.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        for_process: Option<u32>,
     },
     /// Try each hop of each chain; answered by a [`ControlReply::Checked`] for each, as it is known, and
     /// by [`ControlReply::Done`].
@@ -108,6 +112,7 @@ mod tests {
         let request = ControlRequest::OpenSession {
             config: Box::new(Config::strict(vec!["local:".parse().unwrap()])),
             linger: true,
+            for_process: None,
         };
         let line = request.to_line();
         assert_eq!(line.matches('\n').count(), 1);
