@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::upstream::door::come_in;
 use crate::{agent, background};
 
 #[derive(Parser)]
@@ -28,11 +29,22 @@ enum Command {
         #[arg(long)]
         foreground: bool,
     },
+    /// What ssh runs as its ProxyCommand when it is a later hop of a chain
+    #[command(hide = true)]
+    Join {
+        /// The agent's socket for this one connection
+        door: PathBuf,
+        /// Where ssh wants to go
+        host: String,
+        /// And at which port
+        port: String,
+    },
 }
 
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> io::Result<()> {
     match Cli::parse().command {
+        Command::Join { door, host, port } => come_in(&door, &host, &port),
         Command::Run { directory, private, foreground: true } => {
             log_to(io::stderr, "info");
             agent::run(&directory, private, || Ok(()))

@@ -59,6 +59,7 @@ impl Relays {
         let program = Bare::new(program)?;
         match far {
             Stream::Bare(far) => relay(program.into_watched(), far.into_watched(), &self.pipes).await,
+            Stream::Unopened => Err(io::ErrorKind::NotConnected.into()),
             Stream::Wrapped(far) => copied(program, far).await,
         }
     }

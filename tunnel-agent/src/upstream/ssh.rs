@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
@@ -16,6 +17,8 @@ use underpass_core::failure::{Failure, errno};
 use underpass_core::session_env::{OUTSIDE, VARIABLE};
 use underpass_core::upstream::{HopHost, Ssh};
 
+use super::door::Door;
+use super::hop::Hop;
 use super::stream::{Bare, Stream};
 
 /// What ssh says when the far end has accepted: by itself, and where it uses a shared connection.
@@ -37,8 +40,37 @@ const TOLD: [(&str, i32); 8] = [
 
 /// A connection to `destination` as `ssh` makes it.
 pub(crate) async fn dial(ssh: &Ssh, destination: &Destination) -> Result<Stream, Failure> {
+    run(command(ssh), ssh, destination).await
+}
+
+/// The same through the proxies before it: `stream` is a connection to the last of them, `before`.
+pub(crate) async fn dial_over(
+    ssh: &Ssh,
+    destination: &Destination,
+    before: Arc<Hop>,
+    stream: Stream,
+) -> Result<Stream, Failure> {
+    let door = Door::open().map_err(|error| Failure::Ssh(error.to_string()))?;
+    let mut command = command(ssh);
+    // A connection that ssh shares would not go this way.
+    command.args(["-o", "ControlPath=none", "-o", "ProxyJump=none", "-o", &door.proxy_command()]);
+    let joined = tokio::spawn(door.join(before, stream));
+    let dialled = run(command, ssh, destination).await;
+    if dialled.is_err() {
+        if !joined.is_finished() {
+            joined.abort();
+        }
+        // A proxy that has not reached the host says more than what ssh makes of it.
+        if let Ok(Err(failure)) = joined.await {
+            return Err(Failure::UpstreamUnreachable(failure.to_string()));
+        }
+    }
+    dialled
+}
+
+async fn run(command: Command, ssh: &Ssh, destination: &Destination) -> Result<Stream, Failure> {
     let (socket, mut command) =
-        prepared(ssh, destination).map_err(|error| Failure::Ssh(error.to_string()))?;
+        prepared(command, ssh, destination).map_err(|error| Failure::Ssh(error.to_string()))?;
     let mut child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             Failure::Ssh("there is no ssh on this machine; install openssh-client".to_owned())
@@ -98,11 +130,14 @@ fn failure(last: String) -> Failure {
     }
 }
 
-fn prepared(ssh: &Ssh, destination: &Destination) -> io::Result<(OwnedFd, Command)> {
+fn prepared(
+    mut command: Command,
+    ssh: &Ssh,
+    destination: &Destination,
+) -> io::Result<(OwnedFd, Command)> {
     let (ours, theirs) = UnixStream::pair()?;
     let theirs: OwnedFd = theirs.into_std()?.into();
     rustix::io::ioctl_fionbio(&theirs, false)?;
-    let mut command = command(ssh);
     command.args(["-vv", "-T", "-W", &destination.to_string(), "--", &host(ssh)]);
     command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs)).stderr(Stdio::piped());
     Ok((ours.into_std()?.into(), command))
