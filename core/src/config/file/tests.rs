@@ -239,6 +239,13 @@ fn a_file_of_more_than_a_mebibyte_is_refused() {
 }
 
 #[test]
+fn a_file_of_nothing_but_brackets_is_an_error() {
+    for text in ["a=".to_owned() + &"[".repeat(500_000), "a.".repeat(300_000), "[a]\n".repeat(200_000)] {
+        assert!(read(&text).is_err());
+    }
+}
+
+#[test]
 fn the_example_of_the_documentation_is_a_configuration() {
     let parsed =
         read(include_str!("../../../../docs/example.toml")).unwrap_or_else(|error| panic!("{error}"));
