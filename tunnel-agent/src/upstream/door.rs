@@ -67,7 +67,8 @@ impl Door {
         let mut connection = BufReader::new(connection);
         let mut line = String::new();
         (&mut connection).take(MAX_LINE).read_line(&mut line).await.map_err(trouble)?;
-        let next = destination(line.trim_end()).ok_or(Failure::Ssh("it names no host and port".to_owned()))?;
+        let next =
+            destination(line.trim_end()).ok_or(Failure::Ssh("it names no host and port".to_owned()))?;
         for mut handshake in before.request(&next)? {
             converse(&mut stream, &mut *handshake).await?;
         }

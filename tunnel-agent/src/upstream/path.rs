@@ -126,12 +126,7 @@ async fn ask_hop(
 }
 
 /// Connects to the first hop, trying each address of its name, and measures the round trip.
-async fn connect(
-    hop: &Hop,
-    host: &HopHost,
-    port: u16,
-    options: &FarOptions,
-) -> Result<Far, Failure> {
+async fn connect(hop: &Hop, host: &HopHost, port: u16, options: &FarOptions) -> Result<Far, Failure> {
     let mut failure = Failure::UpstreamName(host.to_string());
     for address in addresses(host, port).await? {
         let start = Instant::now();
@@ -226,6 +221,8 @@ pub(crate) async fn first_address(hops: &[Arc<Hop>], facts: &Facts) -> Result<Op
 fn unreachable(error: &std::io::Error) -> Failure {
     match error.raw_os_error() {
         Some(errno::ETIMEDOUT) => Failure::TimedOut,
+        // Only who has accepted can reset.
+        Some(errno::ECONNRESET) => Failure::UpstreamClosed,
         _ => Failure::UpstreamUnreachable(error.to_string()),
     }
 }

@@ -19,7 +19,7 @@ use underpass_core::upstream::{HopHost, Ssh};
 
 use super::door::Door;
 use super::hop::Hop;
-use super::stream::{Bare, Stream};
+use super::stream::Stream;
 
 /// What ssh says when the far end has accepted: by itself, and where it uses a shared connection.
 const OPENED: [&str; 2] = [": open confirm ", "mux_client_request_stdio_fwd: master session id"];
@@ -69,7 +69,7 @@ pub(crate) async fn dial_over(
 }
 
 async fn run(command: Command, ssh: &Ssh, destination: &Destination) -> Result<Stream, Failure> {
-    let (socket, mut command) =
+    let (stream, mut command) =
         prepared(command, ssh, destination).map_err(|error| Failure::Ssh(error.to_string()))?;
     let mut child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
@@ -91,7 +91,7 @@ async fn run(command: Command, ssh: &Ssh, destination: &Destination) -> Result<S
                 while self::line(&mut errors).await.is_some() {}
                 let _ = child.wait().await;
             });
-            return Bare::new(socket).map(Stream::Bare).map_err(|error| Failure::Ssh(error.to_string()));
+            return Ok(stream);
         }
         let is_debug = ["debug1:", "debug2:", "OpenSSH_"].iter().any(|start| line.starts_with(start));
         if !is_debug && !line.is_empty() && !line.starts_with("stdio forwarding failed") {
@@ -130,17 +130,22 @@ fn failure(last: String) -> Failure {
     }
 }
 
-fn prepared(
-    mut command: Command,
-    ssh: &Ssh,
-    destination: &Destination,
-) -> io::Result<(OwnedFd, Command)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    let theirs: OwnedFd = theirs.into_std()?.into();
-    rustix::io::ioctl_fionbio(&theirs, false)?;
+/// ssh's two ends are two sockets: it may end with bytes of ours unread, and a Unix socket that is closed
+/// so is reset, with what it had still to deliver.
+fn prepared(mut command: Command, ssh: &Ssh, destination: &Destination) -> io::Result<(Stream, Command)> {
+    let (input, its_input) = pair()?;
+    let (output, its_output) = pair()?;
     command.args(["-vv", "-T", "-W", &destination.to_string(), "--", &host(ssh)]);
-    command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs)).stderr(Stdio::piped());
-    Ok((ours.into_std()?.into(), command))
+    command.stdin(Stdio::from(its_input)).stdout(Stdio::from(its_output)).stderr(Stdio::piped());
+    Ok((Stream::wrapped(tokio::io::join(output, input)), command))
+}
+
+/// Our end, and one that a program can use that knows nothing of non-blocking files.
+fn pair() -> io::Result<(UnixStream, OwnedFd)> {
+    let (ours, its) = UnixStream::pair()?;
+    let its: OwnedFd = its.into_std()?.into();
+    rustix::io::ioctl_fionbio(&its, false)?;
+    Ok((ours, its))
 }
 
 /// What every call of ssh has.
