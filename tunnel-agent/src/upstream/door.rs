@@ -55,7 +55,7 @@ impl Door {
             format!("'{}'", path.display().to_string().replace('\'', "'\\''").replace('%', "%%"))
         };
         let program = std::env::current_exe().unwrap_or_else(|_| "underpass-agent".into());
-        format!("ProxyCommand=exec {} join {} %h %p", quoted(&program), quoted(&self.directory.join("door")))
+        format!("ProxyCommand={} join {} %h %p", quoted(&program), quoted(&self.directory.join("door")))
     }
 
     /// Waits for ssh, asks `before` for the host that it names, and passes bytes until either end is done.

@@ -27,7 +27,7 @@ const OPENED: [&str; 2] = [": open confirm ", "mux_client_request_stdio_fwd: mas
 const MAX_LINE: usize = 1024;
 
 /// What ssh says about the destination, and what it means.
-const TOLD: [(&str, i32); 8] = [
+const TOLD: [(&str, i32); 9] = [
     ("Connection refused", errno::ECONNREFUSED),
     ("Connection timed out", errno::ETIMEDOUT),
     ("No route to host", errno::EHOSTUNREACH),
@@ -36,6 +36,8 @@ const TOLD: [(&str, i32); 8] = [
     ("Temporary failure in name resolution", errno::EHOSTUNREACH),
     ("No address associated with hostname", errno::EHOSTUNREACH),
     ("administratively prohibited", errno::EACCES),
+    // What OpenSSH's server says where it has no better word.
+    ("connect failed: open failed", errno::ENETUNREACH),
 ];
 
 /// A connection to `destination` as `ssh` makes it.
