@@ -40,6 +40,20 @@ fn each_hop_has_a_row_and_the_status_says_whether_all_are_well() {
 }
 
 #[test]
+fn a_terminal_gets_colours_and_progress_and_no_color_is_honoured() {
+    let world = World::new();
+    let check = format!("{} -x local: --check", underpass_tests::artifacts::underpass().display());
+    let on_terminal = || world.client("script").args(["-qc", &check, "/dev/null"]);
+    let coloured = on_terminal().run().success();
+    assert!(coloured.contains("\x1b[32mreachable\x1b[0m"), "{coloured:?}");
+    assert!(coloured.contains("\rtrying hop 1 of 1 ..."), "{coloured:?}");
+    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let plain = on_terminal().env(name, value).run().success();
+        assert!(plain.contains("  reachable, ") && !plain.contains("\x1b[32m"), "{plain:?}");
+    }
+}
+
+#[test]
 fn what_is_only_a_warning_elsewhere_is_an_error() {
     let world = World::new();
     let path = file(&world, "proxychains.conf", "strict_chain\nproxydns\n[ProxyList]\nsocks5 10.77.0.1 1\n");
