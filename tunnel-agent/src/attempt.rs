@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::config::route::Asked;
@@ -40,6 +40,7 @@ pub(crate) struct Attempt {
     pub(crate) watched: bool,
     /// Where the library has put the socket into `SYN_SENT` by itself, or 0; it does not wait then.
     pub(crate) held_at: u16,
+    pub(crate) since: Instant,
 }
 
 /// Judges the attempt and starts it. A second attempt with the same socket ends the first.
@@ -142,8 +143,9 @@ impl Attempt {
         frames::reply(&self.connection, &Reply::Refuse { errno: failure.errno() });
     }
 
+    /// What is left of the time that the attempt may take.
     fn deadline(&self) -> Duration {
-        Duration::from_secs(self.plan.config.deadline.into())
+        Duration::from_secs(self.plan.config.deadline.into()).saturating_sub(self.since.elapsed())
     }
 
     async fn run(self, destination: Destination, room: OwnedSemaphorePermit) {
@@ -221,7 +223,8 @@ impl Attempt {
                     }
                 }
             };
-            match driven.await {
+            let patience = chain.handoff_patience(self.deadline());
+            match tokio::time::timeout(patience, driven).await.unwrap_or(Err(Failure::TimedOut)) {
                 Ok(Driven::CannotBe) => return Ok(Driven::CannotBe),
                 Ok(Driven::HandedOff) => {
                     let _ = chain.settle(&path, Ok(()), &progress);

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, UCred};
@@ -86,6 +86,7 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 address,
                 watched,
                 held_at,
+                since: Instant::now(),
             });
         }
         (Request::Outcome { cookie }, None) => {

@@ -113,6 +113,21 @@ impl Chain {
         Some(from)
     }
 
+    /// How long an attempt may take: all that is left, or half of it where another path could be tried.
+    fn patience(&self, failed: usize, left: Duration) -> Duration {
+        let needed = match self.kind {
+            Kind::Random | Kind::RoundRobin => self.length,
+            _ => 1,
+        };
+        let is_last = self.kind == Kind::Strict || self.hops.len().saturating_sub(failed) <= needed;
+        if is_last { left } else { (left / 2).max(LEAST).min(left) }
+    }
+
+    /// How long a hand-off may take.
+    pub(crate) fn handoff_patience(&self, deadline: Duration) -> Duration {
+        self.patience(0, deadline)
+    }
+
     fn along(&self, path: &Path) -> Vec<Arc<Hop>> {
         path.iter().map(|&place| Arc::clone(&self.hops[place])).collect()
     }
@@ -181,15 +196,15 @@ impl Chain {
         if self.kind == Kind::Nearest {
             self.measure().await;
         }
-        let mut failed = Vec::new();
+        let mut failed: Vec<usize> = Vec::new();
+        // A hop that closes instead of answering may mean the next one, or be at fault itself.
+        let mut accused: Vec<(usize, usize)> = Vec::new();
         let mut last = None;
         let mut challenges = 0;
         for _ in 0..MAX_ATTEMPTS {
             let left = deadline.saturating_sub(start.elapsed());
             let Some(path) = self.path(&failed).filter(|_| !left.is_zero()) else { break };
-            let is_last_resort =
-                self.kind == Kind::Strict || self.hops.len() - failed.len() <= path.len().min(self.length);
-            let patience = if is_last_resort { left } else { (left / 2).max(LEAST).min(left) };
+            let patience = self.patience(failed.len(), left);
             let hops = self.along(&path);
             let progress = Progress::default();
             let attempt = self.attempt(&path, &hops, destination, options, client, &progress);
@@ -209,6 +224,19 @@ impl Chain {
             let Some(at) = at else { return Err(failure) };
             hops[at].has_failed();
             failed.push(path[at]);
+            match progress.hop() {
+                speaker if speaker < at => accused.push((path[speaker], path[at])),
+                speaker => {
+                    // Who fails by itself as well has accused another wrongly.
+                    let liar = path[speaker];
+                    let cleared = accused.iter().filter(|(by, _)| *by == liar).map(|&(_, other)| other);
+                    for other in cleared.collect::<Vec<_>>() {
+                        self.hops[other].has_served();
+                        failed.retain(|&place| place != other);
+                    }
+                    accused.retain(|(by, _)| *by != liar);
+                }
+            }
             tracing::debug!(%failure, "another path is looked for");
             last = Some(failure);
         }

@@ -14,7 +14,7 @@ use super::http::{HttpAuth, HttpConnect};
 use super::{socks4, socks5, tls};
 
 /// How long a hop that has failed is passed over, the first time; each further failure doubles it.
-const BACK_OFF: Duration = Duration::from_secs(1);
+const BACK_OFF: Duration = Duration::from_secs(5);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
 /// A hop.

@@ -35,17 +35,18 @@ impl Connector {
         let builder = match trust {
             Trust::System => builder.with_webpki_verifier(authorities(system_roots()?, &provider)?),
             Trust::Authority(path) => {
-                let certificates = CertificateDer::pem_file_iter(path)
+                let given = CertificateDer::pem_file_iter(path)
                     .and_then(Iterator::collect::<Result<Vec<_>, _>>)
                     .map_err(|error| format!("{}: {error}", path.display()))?;
                 let mut roots = RootCertStore::empty();
-                for certificate in certificates {
-                    roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+                for certificate in &given {
+                    roots.add(certificate.clone()).map_err(|error| format!("{}: {error}", path.display()))?;
                 }
                 if roots.is_empty() {
                     return Err(format!("{}: no certificate in PEM format", path.display()));
                 }
-                builder.with_webpki_verifier(authorities(roots, &provider)?)
+                let authorities = authorities(roots, &provider)?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Given { authorities, given }))
             }
             Trust::Pin(pin) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned {
                 pin: *pin,
@@ -107,6 +108,55 @@ fn authorities(
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
         .map_err(|error| error.to_string())
+}
+
+/// Believes the authorities of a file, and the very certificates in it: one that has signed itself is
+/// what `openssl req -x509` makes, and no authority may be a server by the rules (RFC 5280).
+#[derive(Debug)]
+struct Given {
+    authorities: Arc<WebPkiServerVerifier>,
+    given: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Given {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.given.iter().any(|given| given == certificate) {
+            // It was given in person; what is left to see is whether it is for this host.
+            let parsed = rustls::server::ParsedCertificate::try_from(certificate)?;
+            rustls::client::verify_server_name(&parsed, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.authorities.verify_server_cert(certificate, intermediates, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
 }
 
 /// Believes one public key, whoever vouches for it and however long.
