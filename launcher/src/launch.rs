@@ -47,6 +47,7 @@ fn enter(
     let request = ControlRequest::OpenSession {
         config: Box::new(run.config.clone()),
         linger: directory.shared && env::var_os("CI").is_none(),
+        source: None,
     };
     let (session, library) =
         agent::open_session(place, &request, || library::prepare(library, directory, place.uid))?;
