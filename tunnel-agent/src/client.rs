@@ -9,7 +9,6 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, UCred};
 use tokio::io::Interest;
-use underpass_core::config::route::{Asked, To};
 use underpass_core::failure::errno;
 use underpass_core::wire::{Family, Reply, Request};
 
@@ -126,13 +125,7 @@ fn client(plan: &Plan, peer: UCred) -> Client {
 /// address is given, not two: a name that fails would be tried twice.
 fn resolve(agent: &Agent, plan: &Plan, client: &Client, name: &[u8], family: Family) -> Reply<'static> {
     let Some(name) = normalised(name) else { return Reply::Unknown };
-    let asked = Asked {
-        name: Some(&name),
-        program: client.program.as_deref(),
-        user: client.user,
-        ..Asked::default()
-    };
-    if matches!(plan.config.decide(&asked).1, To::Direct) {
+    if plan.config.direct_name(&name, client.program.as_deref(), client.user) {
         return Reply::Direct;
     }
     let (v4, v6) = match agent.hosts.find(&name) {

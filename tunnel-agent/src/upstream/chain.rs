@@ -25,6 +25,10 @@ const MEASURED: Duration = Duration::from_secs(60);
 /// How often a chain of many hops is tried anew for one connection.
 const MAX_ATTEMPTS: usize = 16;
 
+/// How often the proxies of a path may ask who we are: each once, and once more where another connection
+/// has used up what it had asked.
+const MAX_CHALLENGES: usize = 8;
+
 /// A chain.
 pub(crate) struct Chain {
     kind: Kind,
@@ -178,7 +182,7 @@ impl Chain {
         }
         let mut failed = Vec::new();
         let mut last = None;
-        let mut challenged = false;
+        let mut challenges = 0;
         for _ in 0..MAX_ATTEMPTS {
             let left = deadline.saturating_sub(start.elapsed());
             let Some(path) = self.path(&failed).filter(|_| !left.is_zero()) else { break };
@@ -193,8 +197,8 @@ impl Chain {
                     hops.iter().for_each(|hop| hop.has_served());
                     return Ok(far);
                 }
-                Ok(Err(Failure::Challenged)) if !challenged => {
-                    challenged = true;
+                Ok(Err(Failure::Challenged)) if challenges < MAX_CHALLENGES => {
+                    challenges += 1;
                     continue;
                 }
                 Ok(Err(failure)) => failure,

@@ -20,8 +20,8 @@ const NONE_ACCEPTABLE: u8 = 0xff;
 /// length byte that was read before.
 pub(crate) const MAX_READ: usize = 255 + 2;
 
-/// Method selection and authentication.
-#[derive(Clone, Debug)]
+/// Method selection and authentication. No `Debug`: it holds the password.
+#[derive(Clone)]
 pub(crate) struct Greeting {
     state: Greeted,
     greeting: Vec<u8>,
@@ -172,7 +172,7 @@ impl Handshake for Request {
 
 /// Greeting and request in one flight, where the URL asks for it (`flights=one`). The proxy must let
 /// in whoever asks without a password: with one, it would read a request where it expects the password.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct OneFlight {
     both: Option<Vec<u8>>,
     greeting: Greeting,
