@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::file::MAX_BYTES;
 use crate::config::format::{Format, parse_as};
-use crate::config::route::Route;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, logins};
 
 /// A configuration file, and what the launch has added to it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +24,6 @@ pub struct Source {
     /// reload has no other environment than that.
     #[serde(default)]
     pub logins: BTreeMap<String, String>,
-    /// What the launch has put before the file's own routes.
-    #[serde(default)]
-    pub routes: Vec<Route>,
 }
 
 /// Without the credentials.
@@ -35,7 +34,6 @@ impl fmt::Debug for Source {
             .field("path", &self.path)
             .field("format", &self.format)
             .field("logins", &logins)
-            .field("routes", &self.routes)
             .finish()
     }
 }
@@ -43,13 +41,21 @@ impl fmt::Debug for Source {
 impl Source {
     /// A file that nothing has been added to.
     pub fn file(path: impl Into<PathBuf>, format: Format) -> Self {
-        Self { path: path.into(), format, logins: BTreeMap::new(), routes: Vec::new() }
+        Self { path: path.into(), format, logins: BTreeMap::new() }
     }
 
-    /// The configuration that `text`, the file's content, makes. Credentials are still where the URLs say.
-    pub fn parse(&self, text: &str, user_id: impl Fn(&str) -> Option<u32>) -> Result<Config, ConfigError> {
-        let mut config = parse_as(self.format, text, &self.path.to_string_lossy(), user_id)?.config;
-        config.routes.splice(..0, self.routes.iter().cloned());
+    /// Reads the file again: the configuration, with its credentials. The error is for a person.
+    pub fn read(&self) -> Result<Config, String> {
+        let name = self.path.display();
+        let unreadable = |error: io::Error| format!("{name}: cannot be read: {error}");
+        let file = File::open(&self.path).map_err(unreadable)?;
+        let mut text = String::new();
+        file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
+        let parsed = parse_as(self.format, &text, &name.to_string(), logins::user_id);
+        let mut config = parsed.map_err(|error| error.to_string())?.config;
+        let folder = self.path.parent().unwrap_or(&self.path);
+        logins::fetch(&mut config, folder, |variable| self.logins.get(variable).cloned())
+            .map_err(|why| format!("{name}: {why}"))?;
         Ok(config)
     }
 }
@@ -57,19 +63,24 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::route::To;
 
     #[test]
-    fn the_routes_of_the_launch_come_first() {
-        let mut source = Source::file("/etc/c.toml", Format::Underpass);
-        let direct = Route { domains: vec![".internal".parse().unwrap()], ..Route::default() };
-        source.routes.push(direct.clone());
-        let text = "proxy = 'local:'\n[[route]]\nport = 25\nto = 'refuse'\n";
-        let config = source.parse(text, |_| None).unwrap();
-        assert_eq!(config.routes[0], direct);
-        assert!(matches!(config.routes[1].to, To::Refuse(_)));
-        let error = source.parse("proxi = 'local:'\n", |_| None).unwrap_err().to_string();
-        assert!(error.starts_with("/etc/c.toml:1:1: "), "{error}");
+    fn a_file_is_read_again_with_the_logins_of_the_launch() {
+        let folder = std::env::temp_dir().join(format!("underpass-source-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("c.toml");
+        let mut source = Source::file(&path, Format::Underpass);
+        std::fs::write(&path, "proxy = 'socks5h://h:1?login-env=LOGIN'\n").unwrap();
+        let why = source.read().unwrap_err();
+        assert!(why.ends_with("login-env LOGIN: the launch had no such variable"), "{why}");
+        source.logins.insert("LOGIN".to_owned(), "user:hunter2".to_owned());
+        let config = source.read().unwrap();
+        assert_eq!(config.chains["main"].hops, ["socks5h://user:hunter2@h:1".parse().unwrap()]);
+        std::fs::write(&path, "proxi = 'local:'\n").unwrap();
+        let why = source.read().unwrap_err();
+        assert!(why.starts_with(&format!("{}:1:1: ", path.display())), "{why}");
+        std::fs::remove_dir_all(folder).unwrap();
+        assert!(source.read().unwrap_err().contains(": cannot be read: "));
     }
 
     #[test]
