@@ -81,7 +81,7 @@ pub enum ControlReply {
     Reloaded {
         /// Sessions that have other routes or chains now.
         changed: usize,
-        /// Sessions whose file says what it said before.
+        /// Sessions with a file that keep what they had.
         unchanged: usize,
         /// Sessions without a file.
         fixed: usize,
