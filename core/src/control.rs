@@ -32,6 +32,10 @@ pub enum ControlRequest {
         /// The file that the configuration was read from, if there is one to read again.
         #[serde(default)]
         source: Option<Source>,
+        /// The process that keeps the session, if it is not the asking one: a shell that evaluates what
+        /// `--shell` prints.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        for_process: Option<u32>,
     },
     /// Try each hop of each chain; answered by a [`ControlReply::Checked`] for each, as it is known, and
     /// by [`ControlReply::Done`].
@@ -138,6 +142,7 @@ mod tests {
             config: Box::new(Config::strict(vec!["local:".parse().unwrap()])),
             linger: true,
             source: None,
+            for_process: None,
         };
         let line = request.to_line();
         assert_eq!(line.matches('\n').count(), 1);

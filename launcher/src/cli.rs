@@ -3,50 +3,64 @@
 use std::ffi::OsString;
 
 use lexopt::Arg::{Long, Short, Value};
-use underpass_core::config::Config;
 use underpass_core::upstream::Upstream;
 
+use crate::configuration::Given;
+use crate::launch::Program;
 use crate::messages::Failure;
 
 /// `--help`; fits a screen.
 pub(crate) const HELP: &str = "\
-Runs any Linux program, unmodified, and carries its network traffic through
-a proxy.
-
+Runs any Linux program, unmodified, and carries its traffic through proxies.
 Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
 
-  -x, --proxy URL        the proxy, spelled as for curl:
-                         socks5h://[USER:PASSWORD@]HOST[:PORT], or local: to
-                         try it with no proxy
+  -x, --proxy URL        a proxy, spelled as for curl: socks4a, http, https,
+                         socks5h://[USER:PASSWORD@]HOST[:PORT]; ssh://HOST; or
+                         local: to try it with none; repeated: a chain
+  -f, --config FILE      chains and routes: TOML, or proxychains.conf,
+                         torsocks.conf, tsocks.conf by their names
+      --format NAME      of FILE: underpass, proxychains, torsocks, tsocks
   -q, --quiet            no warnings
   -v, --verbose          say on standard error what is done
-      --why HOST:PORT    print how a connection to there would go, and exit
+      --shell            print what makes a shell carried: eval \"$(...)\"
+      --check            try each hop of each chain; status 1 if one fails
+      --why HOST[:PORT]  print how a connection to there would go
       --explain PROGRAM  print what PROGRAM is and whether it can be carried
-      --version          print the version
-  -h, --help             print this
+      --version, --help  (-h) print the version, print this
 
-Options end at COMMAND; what follows it is COMMAND's own. The exit status is
-COMMAND's, or 125 if underpass itself fails, 126 if COMMAND cannot be executed
-or cannot be carried, 127 if it is not found.
-
-Examples:
+Without -x and -f: UNDERPASS_CONFIG, ~/.config/underpass/config.toml,
+/etc/underpass/config.toml, ALL_PROXY, HTTPS_PROXY, SOCKS_SERVER. The exit
+status is COMMAND's, or 125 if underpass itself fails, 126 if COMMAND cannot
+be executed or carried, 127 if it is not found. Example:
   underpass -x socks5h://127.0.0.1:9050 curl https://example.com/
-  underpass -x local: curl http://example.com/
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 7] = ["--proxy", "--quiet", "--verbose", "--why", "--explain", "--version", "--help"];
-
-const NO_UPSTREAM_HINT: &str =
-    "underpass -x socks5h://HOST:PORT COMMAND, or -x local: to try it with no proxy";
+const OPTIONS: [&str; 11] = [
+    "--proxy",
+    "--config",
+    "--format",
+    "--quiet",
+    "--verbose",
+    "--shell",
+    "--check",
+    "--why",
+    "--explain",
+    "--version",
+    "--help",
+];
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Start a program.
     Run(Run),
+    /// Print the environment of a session for the shell that asks.
+    Shell { given: Given, verbosity: Verbosity },
+    /// Try each hop.
+    Check { given: Given },
     /// Say where a connection would go.
-    Why { destination: OsString, config: Config },
+    Why { destination: OsString, given: Given, verbosity: Verbosity },
     /// Say what a program is.
     Explain(OsString),
     /// Print this text.
@@ -56,11 +70,9 @@ pub(crate) enum Task {
 /// A program to start.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Run {
-    pub(crate) config: Config,
+    pub(crate) given: Given,
     pub(crate) verbosity: Verbosity,
-    /// The program's name as typed; becomes its `argv[0]`.
-    pub(crate) program: OsString,
-    pub(crate) arguments: Vec<OsString>,
+    pub(crate) program: Program,
 }
 
 /// How much is said on standard error.
@@ -77,17 +89,21 @@ pub(crate) enum Verbosity {
 /// Reads the arguments that follow our own name.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let mut urls = Vec::new();
+    let mut source = Source::default();
     let mut verbosity = Verbosity::Normal;
-    let (mut why, mut explain) = (None, None);
+    let mut asked: Vec<(&str, Option<OsString>)> = Vec::new();
     let mut command = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| misuse(&error))? {
         match argument {
-            Short('x') | Long("proxy") => urls.push(value(&mut parser, "--proxy", "URL")?),
+            Short('x') | Long("proxy") => source.urls.push(value(&mut parser, "--proxy", "URL")?),
+            Short('f') | Long("config") => source.files.push(value(&mut parser, "--config", "FILE")?),
+            Long("format") => source.format = Some(value(&mut parser, "--format", "NAME")?),
             Short('q') | Long("quiet") => verbosity = Verbosity::Quiet,
             Short('v') | Long("verbose") => verbosity = Verbosity::Verbose,
-            Long("why") => why = Some(value(&mut parser, "--why", "HOST:PORT")?),
-            Long("explain") => explain = Some(value(&mut parser, "--explain", "PROGRAM")?),
+            Long("shell") => asked.push(("--shell", None)),
+            Long("check") => asked.push(("--check", None)),
+            Long("why") => asked.push(("--why", Some(value(&mut parser, "--why", "HOST")?))),
+            Long("explain") => asked.push(("--explain", Some(value(&mut parser, "--explain", "PROGRAM")?))),
             Long("version") => return Ok(Task::Print(format!("underpass {}\n", env!("CARGO_PKG_VERSION")))),
             Short('h') | Long("help") => return Ok(Task::Print(HELP.to_owned())),
             Long(name) => return Err(unknown(&format!("--{name}"))),
@@ -98,33 +114,65 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             }
         }
     }
-    if why.is_some() || explain.is_some() {
-        if let Some(word) = command.first() {
-            return Err(Failure::setup(format_args!(
-                "{}: --why and --explain take no command",
-                word.to_string_lossy()
-            )));
-        }
-        return match (why, explain) {
-            (Some(destination), None) => Ok(Task::Why { destination, config: proxies(urls)? }),
-            (_, Some(program)) if urls.is_empty() => Ok(Task::Explain(program)),
-            _ => Err(Failure::setup("--explain: takes no other option")),
-        };
+    if let [(first, _), (second, _), ..] = &asked[..] {
+        return Err(Failure::setup(format_args!("{second}: not together with {first}")));
     }
     let mut words = command.into_iter();
-    let Some(program) = words.next() else {
-        return Err(Failure::setup("no command given").hint("underpass --help"));
-    };
-    Ok(Task::Run(Run { config: proxies(urls)?, verbosity, program, arguments: words.collect() }))
+    match (asked.pop(), words.next()) {
+        (Some((option, _)), Some(word)) => {
+            Err(Failure::setup(format_args!("{}: {option} takes no command", word.to_string_lossy())))
+        }
+        (Some(("--explain", Some(program))), None) if source.is_empty() => Ok(Task::Explain(program)),
+        (Some(("--explain", _)), None) => Err(Failure::setup("--explain: takes no other option")),
+        (Some((_, Some(destination))), None) => {
+            Ok(Task::Why { destination, given: source.given()?, verbosity })
+        }
+        (Some(("--shell", None)), None) => Ok(Task::Shell { given: source.given()?, verbosity }),
+        (Some((_, None)), None) => Ok(Task::Check { given: source.given()? }),
+        (None, Some(program)) => {
+            let program = Program { name: program, arguments: words.collect() };
+            Ok(Task::Run(Run { given: source.given()?, verbosity, program }))
+        }
+        (None, None) => Err(Failure::setup("no command given").hint("underpass --help")),
+    }
 }
 
-/// The proxies of `-x`, one chain in that order.
-fn proxies(urls: Vec<OsString>) -> Result<Config, Failure> {
-    if urls.is_empty() {
-        return Err(Failure::setup("no proxy given").hint(NO_UPSTREAM_HINT));
+/// The options that say where the configuration comes from.
+#[derive(Default)]
+struct Source {
+    urls: Vec<OsString>,
+    files: Vec<OsString>,
+    format: Option<OsString>,
+}
+
+impl Source {
+    fn is_empty(&self) -> bool {
+        self.urls.is_empty() && self.files.is_empty() && self.format.is_none()
     }
-    let hops: Result<Vec<Upstream>, Failure> = urls.into_iter().map(proxy).collect();
-    Ok(Config::strict(hops?))
+
+    fn given(self) -> Result<Given, Failure> {
+        let mut files = self.files.into_iter();
+        match (files.next(), files.next()) {
+            (Some(_), None) if !self.urls.is_empty() => {
+                Err(Failure::setup("--config: not together with --proxy: one of them says where to go"))
+            }
+            (Some(path), None) => {
+                let format = self.format.map(|name| name.to_string_lossy().parse());
+                let format =
+                    format.transpose().map_err(|why| Failure::setup(format_args!("--format: {why}")))?;
+                Ok(Given::File { path: path.into(), format })
+            }
+            (Some(_), Some(_)) => Err(Failure::setup("--config: given twice; there is one configuration")),
+            (None, _) if self.format.is_some() => {
+                Err(Failure::setup("--format: says how to read a --config, and none is given"))
+            }
+            (None, _) if self.urls.is_empty() => Ok(Given::Nothing),
+            (None, _) => {
+                let hops: Result<Vec<Upstream>, Failure> = self.urls.into_iter().map(proxy).collect();
+                Ok(Given::Proxies(hops?))
+            }
+        }
+    }
 }
 
 fn proxy(url: OsString) -> Result<Upstream, Failure> {

@@ -10,21 +10,28 @@ use underpass_core::{preload_path, session_env};
 
 use crate::messages::Failure;
 
-const PRELOAD: &str = "LD_PRELOAD";
+pub(crate) const PRELOAD: &str = "LD_PRELOAD";
 
-/// `inherited` with the library first in `LD_PRELOAD` and the session in its variable. Both keep
-/// their place where they had one.
+/// `inherited` without the variables `taken`, with the library first in `LD_PRELOAD` and the session in
+/// its variable. Both keep their place where they had one.
 pub(crate) fn for_program<'a>(
     inherited: impl IntoIterator<Item = &'a CStr>,
     library: &Path,
     session: &str,
+    taken: &[String],
 ) -> Result<Vec<Cow<'a, CStr>>, Failure> {
     let mut entries: Vec<Cow<'a, CStr>> = inherited.into_iter().map(Cow::Borrowed).collect();
-    let library = library.as_os_str().as_bytes();
-    let current = entries.iter().find_map(|entry| value(entry, PRELOAD)).unwrap_or_default().to_vec();
-    set(&mut entries, PRELOAD, &preload_path::with_library(library, &current))?;
+    entries.retain(|entry| taken.iter().all(|name| value(entry, name).is_none()));
+    let preload = preload(entries.iter().map(|entry| &**entry), library);
+    set(&mut entries, PRELOAD, &preload)?;
     set(&mut entries, session_env::VARIABLE, session.as_bytes())?;
     Ok(entries)
+}
+
+/// The value of `LD_PRELOAD` with the library first.
+pub(crate) fn preload<'a>(inherited: impl IntoIterator<Item = &'a CStr>, library: &Path) -> Vec<u8> {
+    let current = inherited.into_iter().find_map(|entry| value(entry, PRELOAD)).unwrap_or_default();
+    preload_path::with_library(library.as_os_str().as_bytes(), current)
 }
 
 fn set(entries: &mut Vec<Cow<'_, CStr>>, name: &str, new: &[u8]) -> Result<(), Failure> {
@@ -46,9 +53,14 @@ mod tests {
     use super::*;
 
     fn made(inherited: &[&str]) -> Vec<String> {
+        without(&[], inherited)
+    }
+
+    fn without(taken: &[&str], inherited: &[&str]) -> Vec<String> {
+        let taken: Vec<String> = taken.iter().map(|name| name.to_string()).collect();
         let entries: Vec<CString> = inherited.iter().map(|entry| CString::new(*entry).unwrap()).collect();
         let entries = entries.iter().map(CString::as_c_str);
-        let made = for_program(entries, Path::new("/l.so"), "1:00:/s").unwrap();
+        let made = for_program(entries, Path::new("/l.so"), "1:00:/s", &taken).unwrap();
         made.iter().map(|entry| entry.to_str().unwrap().to_owned()).collect()
     }
 
@@ -65,6 +77,17 @@ mod tests {
         assert_eq!(
             made(&["LD_PRELOAD=/a.so /l.so", "B=1", "LD_PRELOAD=/b.so"]),
             ["LD_PRELOAD=/l.so:/a.so", "B=1", "UNDERPASS_SESSION=1:00:/s"]
+        );
+    }
+
+    #[test]
+    fn what_is_taken_out_is_gone_each_time_and_nothing_else_is() {
+        assert_eq!(
+            without(
+                &["ALL_PROXY", "all_proxy"],
+                &["ALL_PROXY=x", "ALL_PROXY_=1", "all_proxy=", "ALL_PROXY=y"]
+            ),
+            ["ALL_PROXY_=1", "LD_PRELOAD=/l.so", "UNDERPASS_SESSION=1:00:/s"]
         );
     }
 

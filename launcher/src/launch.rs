@@ -2,82 +2,60 @@
 
 use std::convert::Infallible;
 use std::env;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::ffi::OsString;
 
-use underpass_core::control::ControlRequest;
-use underpass_core::runtime_dir::{AgentDirectory, Surroundings, agent_directory};
-
-use crate::cli::{Run, Verbosity};
-use crate::library::{Library, Remark};
+use crate::cli::Verbosity;
+use crate::configuration::{Found, Origin, logins};
+use crate::library::Remark;
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, note, reason};
 use crate::program::privilege::Asker;
-use crate::{agent, environment, exec, library, lookup, program, why};
+use crate::session::{self, Session};
+use crate::{environment, exec, lookup, program, why};
+
+/// A program to start.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// As typed; becomes its `argv[0]`.
+    pub(crate) name: OsString,
+    pub(crate) arguments: Vec<OsString>,
+}
 
 /// Becomes the program. Returns only if that failed.
-pub(crate) fn launch(run: &Run) -> Result<Infallible, Failure> {
-    let path = env::var_os("PATH");
-    let file = lookup::find(&run.program, path.as_deref())?;
-    program::judge(&program::chain(&file, path.as_deref())?, &Asker::this_process())?;
-
-    let executable = env::current_exe()
-        .map_err(|error| Failure::setup(format_args!("/proc/self/exe: {}", reason(&error))))?;
-    let binaries = executable.parent().unwrap_or(&executable);
-    let library = library::find(binaries)?;
-    let uid = rustix::process::geteuid().as_raw();
-    let directory = directory(uid)?;
-    let place = agent::Place { directory: &directory.path, binaries, uid, private: !directory.shared };
-    let started = enter(run, &file, &library, &directory, place);
-    if !directory.shared {
-        // Made for this launch, which has come to nothing.
-        let _ = fs::remove_dir_all(&directory.path);
-    }
-    started
-}
-
-/// What needs the agent's directory.
-fn enter(
-    run: &Run,
-    file: &Path,
-    library: &Path,
-    directory: &AgentDirectory,
-    place: agent::Place<'_>,
+pub(crate) fn launch(
+    mut found: Found,
+    program: &Program,
+    verbosity: Verbosity,
 ) -> Result<Infallible, Failure> {
-    let request = ControlRequest::OpenSession {
-        config: Box::new(run.config.clone()),
-        linger: directory.shared && env::var_os("CI").is_none(),
-        source: None,
-    };
-    let (session, library) =
-        agent::open_session(place, &request, || library::prepare(library, directory, place.uid))?;
-    let environment = environment::for_program(exec::environment(), &library.path, &session)?;
-    say(run, directory, &library);
+    let path = env::var_os("PATH");
+    let file = lookup::find(&program.name, path.as_deref())?;
+    program::judge(&program::chain(&file, path.as_deref())?, &Asker::this_process())?;
+    warn(&found, verbosity);
+    logins::fetch(&mut found)?;
+    session::open(&found, None, |session| {
+        let (library, value) = (&session.library.path, &session.value);
+        let environment = environment::for_program(exec::environment(), library, value, &found.taken)?;
+        say(&found, verbosity, session);
 
-    let error = exec::exec(file, &run.program, &run.arguments, &environment);
-    let status = if lookup::is_absence(&error) { NOT_FOUND } else { CANNOT_EXECUTE };
-    Err(Failure::new(status, format_args!("{}: {}", file.display(), reason(&error))))
-}
-
-fn directory(uid: u32) -> Result<AgentDirectory, Failure> {
-    let around = Surroundings {
-        uid,
-        network: fs::metadata("/proc/self/ns/net").ok().map(|namespace| namespace.ino()),
-        system: "/run".into(),
-        runtime: env::var_os("XDG_RUNTIME_DIR"),
-        home: env::var_os("HOME"),
-        temporary: env::var_os("TMPDIR"),
-    };
-    agent_directory(&around).map_err(|passed_over| {
-        let why: Vec<String> = passed_over.iter().map(ToString::to_string).collect();
-        Failure::setup(format_args!("no directory for the agent: {}", why.join("; ")))
-            .hint("set XDG_RUNTIME_DIR to a directory of your own with mode 0700")
+        let error = exec::exec(&file, &program.name, &program.arguments, &environment);
+        let status = if lookup::is_absence(&error) { NOT_FOUND } else { CANNOT_EXECUTE };
+        Err(Failure::new(status, format_args!("{}: {}", file.display(), reason(&error))))
     })
 }
 
+/// What the configuration holds that has no effect, or another than its writer may think.
+pub(crate) fn warn(found: &Found, verbosity: Verbosity) {
+    if verbosity < Verbosity::Normal {
+        return;
+    }
+    for warning in &found.warnings {
+        note(format_args!("{}:{}: warning: {}", warning.file, warning.line, warning.message));
+    }
+}
+
 /// Nothing unless asked for, but for what would go past us unsaid.
-fn say(run: &Run, directory: &AgentDirectory, library: &Library) {
-    if run.verbosity >= Verbosity::Normal
+pub(crate) fn say(found: &Found, verbosity: Verbosity, session: &Session<'_>) {
+    let Session { library, directory, .. } = session;
+    if verbosity >= Verbosity::Normal
         && let Some(Remark::OnlyForUs(why)) = &library.remark
     {
         note(format_args!(
@@ -85,7 +63,7 @@ fn say(run: &Run, directory: &AgentDirectory, library: &Library) {
             library.path.display()
         ));
     }
-    if run.verbosity < Verbosity::Verbose {
+    if verbosity < Verbosity::Verbose {
         return;
     }
     if let Some(Remark::Copied(copy)) = &library.remark {
@@ -97,8 +75,17 @@ fn say(run: &Run, directory: &AgentDirectory, library: &Library) {
     if !directory.shared {
         note(format_args!("an agent for this launch alone, in {}", directory.path.display()));
     }
-    note(format_args!(
-        "session {}, tier hook",
-        why::path(&run.config, &run.config.otherwise).replace("carried by", "via")
-    ));
+    note(format_args!("session {}, tier hook", described(found)));
+}
+
+fn described(found: &Found) -> String {
+    let way = why::words::way(&found.config, &found.config.otherwise).replacen("carried by", "via", 1);
+    match &found.origin {
+        Origin::Options => way,
+        Origin::Variable(name) => format!("{way} (by {name})"),
+        Origin::File { path, .. } => match found.config.routes.len() {
+            0 => format!("{way} (by {})", path.display()),
+            routes => format!("{way}, but for {routes} routes (by {})", path.display()),
+        },
+    }
 }

@@ -6,7 +6,10 @@
 //! # Layout
 //!
 //! - [`cli`]: the command line. [`messages`]: the one place that prints, and the exit statuses.
-//! - [`launch`]: all that is done for a program, in order.
+//!   [`personality`]: those of proxychains4 and torsocks, if we are started by these names.
+//! - [`configuration`]: where chains and routes come from, and the credentials that they name.
+//! - [`launch`]: all that is done for a program, in order; [`session`]: what it shares with [`shell`]
+//!   (`--shell`) and [`check`] (`--check`).
 //! - [`lookup`]: finds the program. [`program`]: what it is, and whether it can be carried.
 //! - [`library`]: where libunderpass.so is. [`agent`]: asks for a session, starts the agent.
 //! - [`environment`]: the program's environment. [`exec`]: becomes the program; all unsafe code.
@@ -15,7 +18,9 @@
 #![deny(unsafe_code)]
 
 mod agent;
+mod check;
 mod cli;
+mod configuration;
 mod environment;
 #[allow(unsafe_code, reason = "execve, environ and the entry point have no safe form in std")]
 mod exec;
@@ -24,9 +29,12 @@ mod launch;
 mod library;
 mod lookup;
 mod messages;
+mod personality;
 mod program;
 #[cfg(test)]
 mod scratch;
+mod session;
+mod shell;
 mod why;
 
 use std::env;
@@ -35,6 +43,7 @@ use std::os::fd::{AsRawFd, IntoRawFd};
 use std::panic::catch_unwind;
 
 use cli::Task;
+use launch::launch;
 use messages::{Failure, SETUP, answer, failed};
 use program::privilege::Asker;
 
@@ -43,24 +52,41 @@ use program::privilege::Asker;
 fn start() -> u8 {
     occupy_standard_descriptors();
     match catch_unwind(run) {
-        Ok(Ok(())) => 0,
+        Ok(Ok(status)) => status,
         Ok(Err(failure)) => failed(&failure),
         Err(_) => SETUP,
     }
 }
 
-fn run() -> Result<(), Failure> {
-    let path = env::var_os("PATH");
-    match cli::parse(env::args_os().skip(1))? {
-        Task::Print(text) => answer(&text),
-        Task::Explain(name) => answer(&explain::explain(&name, path.as_deref(), &Asker::this_process())?),
-        Task::Why { destination, config } => {
-            let hosts = fs::read("/etc/hosts").unwrap_or_default();
-            let destination = destination.to_string_lossy();
-            answer(&why::why(&destination, &config, &String::from_utf8_lossy(&hosts))?)
-        }
-        Task::Run(run) => match launch::launch(&run)? {},
+fn run() -> Result<u8, Failure> {
+    let mut words = env::args_os();
+    let name = words.next().unwrap_or_default();
+    if let Some(personality) = personality::of(&name) {
+        return personality.run(words);
     }
+    match cli::parse(words)? {
+        Task::Run(run) => match launch(configuration::find(run.given)?, &run.program, run.verbosity)? {},
+        Task::Shell { given, verbosity } => done(&shell::exports(configuration::find(given)?, verbosity)?),
+        Task::Check { given } => check::check(configuration::find(given)?),
+        Task::Why { destination, given, verbosity } => {
+            let found = configuration::find(given)?;
+            launch::warn(&found, verbosity);
+            let hosts = fs::read("/etc/hosts").unwrap_or_default();
+            let hosts = &*String::from_utf8_lossy(&hosts);
+            let here = why::Here { hosts, user: rustix::process::getuid().as_raw() };
+            done(&why::why(&destination.to_string_lossy(), &found, here)?)
+        }
+        Task::Explain(name) => {
+            let path = env::var_os("PATH");
+            done(&explain::explain(&name, path.as_deref(), &Asker::this_process())?)
+        }
+        Task::Print(text) => done(&text),
+    }
+}
+
+/// Prints an answer.
+fn done(text: &str) -> Result<u8, Failure> {
+    answer(text).map(|()| 0)
 }
 
 /// Keeps what we open away from descriptors 0 to 2 if they were closed, so that no message goes

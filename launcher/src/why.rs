@@ -1,65 +1,98 @@
 //! `--why`: the route of a connection, by the rules that the agent follows.
+//!
+//! # Layout
+//!
+//! - [`words`]: ways and routes in words.
 
+pub(crate) mod words;
+
+use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use underpass_core::config::Config;
-use underpass_core::config::route::{Asked, To};
+use underpass_core::config::route::{Asked, Route};
 use underpass_core::destination::{DNS_PORT, is_local};
-use underpass_core::upstream::Upstream;
 use underpass_core::wire::MAX_NAME;
 
+use crate::configuration::Found;
 use crate::messages::Failure;
+use words::{place, resolved, way};
 
-/// One line for `HOST:PORT`. `hosts` is what the hosts file says: its names are resolved here.
-pub(crate) fn why(destination: &str, config: &Config, hosts: &str) -> Result<String, Failure> {
+/// What is not known of a connection that is only asked about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Here<'a> {
+    /// hosts(5): its names are resolved here.
+    pub(crate) hosts: &'a str,
+    /// Who asks.
+    pub(crate) user: u32,
+}
+
+/// The answer for `HOST` or `HOST:PORT`: where it goes and, where there are routes, which one says so and
+/// on what else it depends.
+pub(crate) fn why(destination: &str, found: &Found, here: Here<'_>) -> Result<String, Failure> {
     let (host, port) = parse(destination).ok_or_else(|| {
-        Failure::setup(format_args!("--why: {destination:?} is not HOST:PORT"))
-            .hint("db.internal:5432, 10.0.0.1:80 or [2001:db8::1]:443")
+        Failure::setup(format_args!("--why: {destination:?} is not HOST or HOST:PORT"))
+            .hint("db.internal, db.internal:5432, 10.0.0.1:80 or [2001:db8::1]:443")
     })?;
-    let (address, origin) = match &host {
-        Host::Address(ip) => (Some(*ip), String::new()),
-        Host::Name(name) => match find(name, hosts) {
-            Some(ip) => (Some(ip), format!(" ({ip} by the hosts file)")),
-            None if is_localhost(name) => (Some(Ipv4Addr::LOCALHOST.into()), String::new()),
-            None => (None, String::new()),
-        },
-    };
-    let name = match &host {
-        Host::Name(name) => Some(name.as_str()),
-        Host::Address(_) => None,
-    };
-    let asked = Asked { name, ip: address, port: Some(port), ..Asked::default() };
-    let route = match address {
-        Some(ip) if is_local(ip) && port == DNS_PORT => "refused, DNS never leaves directly".to_owned(),
-        Some(ip) if is_local(ip) => "direct, loopback".to_owned(),
-        _ => {
-            let (_, to) = config.decide(&asked);
-            path(config, to) + if address.is_none() { resolved(config, to) } else { "" }
+    let config = &found.config;
+    let asked = Asked { port, user: Some(here.user), ..Asked::default() };
+    let (asked, origin) = match &host {
+        Host::Address(ip) => (Asked { ip: Some(*ip), ..asked }, String::new()),
+        Host::Name(name) => {
+            let by_name = Asked { name: Some(name), ..asked };
+            // What goes direct by its name is resolved by the system, with or without a hosts file.
+            let direct = config.direct_name(name, None, asked.user);
+            let by_hosts = find(name, here.hosts).map(|ip| (ip, format!(" ({ip} by the hosts file)")));
+            let localhost = || is_localhost(name).then(|| (Ipv4Addr::LOCALHOST.into(), String::new()));
+            match by_hosts.or_else(localhost).filter(|(ip, _)| !direct || is_local(*ip)) {
+                Some((ip, origin)) => (Asked { ip: Some(ip), ..asked }, origin),
+                None => (by_name, String::new()),
+            }
         }
     };
-    Ok(format!("{destination}: {route}{origin}\n"))
-}
-
-/// Where a connection goes, in words; no hop shows its credentials.
-pub(crate) fn path(config: &Config, to: &To) -> String {
-    match to {
-        To::Direct => "direct".to_owned(),
-        To::Refuse(errno) => format!("refused, errno {errno}"),
-        To::Chain(name) => {
-            let hops = config.chains.get(name).map(|chain| chain.hops.as_slice()).unwrap_or_default();
-            let hops: Vec<String> = hops.iter().map(ToString::to_string).collect();
-            format!("carried by {}", hops.join(", "))
+    let mut text = String::new();
+    if asked.ip.is_some_and(is_local) {
+        let dns = "refused, DNS never leaves directly";
+        let _ = match port {
+            Some(DNS_PORT) => writeln!(text, "{destination}: {dns}{origin}"),
+            Some(_) => writeln!(text, "{destination}: direct, loopback{origin}"),
+            None => writeln!(text, "{destination}: direct, loopback; port {DNS_PORT} {dns}{origin}"),
+        };
+        return Ok(text);
+    }
+    let (number, to) = config.decide(&asked);
+    let by_name = if asked.name.is_some() { resolved(config, to) } else { "" };
+    let _ = writeln!(text, "{destination}: {}{by_name}{origin}", way(config, to));
+    if let Some(number) = number {
+        text.push_str(&place(found, number));
+    } else if !config.routes.is_empty() {
+        let _ = writeln!(text, "  no route matches, so by default");
+    }
+    for (earlier, route) in config.routes.iter().enumerate().take(number.unwrap_or(usize::MAX)) {
+        if let Some(condition) = condition(route, &asked) {
+            let _ = writeln!(text, "but {condition}: {}", way(config, &route.to));
+            text.push_str(&place(found, earlier));
         }
     }
+    Ok(text)
 }
 
-/// Who resolves the names of what goes there.
-fn resolved(config: &Config, to: &To) -> &'static str {
-    let To::Chain(name) = to else { return "" };
-    match config.chains.get(name).and_then(|chain| chain.hops.last()) {
-        Some(Upstream::Local) => ", name resolved by the agent",
-        _ => ", name resolved there",
+/// On what it depends whether a route that does not match for want of knowledge does.
+fn condition(route: &Route, asked: &Asked<'_>) -> Option<String> {
+    let mut open = Route { programs: Vec::new(), ..route.clone() };
+    if asked.port.is_none() {
+        open.ports.clear();
     }
+    if !open.matches(asked) {
+        return None;
+    }
+    let mut conditions = Vec::new();
+    if asked.port.is_none() && !route.ports.is_empty() {
+        conditions.push(format!("on port {}", words::list(&route.ports)));
+    }
+    if !route.programs.is_empty() {
+        conditions.push(format!("by the program {}", words::list(&route.programs)));
+    }
+    Some(conditions.join(" "))
 }
 
 /// The first address of a name in hosts(5).
@@ -77,15 +110,27 @@ enum Host {
     Name(String),
 }
 
-fn parse(destination: &str) -> Option<(Host, u16)> {
-    let (host, port) = destination.rsplit_once(':')?;
-    let port: u16 = port.parse().ok().filter(|&port| port != 0)?;
-    if let Some(inside) = host.strip_prefix('[') {
-        let ip: Ipv6Addr = inside.strip_suffix(']')?.parse().ok()?;
+fn parse(destination: &str) -> Option<(Host, Option<u16>)> {
+    let port = |port: &str| port.parse().ok().filter(|&port| port != 0);
+    if let Some(inside) = destination.strip_prefix('[') {
+        let (ip, rest) = inside.split_once(']')?;
+        let ip: Ipv6Addr = ip.parse().ok()?;
+        let port = match rest {
+            "" => None,
+            rest => Some(port(rest.strip_prefix(':')?)?),
+        };
         return Some((Host::Address(ip.into()), port));
     }
+    // Alone, an IPv6 address is clear; with a port behind it, it would leave open where it ends, and
+    // such a text is an address of its own mostly.
+    if let Ok(ip) = destination.parse::<IpAddr>() {
+        return Some((Host::Address(ip), None));
+    }
+    let (host, port) = match destination.rsplit_once(':') {
+        Some((host, text)) => (host, Some(port(text)?)),
+        None => (destination, None),
+    };
     if let Ok(ip) = host.parse::<IpAddr>() {
-        // An IPv6 address without brackets would leave open where it ends.
         return ip.is_ipv4().then_some((Host::Address(ip), port));
     }
     let fits = (1..=MAX_NAME).contains(&host.len());
@@ -100,56 +145,4 @@ fn is_localhost(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOSTS: &str = "127.0.1.1 box # web\n# 1.1.1.1 no\n10.0.0.9 db.lan Web\n";
-
-    #[test]
-    fn each_route_is_said() {
-        let proxy = Config::strict(vec!["socks5h://10.0.0.1:1080".parse().unwrap()]);
-        let table = [
-            ("db.internal:5432", "carried by socks5h://10.0.0.1:1080, name resolved there"),
-            ("10.1.2.3:80", "carried by socks5h://10.0.0.1:1080"),
-            ("[2001:db8::1]:80", "carried by socks5h://10.0.0.1:1080"),
-            ("8.8.8.8:53", "carried by socks5h://10.0.0.1:1080"),
-            ("127.0.0.1:80", "direct, loopback"),
-            ("[::ffff:127.0.0.1]:80", "direct, loopback"),
-            ("localhost:80", "direct, loopback"),
-            ("a.LOCALHOST.:80", "direct, loopback"),
-            ("BOX:80", "direct, loopback (127.0.1.1 by the hosts file)"),
-            ("web.:80", "carried by socks5h://10.0.0.1:1080 (10.0.0.9 by the hosts file)"),
-            ("no:80", "carried by socks5h://10.0.0.1:1080, name resolved there"),
-            ("127.0.0.1:53", "refused, DNS never leaves directly"),
-            ("[::1]:53", "refused, DNS never leaves directly"),
-        ];
-        for (destination, route) in table {
-            assert_eq!(why(destination, &proxy, HOSTS), Ok(format!("{destination}: {route}\n")));
-        }
-        let local = why("a.example:1", &Config::strict(vec![Upstream::Local]), HOSTS).unwrap();
-        assert_eq!(local, "a.example:1: carried by local:, name resolved by the agent\n");
-    }
-
-    #[test]
-    fn what_is_not_host_and_port_is_a_failure() {
-        for destination in [
-            "",
-            ":",
-            "a",
-            "a:",
-            ":1",
-            "a:0",
-            "a:65536",
-            "a:x",
-            "::1:80",
-            "[::1]",
-            "[::1:80",
-            "[a]:1",
-            "a b:1",
-            "http://a:1",
-        ] {
-            let failed = why(destination, &Config::strict(vec![Upstream::Local]), HOSTS).unwrap_err();
-            assert_eq!(failed.status, 125, "{destination}");
-        }
-    }
-}
+mod tests;

@@ -46,10 +46,11 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
     let mut bounded = (&mut stream).take(MAX_LINE as u64);
     tokio::time::timeout(DEADLINE, bounded.read_line(&mut line)).await??;
     let reply = match line.strip_suffix('\n').map(ControlRequest::from_line) {
-        Some(Ok(ControlRequest::OpenSession { config, linger, source })) => {
+        Some(Ok(ControlRequest::OpenSession { config, linger, source, for_process })) => {
             match agent.sessions.open_session(*config, source) {
                 Ok(environment) => {
-                    Lifetime::watch(agent, peer.pid().unwrap_or(0), linger);
+                    let keeper = for_process.map_or(peer.pid(), |pid| pid.try_into().ok());
+                    Lifetime::watch(agent, keeper.unwrap_or(0), linger);
                     ControlReply::Session { environment }
                 }
                 Err(message) => ControlReply::Error { message },

@@ -34,15 +34,15 @@ pub fn fetch(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<(), String> {
     for upstream in config.chains.values_mut().flat_map(|chain| &mut chain.hops) {
+        let name = upstream.to_string();
         if let Upstream::Proxy(proxy) = &mut *upstream {
-            if let Login::File(path) = &mut proxy.login {
-                *path = folder.join(&*path);
-            }
-            if let Trust::Authority(path) = &mut proxy.trust {
-                *path = folder.join(&*path);
+            let login = if let Login::File(path) = &mut proxy.login { Some(path) } else { None };
+            let trust = if let Trust::Authority(path) = &mut proxy.trust { Some(path) } else { None };
+            for path in login.into_iter().chain(trust) {
+                *path =
+                    std::path::absolute(folder.join(&*path)).map_err(|error| format!("{name}: {error}"))?;
             }
         }
-        let name = upstream.to_string();
         upstream
             .fetch_login(|login| match login {
                 Login::File(path) => {

@@ -7,7 +7,7 @@
 //!
 //! - [`route`]: which route a connection takes; the same code answers `--why` and the agent.
 //! - [`pattern`]: what a route's lists are made of.
-//! - [`file`]: our own format; [`legacy`]: those of proxychains, torsocks and tsocks; [`format`]: which
+//! - [`mod@file`]: our own format; [`legacy`]: those of proxychains, torsocks and tsocks; [`mod@format`]: which
 //!   of them a file has.
 //! - [`environment`]: `ALL_PROXY` and its kin; `no_proxy`: the list of what goes direct.
 //! - [`logins`]: what is elsewhere: credentials in files and variables, users by name.

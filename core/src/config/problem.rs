@@ -74,13 +74,12 @@ impl fmt::Display for Warning {
 
 /// The known word that one was probably meant to be: a third of it, or one letter, may differ.
 pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    if word.len() > 64 {
-        return None;
-    }
+    let most = |other: &str| (other.len() / 3).max(1);
+    let known = known.into_iter().filter(|other| word.len().abs_diff(other.len()) <= most(other));
     let plain = |word: &str| word.to_ascii_lowercase().replace('_', "-");
     let distance = |other: &str| strsim::osa_distance(&plain(word), &plain(other));
-    let near = known.into_iter().map(|other| (distance(other), other));
-    near.filter(|(distance, other)| *distance <= (other.len() / 3).max(1)).min().map(|(_, other)| other)
+    let near = known.map(|other| (distance(other), other));
+    near.filter(|(distance, other)| *distance <= most(other)).min().map(|(_, other)| other)
 }
 
 /// `"word"`, or nothing of one that does not look like a word: it may hold credentials.

@@ -127,9 +127,10 @@ fn host(authority: &Authority<'_>) -> Result<HopHost, UpstreamError> {
         Host::Ipv4(v4) => Ok(HopHost::Address(v4.into())),
         Host::Ipv6(v6) => Ok(HopHost::Address(v6.into())),
         Host::RegName(name) if !name.as_str().is_empty() => {
-            let name = name.decode().to_string().map_err(|_| UpstreamError::Syntax)?.into_owned();
+            // One with percent signs could not be written back; an IDN has its ASCII form (RFC 5891).
+            let name = name.as_str().to_owned();
             // One that ssh would take for an option, or that a request line would break on, is no name.
-            let odd = |c: char| c.is_whitespace() || c.is_control() || "/\\@:?#[]\"'".contains(c);
+            let odd = |c: char| c.is_whitespace() || c.is_control() || "/\\@:?#[]\"'%".contains(c);
             if name.len() > 255 || name.starts_with('-') || name.contains(odd) {
                 return Err(UpstreamError::Syntax);
             }

@@ -1,3 +1,5 @@
+use underpass_core::config::format::Format;
+
 use super::*;
 
 fn read(line: &str) -> Result<Task, Failure> {
@@ -20,12 +22,12 @@ fn refused(line: &str) -> (String, Option<String>) {
 
 #[test]
 fn options_end_at_the_command() {
-    let plain = run("-x local: curl -x -q --help -- --proxy");
-    assert_eq!(plain.program, "curl");
+    let plain = run("-x local: curl -x -q --help -- --proxy").program;
+    assert_eq!(plain.name, "curl");
     assert_eq!(plain.arguments, ["-x", "-q", "--help", "--", "--proxy"]);
-    assert_eq!(run("-x local: -- -odd -v").program, "-odd");
-    assert_eq!(run("-x local: -- a -- b").arguments, ["--", "b"]);
-    assert_eq!(run("-x local: - -v").program, "-");
+    assert_eq!(run("-x local: -- -odd -v").program.name, "-odd");
+    assert_eq!(run("-x local: -- a -- b").program.arguments, ["--", "b"]);
+    assert_eq!(run("-x local: - -v").program.name, "-");
 }
 
 #[test]
@@ -33,8 +35,33 @@ fn the_proxy_is_spelled_in_each_usual_way() {
     for line in
         ["-xlocal: true", "-x=local: true", "--proxy local: true", "--proxy=local: true", "-vxlocal: true"]
     {
-        assert_eq!(run(line).config, Config::strict(vec![Upstream::Local]), "{line}");
+        assert_eq!(run(line).given, Given::Proxies(vec![Upstream::Local]), "{line}");
     }
+    let chain = ["socks5h://a:1", "http://b:2", "ssh://c"].map(|url| url.parse().unwrap());
+    assert_eq!(
+        run("-x socks5h://a:1 -q --proxy=http://b:2 -xssh://c true").given,
+        Given::Proxies(chain.to_vec())
+    );
+}
+
+#[test]
+fn a_file_has_the_format_of_its_name_or_the_one_that_is_said() {
+    let file = |path: &str, format| Given::File { path: path.into(), format };
+    assert_eq!(run("-f x true").given, file("x", None));
+    assert_eq!(run("--format tsocks --config=x true").given, file("x", Some(Format::Tsocks)));
+    assert_eq!(run("true").given, Given::Nothing);
+}
+
+#[test]
+fn what_is_asked_instead_of_a_command_is_told_apart() {
+    assert_eq!(
+        read("--check -f x"),
+        Ok(Task::Check { given: Given::File { path: "x".into(), format: None } })
+    );
+    let shell = Task::Shell { given: Given::Nothing, verbosity: Verbosity::Quiet };
+    assert_eq!(read("-q --shell"), Ok(shell));
+    let (given, verbosity) = (Given::Nothing, Verbosity::Normal);
+    assert_eq!(read("--why a"), Ok(Task::Why { destination: "a".into(), given, verbosity }));
 }
 
 #[test]
@@ -53,16 +80,7 @@ fn an_unknown_option_names_the_nearest() {
 
 #[test]
 fn options_of_later_versions_are_no_options_yet() {
-    for line in [
-        "-f x a",
-        "--config x a",
-        "--tier hook a",
-        "--dns fake a",
-        "--udp carry a",
-        "--shell",
-        "--check",
-        "--leaktest a",
-    ] {
+    for line in ["--tier hook a", "--dns fake a", "--udp carry a", "--leaktest a"] {
         let (message, hint) = refused(line);
         assert!(message.ends_with(": unknown option"), "{line}: {message}");
         assert_eq!(hint.unwrap(), "underpass --help lists the options", "{line}");
@@ -74,19 +92,25 @@ fn each_mistake_is_said() {
     let table = [
         ("", "no command given"),
         ("-x local:", "no command given"),
-        ("curl", "no proxy given"),
         ("-x", "--proxy: URL is missing"),
-        ("--why", "--why: HOST:PORT is missing"),
+        ("--why", "--why: HOST is missing"),
+        ("-f", "--config: FILE is missing"),
+        ("-f a -f b c", "--config: given twice; there is one configuration"),
+        ("-f a -x local: c", "--config: not together with --proxy: one of them says where to go"),
+        ("--format tsocks c", "--format: says how to read a --config, and none is given"),
+        ("-x local: --format tsocks c", "--format: says how to read a --config, and none is given"),
+        ("-f a --format tsock c", "--format: unknown format \"tsock\" (did you mean \"tsocks\"?)"),
+        ("--check --why a", "--why: not together with --check"),
+        ("--shell true", "true: --shell takes no command"),
+        ("--check=x", "--check: takes no value"),
         ("--quiet=yes a", "--quiet: takes no value"),
         ("-x socks5h://h:0 a", "--proxy: the port is not between 1 and 65535"),
-        ("--why a:1", "no proxy given"),
-        ("-x local: --why a:1 curl", "curl: --why and --explain take no command"),
+        ("-x local: --why a:1 curl", "curl: --why takes no command"),
         ("-x local: --explain curl", "--explain: takes no other option"),
     ];
     for (line, message) in table {
         assert_eq!(refused(line).0, message, "{line}");
     }
-    assert!(refused("curl").1.unwrap().contains("-x socks5h://HOST:PORT COMMAND"));
 }
 
 #[test]

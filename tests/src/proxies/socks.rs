@@ -1,7 +1,7 @@
 //! SOCKS servers: microsocks, Dante, tor.
 
 use super::Real;
-use crate::World;
+use crate::{Command, World};
 
 const MICROSOCKS_PORT: u16 = 1081;
 const DANTE_PORT: u16 = 1082;
@@ -29,9 +29,8 @@ pub struct Dante {
     pub port: u16,
     /// A port of destinations that its rules forbid.
     pub denied: Option<u16>,
-    /// Whether SOCKS4 requests need the user name of a login: Dante knows no such rule, so this one
-    /// is by its method `username`, against the system's users.
-    pub username: bool,
+    /// A user name and password of a system user of its own (RFC 1929); SOCKS4 is refused then.
+    pub login: Option<(&'static str, &'static str)>,
 }
 
 /// Starts Dante (Debian package dante-server) for everyone; the client side may reach it.
@@ -47,7 +46,7 @@ pub fn dante_with(world: &World, dante: Dante) -> Real {
     let block = dante.denied.map_or(String::new(), |port| {
         format!("socks block {{ from: 0/0 to: 0/0 port = {port}\nlog: connect disconnect error }}\n")
     });
-    let method = if dante.username { "username" } else { "none" };
+    let method = if dante.login.is_some() { "username" } else { "none" };
     let text = format!(
         "logoutput: {log}\ninternal: veth-n port = {port}\ninternal: 10.99.0.1 port = {port}\n\
          external: lo\nexternal.rotation: route\n\
@@ -58,10 +57,33 @@ pub fn dante_with(world: &World, dante: Dante) -> Real {
         log = log.display(),
     );
     std::fs::write(&configuration, text).expect("the directory is ours");
-    let command = world.far("danted").args(["-N", "1", "-f"]).arg(&configuration);
+    let mut command = world.far("danted");
+    if let Some((user, password)) = dante.login {
+        command = with_user(world, user, password).arg("danted");
+    }
+    let command = command.args(["-N", "1", "-f"]).arg(&configuration);
     // It writes addresses, never names.
     let record = |_: &str, port| format!(" 10.99.0.1.{port}\n");
-    Real::start(world, command, port, Some(log), record)
+    Real::start(world, command, port, Some(log), record).with_login(dante.login)
+}
+
+/// A program on the far side, which follows, where the system's users are root and this one.
+fn with_user(world: &World, user: &str, password: &str) -> Command {
+    let hash = world.far("openssl").args(["passwd", "-6", password]).run().success();
+    let file = |name: &str, text: String| {
+        let path = world.directory().join(format!("dante-{name}"));
+        std::fs::write(&path, text).expect("the directory is ours");
+        path
+    };
+    let passwd = format!("root:x:0:0::/:/bin/sh\n{user}:x:1001:1001::/:/bin/false\n");
+    let shadow = format!("root:*:19000:0:99999:7:::\n{user}:{}:19000:0:99999:7:::\n", hash.trim());
+    let script = r#"
+        mount --bind "$1" /etc/passwd
+        mount --bind "$2" /etc/shadow
+        shift 2
+        exec "$@""#;
+    let files = [file("passwd", passwd), file("shadow", shadow)];
+    world.far("unshare").args(["--mount", "sh", "-ec", script, "users"]).args(files)
 }
 
 /// Starts tor (Debian package tor). Without a network it accepts connections and builds no circuit.

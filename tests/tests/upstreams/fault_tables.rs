@@ -24,6 +24,7 @@ pub(crate) fn all() -> Vec<(&'static str, Protocol, Vec<Fault>)> {
         ("socks4", Protocol::Socks4, socks4()),
         ("socks4a", Protocol::Socks4, socks4()),
         ("http", Protocol::Http, http()),
+        ("https", Protocol::Http, tls()),
     ]
 }
 
@@ -202,6 +203,27 @@ fn http() -> Vec<Fault> {
             "ECONNREFUSED",
         ),
         ("status 999", refused("HTTP/1.1 999 Odd\r\n\r\n"), "ENETUNREACH"),
+    ]
+}
+
+/// Before a proxy inside TLS has shown who it is. It reads nothing, so what it says crosses the first
+/// message of the client.
+fn tls() -> Vec<Fault> {
+    let says = |bytes: &[u8]| vec![Send(bytes.to_vec()), Hold];
+    // RFC 8446 section 5.1: type, version, length; section 6: a fatal alert, handshake_failure.
+    let alert = [0x15, 3, 3, 0, 2, 2, 40];
+    vec![
+        ("silent", vec![Hold], TIMED_OUT),
+        ("silent in a record", says(&[0x16, 3, 3, 0, 100, 2]), TIMED_OUT),
+        ("closes at once", vec![], RESET_BY_PEER),
+        ("resets at once", vec![Reset], RESET_BY_PEER),
+        ("an answer in plain text", says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), RESET_BY_PEER),
+        ("an established tunnel in plain text", says(b"HTTP/1.1 200 OK\r\n\r\nhello\n"), RESET_BY_PEER),
+        ("SOCKS", says(&[5, 0, 0, 1, 192, 0, 2, 1, 0, 80]), RESET_BY_PEER),
+        ("flood", vec![Flood(vec![0x41])], RESET_BY_PEER),
+        ("an alert", says(&alert), RESET_BY_PEER),
+        ("closes in a record", vec![Send(vec![0x16, 3, 3, 0, 100, 2])], RESET_BY_PEER),
+        ("data before the handshake", says(&[0x17, 3, 3, 0, 1, 0]), RESET_BY_PEER),
     ]
 }
 

@@ -30,6 +30,20 @@ fn dante_as_socks5() {
     proxy.wait_served(ADDRESS, port::BANNER, 1);
 }
 
+#[test]
+fn dante_with_a_password() {
+    let place = Place::new();
+    let dante = Dante { login: Some(("me", "password")), ..Dante::default() };
+    let proxy = proxies::dante_with(&place.world, dante).allowed(&place.world);
+    place.visit(&[proxy.url()], &[(&greeter(), GREETED), (&greeter_address(), GREETED)]);
+    proxy.wait_served(ADDRESS, port::GREETER, 4);
+    for login in ["me:secret-but-wrong@", "nobody:password@", ""] {
+        let url = format!("socks5h://{login}10.77.0.1:{}", proxy.port());
+        place.visit(&[&url], &[(&greeter(), "EACCES")]);
+    }
+    assert_eq!(proxy.served(ADDRESS, port::GREETER), 4, "{}", proxy.log());
+}
+
 /// SOCKS4 knows one failure. A name is not for it, and says so without asking.
 #[test]
 fn dante_as_socks4() {

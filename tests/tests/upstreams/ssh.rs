@@ -21,6 +21,19 @@ fn an_account_on_a_machine_is_an_exit() {
     place.curl(&[&url]);
 }
 
+/// The server ends without having read what the program has sent, which OpenSSH then leaves unread, too.
+#[test]
+fn the_far_end_may_end_first() {
+    let place = Place::new();
+    let sshd = proxies::sshd(&place.world, PORT);
+    sshd.configure_client(&place.world);
+    place.world.allow_proxy(PORT);
+    for _ in 0..5 {
+        place.curl(&[&format!("ssh://far@10.77.0.1:{PORT}")]);
+    }
+    sshd.real.wait_served(NAME, port::BANNER, 5);
+}
+
 #[test]
 fn an_unknown_user_is_not_let_in() {
     let place = Place::new();

@@ -67,7 +67,7 @@ impl Reader<'_> {
     pub(super) fn as_table<'t>(&self, entry: &Entry<'t>) -> Result<&'t DeTable<'t>, ConfigError> {
         match entry.value {
             DeValue::Table(table) => Ok(table),
-            _ => self.fail(entry.at, format!("{} is a table: write [{0}.NAME]", shown(entry.key))),
+            _ => self.fail(entry.at, format!("{} is a table: write [chain.NAME]", shown(entry.key))),
         }
     }
 

@@ -98,6 +98,7 @@ impl Reading<'_> {
             }
             _ => {}
         }
+        self.notes.warnings.sort_by_key(|warning| warning.line);
         let length = counted.then(|| self.length.map_or(NonZeroUsize::MIN, |(length, _)| length));
         let mut config = Config::strict(Vec::new());
         config.chains = BTreeMap::from([(MAIN_CHAIN.to_owned(), Chain { kind, hops: self.hops, length })]);

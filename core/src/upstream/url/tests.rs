@@ -76,6 +76,7 @@ fn each_mistake_has_its_own_error() {
         ("ssh://-oProxyCommand=x@h", UpstreamError::Credentials),
         ("ssh://-oProxyCommand=x", UpstreamError::Syntax),
         ("socks5h://a%0d%0ab", UpstreamError::Syntax),
+        ("http://%6002%449", UpstreamError::Syntax),
         ("gopher://h", UpstreamError::Scheme("gopher".into())),
     ];
     for (url, error) in table {

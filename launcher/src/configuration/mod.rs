@@ -1,0 +1,186 @@
+//! Which configuration a launch has: the one that was asked for, else the first of the known places.
+//!
+//! What is there and cannot be used is an error: nothing falls through to the next place. A file in
+//! the current directory is read only if it is named.
+
+pub(crate) mod logins;
+mod users;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use underpass_core::config::environment::from_environment;
+use underpass_core::config::file::MAX_BYTES;
+use underpass_core::config::format::{Format, parse_as};
+use underpass_core::config::{Config, Warning};
+use underpass_core::control::Source;
+use underpass_core::upstream::{Credentials, Upstream};
+
+use crate::messages::{Failure, reason};
+
+/// Names a file of ours or of a peer's, for who gives no option.
+pub(crate) const VARIABLE: &str = "UNDERPASS_CONFIG";
+/// Below the folder of the user's configurations, and below `/etc`.
+const FILE: &str = "underpass/config.toml";
+
+const NOTHING_HINT: &str = "underpass -x socks5h://HOST:PORT COMMAND, or -x local: to try it with no proxy";
+
+/// What the command line says about it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// `-x`: one chain, in this order.
+    Proxies(Vec<Upstream>),
+    /// `-f`
+    File {
+        path: PathBuf,
+        /// Where it is not as the name says.
+        format: Option<Format>,
+    },
+}
+
+/// A configuration and where it comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) config: Config,
+    pub(crate) origin: Origin,
+    pub(crate) warnings: Vec<Warning>,
+    /// Variables that the program is not to see: one that names our proxy would have it dial the proxy
+    /// through the proxy, one with credentials is none of its business.
+    pub(crate) taken: Vec<String>,
+    /// Credentials that have been fetched, by their variables.
+    pub(crate) logins: BTreeMap<String, Credentials>,
+    /// The file is not all that decides, so it cannot be read again.
+    pub(crate) once: bool,
+}
+
+/// Where a configuration comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The command line.
+    Options,
+    /// A variable of this name.
+    Variable(String),
+    /// A file, and its text.
+    File { path: PathBuf, text: String, format: Format },
+}
+
+/// The configuration of this launch; its paths are absolute, its credentials not fetched yet.
+pub(crate) fn find(given: Given) -> Result<Found, Failure> {
+    let found = match given {
+        Given::Proxies(hops) => Found::new(Config::strict(hops), Origin::Options),
+        Given::File { path, format } => read(&path, format)?,
+        Given::Nothing => match search()? {
+            Some(found) => found,
+            None => return Err(Failure::setup("no proxy given").hint(NOTHING_HINT)),
+        },
+    };
+    found.with_absolute_paths()
+}
+
+impl Found {
+    pub(crate) fn new(config: Config, origin: Origin) -> Self {
+        let (warnings, taken, logins) = Default::default();
+        Self { config, origin, warnings, taken, logins, once: false }
+    }
+
+    /// What the agent has to read for a reload.
+    pub(crate) fn source(&self) -> Option<Source> {
+        match &self.origin {
+            Origin::File { path, format, .. } if !self.once => {
+                let line = |(name, login): (&String, &Credentials)| (name.clone(), login.to_line());
+                let logins = self.logins.iter().map(line).collect();
+                Some(Source { logins, ..Source::file(path, *format) })
+            }
+            _ => None,
+        }
+    }
+
+    fn with_absolute_paths(mut self) -> Result<Self, Failure> {
+        let folder = match &self.origin {
+            Origin::File { path, .. } => path.parent(),
+            Origin::Options | Origin::Variable(_) => None,
+        };
+        logins::make_absolute(&mut self.config, folder)?;
+        Ok(self)
+    }
+}
+
+/// Where nothing is given.
+fn search() -> Result<Option<Found>, Failure> {
+    if let Some(path) = set(VARIABLE) {
+        return read(Path::new(&path), None).map(Some);
+    }
+    // A relative XDG_CONFIG_HOME is to be ignored (XDG Base Directory Specification).
+    let own = set("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let own = own.or_else(|| Some(Path::new(&set("HOME")?).join(".config")));
+    for folder in own.into_iter().chain([PathBuf::from("/etc")]) {
+        if let Some(found) = read_if_there(&folder.join(FILE), None)? {
+            return Ok(Some(found));
+        }
+    }
+    match from_environment(|name| env::var_os(name).map(|value| value.to_string_lossy().into_owned())) {
+        None => Ok(None),
+        Some(Err(error)) => Err(Failure::setup(error)),
+        Some(Ok((name, config))) => {
+            let mut found = Found::new(config, Origin::Variable(name.clone()));
+            found.taken = vec![name.to_ascii_uppercase(), name.to_ascii_lowercase()];
+            Ok(Some(found))
+        }
+    }
+}
+
+/// A variable that is set to something.
+pub(crate) fn set(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Reads a file of the format, or of that which its name says.
+pub(crate) fn read(path: &Path, format: Option<Format>) -> Result<Found, Failure> {
+    match read_if_there(path, format)? {
+        Some(found) => Ok(found),
+        None => Err(Failure::setup(format_args!("{}: no such file or directory", path.display()))),
+    }
+}
+
+/// The same; `None` where there is no such file.
+pub(crate) fn read_if_there(path: &Path, format: Option<Format>) -> Result<Option<Found>, Failure> {
+    let failed = |error: io::Error| {
+        Failure::setup(format_args!("{}: cannot be read: {}", path.display(), reason(&error)))
+    };
+    let text = match content(path) {
+        Ok(text) => text,
+        // Only a file that is not there is none: not one that may not be looked at.
+        Err(error) if crate::lookup::is_absence(&error) && path.symlink_metadata().is_err() => {
+            return Ok(None);
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let text = String::from_utf8(text)
+        .map_err(|_| Failure::setup(format_args!("{}: not a text in UTF-8", path.display())))?;
+    let path = std::path::absolute(path).map_err(failed)?;
+    parse(path, text, format).map(Some)
+}
+
+/// At most one byte more than a configuration may have, so that the parser says that it is too long.
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut text = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// Reads a text that is, or stands for, the content of a file.
+pub(crate) fn parse(path: PathBuf, text: String, format: Option<Format>) -> Result<Found, Failure> {
+    let name = path.to_string_lossy();
+    let format = format.unwrap_or_else(|| Format::of_file_name(&name));
+    let parsed = parse_as(format, &text, &name, users::id).map_err(Failure::setup)?;
+    let origin = Origin::File { path: PathBuf::from(OsStr::new(&*name)), text, format };
+    Ok(Found { warnings: parsed.warnings, ..Found::new(parsed.config, origin) })
+}

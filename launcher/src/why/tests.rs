@@ -1,0 +1,111 @@
+use underpass_core::config::Config;
+use underpass_core::config::format::Format;
+
+use super::*;
+use crate::configuration::{self, Origin};
+
+const HERE: Here<'_> = Here { hosts: "127.0.1.1 box # web\n# 1.1.1.1 no\n10.0.0.9 db.lan Web\n", user: 1000 };
+
+fn by(urls: &[&str]) -> Found {
+    Found::new(Config::strict(urls.iter().map(|url| url.parse().unwrap()).collect()), Origin::Options)
+}
+
+fn file(text: &str) -> Found {
+    configuration::parse("/f/config.toml".into(), text.to_owned(), Some(Format::Underpass)).unwrap()
+}
+
+#[test]
+fn each_route_is_said() {
+    let proxy = by(&["socks5h://10.0.0.1:1080"]);
+    let table = [
+        ("db.internal:5432", "carried by socks5h://10.0.0.1:1080, name resolved there"),
+        ("db.internal", "carried by socks5h://10.0.0.1:1080, name resolved there"),
+        ("10.1.2.3:80", "carried by socks5h://10.0.0.1:1080"),
+        ("10.1.2.3", "carried by socks5h://10.0.0.1:1080"),
+        ("[2001:db8::1]:80", "carried by socks5h://10.0.0.1:1080"),
+        ("[2001:db8::1]", "carried by socks5h://10.0.0.1:1080"),
+        ("2001:db8::1", "carried by socks5h://10.0.0.1:1080"),
+        ("8.8.8.8:53", "carried by socks5h://10.0.0.1:1080"),
+        ("127.0.0.1:80", "direct, loopback"),
+        ("[::ffff:127.0.0.1]:80", "direct, loopback"),
+        ("localhost:80", "direct, loopback"),
+        ("localhost", "direct, loopback; port 53 refused, DNS never leaves directly"),
+        ("a.LOCALHOST.:80", "direct, loopback"),
+        ("BOX:80", "direct, loopback (127.0.1.1 by the hosts file)"),
+        ("web.:80", "carried by socks5h://10.0.0.1:1080 (10.0.0.9 by the hosts file)"),
+        ("no:80", "carried by socks5h://10.0.0.1:1080, name resolved there"),
+        ("127.0.0.1:53", "refused, DNS never leaves directly"),
+        ("[::1]:53", "refused, DNS never leaves directly"),
+    ];
+    for (destination, route) in table {
+        assert_eq!(why(destination, &proxy, HERE), Ok(format!("{destination}: {route}\n")));
+    }
+    let local = why("a.example:1", &by(&["local:"]), HERE).unwrap();
+    assert_eq!(local, "a.example:1: carried by local:, name resolved by the agent\n");
+    let chain = why("a.example:1", &by(&["socks5://u:hunter2@a:1", "http://b:2"]), HERE).unwrap();
+    assert_eq!(chain, "a.example:1: carried by socks5h://a:1, http://b:2, name resolved there\n");
+}
+
+#[test]
+fn the_route_is_shown_with_its_text_and_what_else_it_depends_on() {
+    let found = file(
+        "default = \"far\"\nno-proxy = \".lan\"\n[chain.far]\nkind = \"failover\"\n\
+         hops = [\"http://a:1\", \"http://b:2\"]\n\
+         [[route]]\nport = [443]\nto = \"refuse\"\n[[route]]\nprogram = [\"curl\"]\ndomain = [\".internal\"]\nto = \"direct\"\n\
+         [[route]]\ndomain = [\".internal\"]\nto = \"direct\"\n",
+    );
+    let far = "carried by chain far, failover: http://a:1, http://b:2";
+    for (destination, answer) in [
+        (
+            "x.lan:1",
+            "x.lan:1: direct, name resolved here\n  route 1 of 4, /f/config.toml: names .lan\n".to_owned(),
+        ),
+        (
+            "example:443",
+            "example:443: refused, permission denied\n  route 2 of 4, /f/config.toml:6\n    [[route]]\n    \
+             port = [443]\n    to = \"refuse\"\n"
+                .to_owned(),
+        ),
+        (
+            "example:80",
+            format!("example:80: {far}, name resolved there\n  no route matches, so by default\n"),
+        ),
+        (
+            "example",
+            format!(
+                "example: {far}, name resolved there\n  no route matches, so by default\nbut on port 443: \
+                 refused, permission denied\n  route 2 of 4, /f/config.toml:6\n    [[route]]\n    port = \
+                 [443]\n    to = \"refuse\"\n"
+            ),
+        ),
+    ] {
+        assert_eq!(why(destination, &found, HERE), Ok(answer));
+    }
+    let text = why("db.internal:80", &found, HERE).unwrap();
+    assert!(text.starts_with("db.internal:80: direct, name resolved here\n  route 4 of 4, "), "{text}");
+    assert!(text.contains("but by the program curl: direct\n  route 3 of 4, "), "{text}");
+}
+
+#[test]
+fn what_is_not_host_and_port_is_a_failure() {
+    for destination in [
+        "",
+        ":",
+        "a:",
+        ":1",
+        "a:0",
+        "a:65536",
+        "a:x",
+        "::1:80x",
+        "[::1",
+        "[::1:80",
+        "[::1]80",
+        "[a]:1",
+        "a b:1",
+        "http://a:1",
+        "u@h",
+    ] {
+        let failed = why(destination, &by(&["local:"]), HERE).unwrap_err();
+        assert_eq!(failed.status, 125, "{destination}");
+    }
+}
