@@ -1,5 +1,7 @@
 //! Asking the agent for a session or a check, and starting one agent where there is none.
 
+mod check;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
@@ -16,11 +18,12 @@ use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags};
-use underpass_core::config::Config;
 use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE, SOCKET};
 use underpass_core::session_env::{OUTSIDE, SessionEnv, VARIABLE};
 
 use crate::messages::{Failure, reason};
+
+pub(crate) use check::{Checked, check};
 
 /// An agent answers at once, or it is not well.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -59,89 +62,6 @@ pub(crate) fn open_session<T>(
     match answer {
         Some(session) => Ok((session, done)),
         None => Ok((start_and_ask(place, request)?, done)),
-    }
-}
-
-/// What has become of trying one hop.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Checked {
-    pub(crate) chain: String,
-    /// From 1.
-    pub(crate) hop: usize,
-    pub(crate) of: usize,
-    /// The hop's URL, without credentials.
-    pub(crate) name: String,
-    /// Where it did not fail.
-    pub(crate) millis: Option<u64>,
-    pub(crate) failure: Option<String>,
-    pub(crate) hint: Option<String>,
-}
-
-/// Has each hop tried; `each` is called as soon as one is known.
-pub(crate) fn check(
-    place: Place<'_>,
-    config: &Config,
-    mut each: impl FnMut(Checked) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let request = ControlRequest::Check { config: Box::new(config.clone()) };
-    // Each hop may take as long as a connection.
-    let patience = DEADLINE + Duration::from_secs(config.deadline.into());
-    let mut hop = |reply| match reply {
-        ControlReply::Checked { chain, hop, of, name, millis, failure, hint } => {
-            each(Checked { chain, hop, of, name, millis, failure, hint }).map(|()| false)
-        }
-        ControlReply::Done => Ok(true),
-        other => Err(unexpected(place, other)),
-    };
-    if let Some(stream) = begin(place, &request)?
-        && replies(place, &stream, patience, &mut hop)?
-    {
-        return Ok(());
-    }
-    let _lock = lock(place.directory)?;
-    let stream = match begin(place, &request)? {
-        Some(stream) => Some(stream),
-        None => {
-            start(place)?;
-            begin(place, &request)?
-        }
-    };
-    match stream {
-        Some(stream) if replies(place, &stream, patience, &mut hop)? => Ok(()),
-        _ => Err(failure(place, "has started and does not listen")),
-    }
-}
-
-/// Takes replies until `each` says that it was the last. `false` where none came: the agent was just
-/// leaving.
-fn replies(
-    place: Place<'_>,
-    stream: &UnixStream,
-    patience: Duration,
-    mut each: impl FnMut(ControlReply) -> Result<bool, Failure>,
-) -> Result<bool, Failure> {
-    set_socket_timeout(stream, Timeout::Recv, Some(patience))
-        .map_err(|error| cannot_ask(place, &error.into()))?;
-    let mut lines = BufReader::new(stream);
-    let mut any = false;
-    loop {
-        let mut line = String::new();
-        match (&mut lines).take(MAX_LINE as u64).read_line(&mut line) {
-            Ok(0) if !any => return Ok(false),
-            Ok(0) => return Err(failure(place, "has ended before the check has")),
-            Ok(_) => {}
-            Err(error) if has_left(&error) && !any => return Ok(false),
-            Err(error) => return Err(cannot_ask(place, &error)),
-        }
-        any = true;
-        match ControlReply::from_line(&line) {
-            Ok(reply) => {
-                if each(reply)? {
-                    return Ok(true);
-                }
-            }
-            Err(_) => return Err(unknown_answer(place)),
-        }
     }
 }
 

@@ -110,7 +110,8 @@ impl Table {
         };
         let hop = position(checked.hop, checked.of);
         let mut row = self.columns(&checked.chain, &hop, &checked.name, &result);
-        if let Some(hint) = &checked.hint {
+        // Not the hint to do what is being done.
+        if let Some(hint) = checked.hint.as_ref().filter(|hint| !hint.contains("--check")) {
             row.push_str(&self.columns("", "", "", &format!("hint: {hint}")));
         }
         row

@@ -43,7 +43,6 @@ use std::os::fd::{AsRawFd, IntoRawFd};
 use std::panic::catch_unwind;
 
 use cli::Task;
-use launch::launch;
 use messages::{Failure, SETUP, answer, failed};
 use program::privilege::Asker;
 
@@ -65,7 +64,9 @@ fn run() -> Result<u8, Failure> {
         return personality.run(words);
     }
     match cli::parse(words)? {
-        Task::Run(run) => match launch(configuration::find(run.given)?, &run.program, run.verbosity)? {},
+        Task::Run(run) => {
+            match launch::launch(configuration::find(run.given)?, &run.program, run.verbosity)? {}
+        }
         Task::Shell { given, verbosity } => done(&shell::exports(configuration::find(given)?, verbosity)?),
         Task::Check { given } => check::check(configuration::find(given)?),
         Task::Why { destination, given, verbosity } => {

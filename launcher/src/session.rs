@@ -57,7 +57,11 @@ pub(crate) fn check(
     let uid = rustix::process::geteuid().as_raw();
     let directory = directory(uid)?;
     let place = Place { directory: &directory.path, binaries: &binaries, uid, private: !directory.shared };
-    agent::check(place, config, each)
+    let done = agent::check(place, config, each);
+    if done.is_err() && !directory.shared {
+        let _ = fs::remove_dir_all(&directory.path);
+    }
+    done
 }
 
 /// The directory of our executable.

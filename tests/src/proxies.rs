@@ -29,7 +29,7 @@ use crate::{Running, World, artifacts};
 pub use real::Real;
 pub use socks::{Dante, dante, dante_with, microsocks, microsocks_at, tor};
 pub use ssh::{Sshd, ssh_dynamic, sshd};
-pub use tls::{Certificate, certificate};
+pub use tls::{Certificate, certificate, expired_certificate, foreign_certificate, self_signed_certificate};
 pub use web::{Squid, TINYPROXY_PORTS, privoxy, squid, tinyproxy};
 
 const FAKE_PORT: u16 = 1080;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::ask::{self, Unanswered};
+use crate::upstream::door::come_in;
 use crate::{agent, background, log};
 
 #[derive(Parser)]
@@ -45,6 +46,16 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         directory: Option<PathBuf>,
     },
+    /// What ssh runs as its ProxyCommand when it is a later hop of a chain
+    #[command(hide = true)]
+    Join {
+        /// The agent's socket for this one connection
+        door: PathBuf,
+        /// Where ssh wants to go
+        host: String,
+        /// And at which port
+        port: String,
+    },
 }
 
 /// Why a command came to nothing.
@@ -81,6 +92,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Run { directory, private, foreground } => {
             serve(directory, private, foreground).map_err(Failure::Agent)
         }
+        Command::Join { door, host, port } => come_in(&door, &host, &port).map_err(Failure::Agent),
         Command::Status { json, directory } => asked(ask::status(directory.as_deref(), json)),
         Command::Reload { directory } => asked(ask::reload(directory.as_deref())),
     }

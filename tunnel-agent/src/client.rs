@@ -100,7 +100,7 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
             frames::reply(&connection, &reply);
         }
         (Request::Resolve { name, family }, None) => {
-            frames::reply(&connection, &resolve(agent, &plan, &client(&plan, peer), name, family))
+            frames::reply(&connection, &resolve(agent, name, family))
         }
         (Request::NameOf { ip }, None) => match name_of(agent, ip) {
             Some(name) => frames::reply(&connection, &Reply::Name { name: name.as_bytes() }),
@@ -126,11 +126,8 @@ pub(crate) fn program_of(pid: i32) -> Option<String> {
 
 /// Names of this machine get their addresses, all others a fake one. Without a wanted family one
 /// address is given, not two: a name that fails would be tried twice.
-fn resolve(agent: &Agent, plan: &Plan, client: &Client, name: &[u8], family: Family) -> Reply<'static> {
+fn resolve(agent: &Agent, name: &[u8], family: Family) -> Reply<'static> {
     let Some(name) = normalised(name) else { return Reply::Unknown };
-    if plan.config.direct_name(&name, client.program.as_deref(), client.user) {
-        return Reply::Direct;
-    }
     let (v4, v6) = match agent.hosts.find(&name) {
         Some(local) => (local.v4.filter(|_| family != Family::V6), local.v6.filter(|_| family != Family::V4)),
         None => match agent.names.addresses_of(&name) {

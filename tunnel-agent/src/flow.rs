@@ -1,6 +1,7 @@
 //! The relayed connections, for as long as they last: whose each is, where it goes, what has passed.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -44,6 +45,31 @@ impl Flow {
     /// Bytes to the program.
     pub(crate) fn down(&self) -> u64 {
         self.down.load(Ordering::Relaxed)
+    }
+}
+
+/// How a relay has ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// Both ends have sent all that they had.
+    Regularly,
+    /// The program has reset the connection, or has ended without reading all.
+    ByProgram,
+    /// The far end has.
+    ByFar,
+    /// Inside TLS, or here.
+    Other(io::Error),
+}
+
+impl Ended {
+    /// In words, if there is anything to say.
+    pub(crate) fn reason(&self) -> Option<String> {
+        match self {
+            Self::Regularly => None,
+            Self::ByProgram => Some("reset by the program".to_owned()),
+            Self::ByFar => Some("reset by the far end".to_owned()),
+            Self::Other(error) => Some(error.to_string()),
+        }
     }
 }
 

@@ -9,8 +9,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use underpass_core::failure::Failure;
 
-use crate::flow::{Flow, Trip};
-use crate::relay::Ended;
+use crate::flow::{Ended, Flow, Trip};
 
 /// What is logged.
 pub(crate) const FILTER: &str = "UNDERPASS_LOG";

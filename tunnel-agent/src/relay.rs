@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use crate::counted::Counted;
-use crate::flow::Flow;
+use crate::flow::{Ended, Flow};
 use crate::pipes::{Pipe, Pipes};
 use crate::sys;
 use crate::upstream::stream::{Bare, Duplex, Stream};
@@ -66,31 +66,7 @@ impl Relays {
         match far {
             Stream::Bare(far) => relay(program.into_watched(), far.into_watched(), &self.pipes, flow).await,
             Stream::Wrapped(far) => copied(program, far, flow).await,
-        }
-    }
-}
-
-/// How a relay has ended.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// Both ends have sent all that they had.
-    Regularly,
-    /// The program has reset the connection, or has ended without reading all.
-    ByProgram,
-    /// The far end has.
-    ByFar,
-    /// Inside TLS, or here.
-    Other(io::Error),
-}
-
-impl Ended {
-    /// In words, if there is anything to say.
-    pub(crate) fn reason(&self) -> Option<String> {
-        match self {
-            Self::Regularly => None,
-            Self::ByProgram => Some("reset by the program".to_owned()),
-            Self::ByFar => Some("reset by the far end".to_owned()),
-            Self::Other(error) => Some(error.to_string()),
+            Stream::Unopened => Ended::Other(io::ErrorKind::NotConnected.into()),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The variables that other programs read their proxy from. `HTTP_PROXY` is not among them: it is for
 //! `http://` URLs alone, and a server may have let a client set it (CVE-2016-5385).
 
-use super::problem::bad_url;
 use super::route::To;
 use super::{Config, ConfigError, MAIN_CHAIN, no_proxy};
 use crate::upstream::Upstream;
@@ -45,7 +44,7 @@ fn url(value: &str) -> Result<Upstream, String> {
         true => value.to_owned(),
         false => format!("http://{value}"),
     };
-    url.parse().map_err(|error| bad_url(&url, &error))
+    url.parse::<Upstream>().map_err(|error| error.to_string())
 }
 
 fn socks_server(value: &str) -> Result<Upstream, String> {
@@ -54,7 +53,7 @@ fn socks_server(value: &str) -> Result<Upstream, String> {
     if host.contains(['@', '/', '?', '#', '\\', '%']) || super::pattern::number(port).is_none() {
         return Err(wrong());
     }
-    format!("socks5h://{value}").parse().map_err(|error| bad_url(value, &error))
+    format!("socks5h://{value}").parse::<Upstream>().map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use crate::upstream::UpstreamError;
-
 /// A configuration that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -103,18 +101,6 @@ pub(super) fn unknown<'k>(
             let known: Vec<_> = known.into_iter().collect();
             format!("unknown {what} {}; known are {}", shown(word), known.join(", "))
         }
-    }
-}
-
-/// The text of an upstream's error. Where the URL has an unescaped `?` in its password, the parser takes the
-/// rest of it for a parameter; then the text does not name that.
-pub(super) fn bad_url(url: &str, error: &UpstreamError) -> String {
-    let unsafe_word = |word: &str| shown(word).starts_with('(') || url.contains('@');
-    match error {
-        UpstreamError::Parameter(name) if unsafe_word(name) => {
-            "a parameter that this scheme does not have; a ? in a password is written %3F".to_owned()
-        }
-        _ => error.to_string(),
     }
 }
 

@@ -27,8 +27,10 @@ pub enum UpstreamError {
     Extra,
     /// A user name or password that the protocol cannot carry.
     Credentials,
-    /// A parameter that is not known, or that this scheme does not have.
-    Parameter(String),
+    /// A parameter that this scheme does not have.
+    Parameter(&'static str),
+    /// A parameter that is not known. It may be part of a password, and so is not repeated.
+    UnknownParameter,
     /// A parameter with a value that it cannot have.
     Value(&'static str),
 }
@@ -51,6 +53,10 @@ impl fmt::Display for UpstreamError {
             Self::Parameter(name) => {
                 write!(f, "no parameter {name:?} for this scheme; known are {PARAMETERS}")
             }
+            Self::UnknownParameter => write!(
+                f,
+                "an unknown parameter; known are {PARAMETERS} (a question mark in a password is written %3F)"
+            ),
             Self::Value(what) => f.write_str(what),
         }
     }
@@ -86,7 +92,7 @@ impl FromStr for Upstream {
         let (host, port) = (host(&authority)?, port(&authority)?);
         if scheme == "ssh" {
             if let Some(query) = uri.query() {
-                return Err(UpstreamError::Parameter(query.as_str().to_owned()));
+                return Err(known(query.as_str().split(['=', '&']).next().unwrap_or_default()));
             }
             let user = authority.userinfo().map(ssh_user).transpose()?;
             return Ok(Self::Ssh(Ssh { user, host, port }));
@@ -216,9 +222,17 @@ fn parameter(proxy: &mut Proxy, name: &str, value: String) -> Result<(), Upstrea
                 _ => return Err(UpstreamError::Value("flights is one or two")),
             };
         }
-        _ => return Err(UpstreamError::Parameter(name.to_owned())),
+        _ => return Err(known(name)),
     }
     Ok(())
+}
+
+fn known(name: &str) -> UpstreamError {
+    const KNOWN: [&str; 6] = ["login-file", "login-env", "ca", "pin", "isolate", "flights"];
+    KNOWN
+        .into_iter()
+        .find(|known| *known == name)
+        .map_or(UpstreamError::UnknownParameter, UpstreamError::Parameter)
 }
 
 /// `sha256//` and base64 (RFC 4648 section 4) of 32 bytes. A `+` may have become a space on its way

@@ -8,7 +8,7 @@ mod users;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -178,9 +178,9 @@ fn content(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Reads a text that is, or stands for, the content of a file.
 pub(crate) fn parse(path: PathBuf, text: String, format: Option<Format>) -> Result<Found, Failure> {
-    let name = path.to_string_lossy();
+    let name = path.to_string_lossy().into_owned();
     let format = format.unwrap_or_else(|| Format::of_file_name(&name));
     let parsed = parse_as(format, &text, &name, users::id).map_err(Failure::setup)?;
-    let origin = Origin::File { path: PathBuf::from(OsStr::new(&*name)), text, format };
+    let origin = Origin::File { path, text, format };
     Ok(Found { warnings: parsed.warnings, ..Found::new(parsed.config, origin) })
 }

@@ -7,7 +7,6 @@ use std::ptr::null_mut;
 
 use libc::{c_int, hostent, size_t};
 
-use super::resolve::Found;
 use super::{hooks, resolve};
 use crate::{host_entry, real};
 
@@ -90,17 +89,15 @@ unsafe fn by_name(
     unsafe {
         *result = null_mut();
         let bytes = CStr::from_ptr(name).to_bytes();
-        let real = || match real::gethostbyname2_r.get() {
-            Some(real) => real(name, family, entry, buffer, size, result, error),
-            None => failed(error, NO_RECOVERY),
-        };
         if is_numeric(bytes) {
             // libc answers these by itself and asks nobody.
-            return real();
+            return match real::gethostbyname2_r.get() {
+                Some(real) => real(name, family, entry, buffer, size, result, error),
+                None => failed(error, NO_RECOVERY),
+            };
         }
         let found = match resolve::addresses(bytes, family) {
-            Ok(Found::Local) => return real(),
-            Ok(Found::Addresses(found)) => found.into_iter().flatten().next(),
+            Ok(found) => found.into_iter().flatten().next(),
             Err(libc::EAI_AGAIN) => return failed(error, TRY_AGAIN),
             Err(_) => None,
         };

@@ -31,8 +31,7 @@ hooks! {
                 return rc;
             }
             match addresses(CStr::from_ptr(node).to_bytes(), wanted.ai_family) {
-                Ok(Found::Addresses(found)) => build(node, service, &wanted, result, found),
-                Ok(Found::Local) => real(node, service, hints, result),
+                Ok(found) => build(node, service, &wanted, result, found),
                 Err(code) => code,
             }
         };
@@ -46,16 +45,8 @@ fn default_hints() -> addrinfo {
     hints
 }
 
-/// What the agent knows of a name.
-pub(super) enum Found {
-    /// The addresses that stand for it, IPv6 first as RFC 6724 orders loopback.
-    Addresses([Option<IpAddr>; 2]),
-    /// A route says that it is this machine's matter.
-    Local,
-}
-
-/// Asks the agent about a name; an `EAI_` code if there is no answer.
-pub(super) fn addresses(name: &[u8], family: c_int) -> Result<Found, c_int> {
+/// The addresses that stand for a name, IPv6 first as RFC 6724 orders loopback; or an `EAI_` code.
+pub(super) fn addresses(name: &[u8], family: c_int) -> Result<[Option<IpAddr>; 2], c_int> {
     let family = match family {
         libc::AF_UNSPEC => Family::Any,
         libc::AF_INET => Family::V4,
@@ -66,8 +57,7 @@ pub(super) fn addresses(name: &[u8], family: c_int) -> Result<Found, c_int> {
         return Err(libc::EAI_NONAME);
     }
     link::ask(&Request::Resolve { name, family }, |reply| match reply {
-        Reply::Resolved { v4, v6 } => Ok(Found::Addresses([v6.map(IpAddr::V6), v4.map(IpAddr::V4)])),
-        Reply::Direct => Ok(Found::Local),
+        Reply::Resolved { v4, v6 } => Ok([v6.map(IpAddr::V6), v4.map(IpAddr::V4)]),
         Reply::Unknown => Err(libc::EAI_NONAME),
         _ => Err(libc::EAI_AGAIN),
     })

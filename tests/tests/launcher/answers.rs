@@ -13,7 +13,10 @@ fn help_and_version_fit_a_screen() {
         assert_eq!((done.code(), &*done.stderr), (0, ""), "{done}");
         assert!(done.stdout.lines().all(|line| line.chars().count() <= 80), "{done}");
         assert!(done.stdout.lines().count() <= 24, "{done}");
-        for option in ["--proxy", "--quiet", "--verbose", "--why", "--explain", "--version", "--help", "125"]
+        for option in
+            ["--proxy", "--config", "--format", "--quiet", "--verbose", "--shell", "--check", "--why"]
+                .into_iter()
+                .chain(["--explain", "--version", "--help", "125", "126", "127"])
         {
             assert!(done.stdout.contains(option), "no {option}: {done}");
         }
@@ -53,6 +56,28 @@ fn why_says_where_a_connection_would_go() {
         assert_eq!(done.stderr, "");
         assert_eq!(done.success(), format!("{destination}: {route}\n"));
     }
+    nothing_happened(&world);
+}
+
+/// With routes, the one that decides is shown with its text; without a port, those that ask for one too.
+#[test]
+fn why_shows_the_route_and_what_it_depends_on() {
+    let world = World::new();
+    let text = "default = \"far\"\n[chain.far]\nhops = [\"socks5h://u:hunter2@a:1\", \"http://b:2\"]\n\
+                [[route]]\ndomain = \".internal\"\nport = 5432\nto = \"direct\"\n";
+    let path = crate::file(&world, "it.toml", text);
+    let why = |destination: &str| underpass(&world, &["-f", &path, "--why", destination]).run().success();
+    let far = "carried by socks5h://a:1, http://b:2, name resolved there\n";
+    let route = format!(
+        "  route 1 of 1, {path}:4\n    [[route]]\n    domain = \".internal\"\n    port = 5432\n    to = \
+         \"direct\"\n"
+    );
+    assert_eq!(why("example:80"), format!("example:80: {far}  no route matches, so by default\n"));
+    assert_eq!(why("db.internal:5432"), format!("db.internal:5432: direct, name resolved here\n{route}"));
+    assert_eq!(
+        why("db.internal"),
+        format!("db.internal: {far}  no route matches, so by default\nbut on port 5432: direct\n{route}")
+    );
     nothing_happened(&world);
 }
 

@@ -14,18 +14,28 @@ fn each_wrong_command_line_has_its_message() {
         (&x, "no command given", "--help"),
         (&["true"], "no proxy given", "underpass -x socks5h://HOST:PORT COMMAND"),
         (&["--", "true"], "no proxy given", "-x local:"),
-        (&["-x", "local:", "-x", "local:", "true"], "--proxy: more than one", ""),
-        (&["-x", "local:", "--proxy=local:", "true"], "--proxy: more than one", ""),
         (&["-x"], "--proxy: URL is missing", ""),
+        (&["-f"], "--config: FILE is missing", ""),
+        (&["-f", "a", "-x", "local:", "true"], "--config: not together with --proxy", ""),
+        (&["-f", "a", "--config=b", "true"], "--config: given twice", ""),
+        (&["--format", "tsocks", "true"], "--format: says how to read a --config", ""),
+        (&["-f", "a", "--format", "tsock", "true"], "did you mean \"tsocks\"?", ""),
+        (&["-f", "no-such.toml", "true"], "no-such.toml: no such file", ""),
+        (&["-f", ".", "true"], ".: cannot be read: is a directory", ""),
         (&["--prxy", "local:", "true"], "--prxy: unknown option", "did you mean --proxy?"),
         (&["--verbos", "true"], "--verbos: unknown option", "did you mean --verbose?"),
         (&["--explian", "true"], "--explian: unknown option", "did you mean --explain?"),
+        (&["--shel"], "--shel: unknown option", "did you mean --shell?"),
         (&["--nonsense", "true"], "--nonsense: unknown option", "--help lists the options"),
         (&["-Z", "true"], "-Z: unknown option", "--help lists the options"),
         (&["--quiet=yes", "true"], "--quiet: takes no value", ""),
-        (&["-x", "local:", "--why", "nonsense"], "--why: \"nonsense\" is not HOST:PORT", "db.internal:5432"),
+        (&["-x", "local:", "--why", "a:nonsense"], "--why: \"a:nonsense\" is not HOST", "db.internal:5432"),
         (&["--why", "a:1"], "no proxy given", "-x local:"),
-        (&["-x", "local:", "--why", "a:1", "true"], "--why and --explain take no command", ""),
+        (&["--check"], "no proxy given", "-x local:"),
+        (&["--shell"], "no proxy given", "-x local:"),
+        (&["-x", "local:", "--why", "a:1", "true"], "true: --why takes no command", ""),
+        (&["-x", "local:", "--check", "true"], "true: --check takes no command", ""),
+        (&["-x", "local:", "--shell", "--check"], "--check: not together with --shell", ""),
         (&["-x", "local:", "--explain", "true"], "--explain: takes no other option", ""),
     ];
     for (arguments, what, hint) in table {
@@ -51,22 +61,21 @@ fn each_bad_url_has_its_reason_and_none_is_repeated() {
         ("socks5h://user:hunter2@:1080", "names no host"),
         ("socks5h://user:hunter2@h:0", "port is not between"),
         ("socks5h://user:hunter2@h:65536", "port is not between"),
-        ("socks5h://user:hunter2@h:1/path", "no path, query or fragment"),
-        ("socks5h://user:hunter2@h:1?q", "no path, query or fragment"),
-        ("socks5h://user:hunter2@h:1#f", "no path, query or fragment"),
-        ("local://user:hunter2@h", "no path, query or fragment"),
-        ("socks5h://hunter2@h", "user name and password"),
-        ("socks5h://hunter2:@h", "user name and password"),
-        ("socks5h://:hunter2@h", "user name and password"),
-        (&long, "user name and password"),
-        ("http://user:hunter2@h:1", "unknown scheme \"http\""),
-        ("socks4://user:hunter2@h:1", "unknown scheme \"socks4\""),
+        ("socks5h://user:hunter2@h:1/path", "no path or fragment"),
+        ("socks5h://user:hunter2@h:1?q", "no parameter \"q\""),
+        ("socks5h://user:hunter2@h:1#f", "no path or fragment"),
+        ("local://user:hunter2@h", "no path or fragment"),
+        ("socks5h://hunter2@h", "a user name of 1 to 255 bytes"),
+        ("socks5h://hunter2:@h", "a user name of 1 to 255 bytes"),
+        ("socks5h://:hunter2@h", "a user name of 1 to 255 bytes"),
+        (&long, "a user name of 1 to 255 bytes"),
+        ("htpp://user:hunter2@h:1", "unknown scheme \"htpp\""),
+        ("socks4://user:hunter2@h:1", "SOCKS4: no password"),
+        ("ssh://user:hunter2@h", "ssh: none"),
     ] {
         for arguments in [&["-x", url, "true"][..], &["-x", url, "-v", "true"], &["-x", url, "--why", "a:1"]]
         {
             let done = underpass(&world, arguments).run();
-            // Both words are right; what counts is that they are said.
-
             failed(&done, 125, what);
             assert!(done.stderr.starts_with("underpass: --proxy: "), "{done}");
             assert!(!done.stderr.contains("hunter2"), "{done}");

@@ -4,11 +4,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use underpass_tests::proxies::script::{self, Protocol, Step};
 use underpass_tests::proxies::{self, Real};
 use underpass_tests::servers::port;
 use underpass_tests::{Finished, artifacts};
 
-use crate::place::{NAME, Place};
+use crate::place::{self, MODES, NAME, Place};
 
 const FIRST_PORT: u16 = 2001;
 const PORTS: [u16; 4] = [FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2, FIRST_PORT + 3];
@@ -148,12 +149,84 @@ fn failover_takes_the_next_in_order() {
     survives("failover", None, false);
 }
 
+const KINDS: [(&str, Option<usize>); 6] = [
+    ("strict", None),
+    ("dynamic", None),
+    ("random", Some(2)),
+    ("round-robin", Some(2)),
+    ("nearest", None),
+    ("failover", None),
+];
+
+#[test]
+fn no_kind_goes_anywhere_else_when_all_hops_are_dead() {
+    let place = Place::new();
+    let hops = hops(&place);
+    hops.iter().for_each(|(hop, _)| hop.kill());
+    let target = place::greeter();
+    for (kind, length) in KINDS {
+        for mode in MODES {
+            let text = configuration(kind, length, &hops);
+            let arguments = place::visit(mode, [target.as_str(); 2]);
+            let done = place.configured("kind.toml", &text, "python3").args(arguments).run();
+            assert_eq!(done.stdout, "ENETUNREACH\nENETUNREACH\n", "{kind}, {mode}\n{done}");
+        }
+    }
+}
+
+/// Hops that take the connection and then fail while it is made, each in its way, before one that is well.
+#[test]
+fn a_hop_that_fails_while_it_is_dialled_is_answered_by_the_next_within_the_deadline() {
+    let place = Place::new();
+    let scripted = script::start(&place.world);
+    let faults = [
+        ("silent", vec![Step::Hold]),
+        ("closes", vec![]),
+        ("resets", vec![Step::Reset]),
+        ("garbage", vec![Step::Greeting, Step::Send(b"HTTP/1.0 400 no\r\n\r\n".to_vec()), Step::Hold]),
+        ("no method", vec![Step::Greeting, Step::Send(vec![5, 0xff])]),
+        ("closes after the method", vec![Step::Greeting, Step::Send(vec![5, 0])]),
+    ];
+    let good = proxies::microsocks(&place.world, None);
+    let target = place::greeter();
+    let ways = [
+        ("failover", "blocking"),
+        ("failover", "nonblocking"),
+        ("dynamic", "blocking"),
+        ("dynamic", "nonblocking"),
+    ];
+    let one = |number: usize| {
+        let (name, steps) = &faults[number / ways.len()];
+        let (kind, mode) = ways[number % ways.len()];
+        // A port that no other case has taught the agent to avoid.
+        let port = 3000 + u16::try_from(number).expect("few cases");
+        scripted.listen(port, Protocol::Socks5, steps);
+        place.world.allow_proxy(port);
+        let text = format!(
+            "deadline = 4\n[chain.main]\nkind = \"{kind}\"\nhops = [\"socks5h://10.77.0.1:{port}\", \"{}\"]\n",
+            good.url()
+        );
+        let arguments = place::visit(mode, [target.as_str(); 2]);
+        let done = place.configured(&format!("{port}.toml"), &text, "python3").args(arguments).run();
+        // The second of them may have to wait for the hop again, but not as long.
+        let well = done.stdout == "greeted\n".repeat(2) && done.elapsed < Duration::from_millis(7000);
+        if well { String::new() } else { format!("- {name}, {kind}, {mode}\n{done}\n") }
+    };
+    let report: String = std::thread::scope(|scope| {
+        let one = &one;
+        let cases: Vec<_> =
+            (0..faults.len() * ways.len()).map(|number| scope.spawn(move || one(number))).collect();
+        cases.into_iter().map(|case| case.join().expect("it ends")).collect()
+    });
+    assert!(report.is_empty(), "{report}");
+}
+
 /// Makes so many connections in turn, and says how many of them each hop made to the destination.
 fn spread(place: &Place, text: &str, hops: &[(Real, String)], times: usize) -> Vec<usize> {
     let count = || hops.iter().map(|(hop, _)| hop.served(NAME, port::GREETER)).collect::<Vec<_>>();
     let before = count();
-    let target = crate::place::greeter();
-    let arguments = crate::place::visit("blocking", std::iter::repeat_n(target.as_str(), times));
+    let target = place::greeter();
+    let arguments = place::visit("blocking", std::iter::repeat_n(target.as_str(), times));
     let done = place.configured("kind.toml", text, "python3").args(arguments).run();
     assert_eq!(done.stdout, "greeted\n".repeat(times), "{done}");
     // The logs are written when the connection is made.

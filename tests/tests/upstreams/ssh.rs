@@ -66,12 +66,28 @@ fn other_proxies_behind_ssh() {
     microsocks.wait_served(ADDRESS, port::GREETER, 2);
 }
 
-/// It is refused before anything starts.
 #[test]
-fn ssh_after_another_hop_is_refused_with_words() {
+fn ssh_behind_other_proxies() {
     let place = Place::new();
-    let done = place.through(&["http://10.77.0.1:3128", &format!("ssh://far@{NAME}:{PORT}")], "true").run();
+    let sshd = proxies::sshd(&place.world, PORT);
+    sshd.configure_client(&place.world);
+    let squid = proxies::squid(&place.world, 3128, Squid::Open, DENIED);
+    place.world.allow_proxy(3128);
+    let refused = format!("{ADDRESS}:{}", port::REFUSED);
+    let chain = [squid.url_at("http", "10.77.0.1"), format!("ssh://far@{NAME}:{PORT}")];
+    let chain: Vec<&str> = chain.iter().map(String::as_str).collect();
+    place.visit(&chain, &[(&greeter(), GREETED), (&greeter_address(), GREETED), (&refused, "ECONNREFUSED")]);
+    squid.wait_served(NAME, PORT, 2);
+    sshd.real.wait_served(NAME, port::GREETER, 2);
+    place.curl(&chain);
+}
+
+/// They would be two over one connection; ssh itself can do that better.
+#[test]
+fn ssh_after_ssh_is_refused_with_words() {
+    let place = Place::new();
+    let url = format!("ssh://far@{NAME}:{PORT}");
+    let done = place.through(&[&url, &url], "true").run();
     assert_eq!(done.code(), 125, "{done}");
-    assert!(done.stderr.contains(&format!("hop 2, ssh://far@{NAME}:{PORT}")), "{done}");
-    assert!(done.stderr.contains("first hop"), "{done}");
+    assert!(done.stderr.contains("ProxyJump"), "{done}");
 }

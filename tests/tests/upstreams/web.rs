@@ -114,6 +114,36 @@ fn squid_inside_tls_by_an_authority_of_our_own_and_by_a_pinned_key() {
 }
 
 #[test]
+fn a_certificate_that_has_expired_or_is_for_another_host_is_refused_unless_its_key_is_pinned() {
+    let place = Place::new();
+    let expired = proxies::expired_certificate(&place.world, "expired");
+    let foreign = proxies::foreign_certificate(&place.world, "foreign");
+    for (at, certificate) in [(PORT, expired), (PORT + 1, foreign)] {
+        let proxy = proxies::squid(&place.world, at, Squid::Tls(&certificate), DENIED).allowed(&place.world);
+        let by_authority = format!("{}?ca={}", proxy.url_as("https"), certificate.authority.display());
+        place.visit(&[&by_authority], &[(&greeter(), "EACCES")]);
+        assert!(!proxy.log().contains("CONNECT"), "{}", proxy.log());
+        let by_pin = format!("{}?pin={}", proxy.url_as("https"), certificate.pin);
+        place.visit(&[&by_pin], &[(&greeter(), GREETED)]);
+        proxy.wait_served(NAME, port::GREETER, 2);
+    }
+}
+
+/// As people make them for a proxy of their own, and as curl takes them by `--proxy-cacert`.
+#[test]
+fn a_certificate_that_has_signed_itself_is_its_own_authority() {
+    let place = Place::new();
+    let certificate = proxies::self_signed_certificate(&place.world, "own");
+    let proxy = proxies::squid(&place.world, PORT, Squid::Tls(&certificate), DENIED).allowed(&place.world);
+    let authority = certificate.authority.display().to_string();
+    let curl = place.world.client("curl").args(["-sS", "-p", "--http0.9", "-m", "5", "--noproxy", ""]);
+    let curl = curl.args(["--proxy-cacert", &authority, "-x", &proxy.url_as("https")]);
+    assert_eq!(curl.arg(format!("http://{NAME}:{}/", port::BANNER)).run().success(), "hello\n");
+    place.visit(&[&format!("{}?ca={authority}", proxy.url_as("https"))], &[(&greeter(), GREETED)]);
+    proxy.wait_served(NAME, port::GREETER, 2);
+}
+
+#[test]
 fn a_proxy_without_tls_is_not_spoken_to_as_one_with_it() {
     let place = Place::new();
     let proxy = proxies::squid(&place.world, PORT, Squid::Open, DENIED).allowed(&place.world);

@@ -52,7 +52,8 @@ impl Chain {
             .collect::<Result<_, _>>()?;
         let odd = |(place, hop): (usize, &Arc<Hop>)| match hop.upstream {
             Upstream::Local => hops.len() > 1,
-            Upstream::Ssh(_) => place > 0 && matches!(chain.kind, Kind::Strict | Kind::Dynamic),
+            // One after the other they would be two ssh's over one connection; ssh has ProxyJump for that.
+            Upstream::Ssh(_) => place > 0 && matches!(hops[place - 1].upstream, Upstream::Ssh(_)),
             _ => false,
         };
         if hops.is_empty() {
@@ -60,7 +61,7 @@ impl Chain {
         }
         if let Some((place, hop)) = hops.iter().enumerate().find(|&found| odd(found)) {
             return Err(format!(
-                "hop {}, {}: local: has to be a chain of its own, and ssh: the first hop",
+                "hop {}, {}: local: has to be a chain of its own; for ssh after ssh, use ProxyJump in ssh's configuration",
                 place + 1,
                 hop.upstream
             ));
@@ -226,14 +227,14 @@ impl Chain {
         let Some(pool) = self.pool.as_ref().filter(|_| is_worth_warming(hops)) else {
             return path::dial(hops, destination, options, client, progress).await;
         };
-        if let Some(mut warm) = pool.take(path) {
+        if let Some(warm) = pool.take(path) {
             options.apply_later(&warm.stream);
-            match path::ask(hops, &mut warm, destination, progress).await {
+            match path::ask(hops, warm, destination, progress).await {
                 // The proxy has closed it while it was idle: as if it had never been.
                 Err(Failure::UpstreamClosed) => tracing::debug!("a warm connection was closed"),
                 ended => {
                     Pool::refill(pool, path, hops);
-                    return ended.map(|()| warm);
+                    return ended;
                 }
             }
         }
@@ -275,7 +276,8 @@ impl Chain {
 fn is_worth_warming(hops: &[Arc<Hop>]) -> bool {
     let is_far =
         || hops.first().and_then(|hop| hop.health().round_trip).is_some_and(|round_trip| round_trip >= NEAR);
-    hops.iter().all(|hop| hop.is_alike_for_all()) && (hops.len() > 1 || is_far())
+    let ends_in_ssh = matches!(hops.last().map(|hop| &hop.upstream), Some(Upstream::Ssh(_)));
+    hops.iter().all(|hop| hop.is_alike_for_all()) && !ends_in_ssh && (hops.len() > 1 || is_far())
 }
 
 /// Whether a hop was asked for what comes after it, and the failure is about that.

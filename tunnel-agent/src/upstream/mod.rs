@@ -5,9 +5,10 @@
 //! - [`chain`]: which path a connection takes; [`path`]: the way along one; [`hop`]: one hop and how it
 //!   has fared; [`warm`]: connections kept ready.
 //! - [`handshake`]: what a protocol is, without I/O; [`socks4`], [`socks5`], [`http`]: the protocols.
-//! - [`stream`]: what is spoken over; [`tls`], [`ssh`], [`local`]: what is no proxy protocol.
+//! - [`stream`]: what is spoken over; [`tls`], [`ssh`] and its [`door`], [`local`]: what is no proxy protocol.
 
 pub(crate) mod chain;
+pub(crate) mod door;
 pub(crate) mod handshake;
 pub(crate) mod hop;
 pub(crate) mod http;

@@ -49,16 +49,13 @@ pub(crate) async fn dial(
     client: &Client,
     progress: &Progress,
 ) -> Result<Far, Failure> {
-    if let [only] = hops {
-        match &only.upstream {
-            Upstream::Local => return local::dial(destination, options).await,
-            Upstream::Ssh(ssh) => return Ok(Far { stream: ssh::dial(ssh, destination).await?, local: None }),
-            _ => {}
-        }
+    if let [only] = hops
+        && only.upstream == Upstream::Local
+    {
+        return local::dial(destination, options).await;
     }
-    let mut opened = open(hops, options, client, progress).await?;
-    ask(hops, &mut opened, destination, progress).await?;
-    Ok(opened)
+    let opened = open(hops, options, client, progress).await?;
+    ask(hops, opened, destination, progress).await
 }
 
 /// A connection to the last hop of a path, greeted: as far as one can go without knowing the destination.
@@ -68,64 +65,68 @@ pub(crate) async fn open(
     client: &Client,
     progress: &Progress,
 ) -> Result<Far, Failure> {
-    let Some((first, rest)) = hops.split_first() else {
-        return Err(Failure::Socket("the chain has no hop"));
-    };
-    progress.reaches(0);
-    let (mut stream, local) = match (&first.upstream, rest.first().and_then(|next| next.destination())) {
-        (Upstream::Proxy(proxy), _) => connect(first, &proxy.host, proxy.port, options).await?,
-        (Upstream::Ssh(ssh), Some(next)) => (ssh::dial(ssh, &next).await?, None),
-        (Upstream::Ssh(_), None) => return Err(Failure::Socket("ssh is asked for the destination itself")),
-        (_, _) => return Err(Failure::Socket("local: can only be a chain of its own")),
-    };
-    let mut before: Option<&Hop> = matches!(first.upstream, Upstream::Proxy(_)).then_some(first);
-    let proxies = hops.iter().enumerate().skip(usize::from(before.is_none()));
-    for (number, hop) in proxies {
-        if number > 0
-            && let Some(before) = before
-        {
-            let next = hop.destination().ok_or(NOT_FIRST)?;
-            progress.asks(number - 1);
-            for mut handshake in before.request(&next)? {
-                converse(&mut stream, &mut *handshake).await?;
+    let mut far = Far { stream: Stream::Unopened, local: None };
+    for (number, hop) in hops.iter().enumerate() {
+        match (&hop.upstream, number) {
+            (Upstream::Proxy(proxy), 0) => {
+                progress.reaches(0);
+                far = connect(hop, &proxy.host, proxy.port, options).await?;
             }
+            (Upstream::Proxy(_), _) => {
+                let next = hop.destination().ok_or(LOCAL)?;
+                progress.asks(number - 1);
+                far.stream = ask_hop(hops, number - 1, far.stream, &next).await?;
+                progress.reaches(number);
+            }
+            // Where it is reached is known to its configuration: it is asked for with what comes after it.
+            (Upstream::Ssh(_), _) => progress.reaches(number),
+            _ => return Err(LOCAL),
         }
-        progress.reaches(number);
         if let (Some(tls), Some(proxy)) = (hop.tls(), hop.proxy()) {
-            stream = tls.wrap(stream, &proxy.host).await?;
+            far.stream = tls.wrap(far.stream, &proxy.host).await?;
         }
         if let Some(mut greeting) = hop.greeting(client) {
-            converse(&mut stream, &mut *greeting).await?;
+            converse(&mut far.stream, &mut *greeting).await?;
         }
-        before = Some(hop);
     }
-    Ok(Far { stream, local })
+    Ok(far)
 }
 
-const NOT_FIRST: Failure = Failure::Socket("only the first hop of a chain can be ssh, and local: none");
+const LOCAL: Failure = Failure::Socket("local: has to be a chain of its own");
 
 /// Asks the last hop for the destination.
 pub(crate) async fn ask(
     hops: &[Arc<Hop>],
-    opened: &mut Far,
+    opened: Far,
     destination: &Destination,
     progress: &Progress,
-) -> Result<(), Failure> {
-    let Some(last) = hops.last() else { return Err(Failure::Socket("the chain has no hop")) };
-    progress.asks(hops.len() - 1);
-    for mut handshake in last.request(destination)? {
-        converse(&mut opened.stream, &mut *handshake).await?;
+) -> Result<Far, Failure> {
+    let last = hops.len().checked_sub(1).ok_or(Failure::Socket("the chain has no hop"))?;
+    progress.asks(last);
+    Ok(Far { stream: ask_hop(hops, last, opened.stream, destination).await?, local: opened.local })
+}
+
+/// Asks hop `at` for what comes after it, over the connection to it, or to the hop before it if it is ssh.
+async fn ask_hop(
+    hops: &[Arc<Hop>],
+    at: usize,
+    mut stream: Stream,
+    next: &Destination,
+) -> Result<Stream, Failure> {
+    if let Upstream::Ssh(ssh) = &hops[at].upstream {
+        return match at.checked_sub(1) {
+            None => ssh::dial(ssh, next).await,
+            Some(before) => ssh::dial_over(ssh, next, Arc::clone(&hops[before]), stream).await,
+        };
     }
-    Ok(())
+    for mut handshake in hops[at].request(next)? {
+        converse(&mut stream, &mut *handshake).await?;
+    }
+    Ok(stream)
 }
 
 /// Connects to the first hop, trying each address of its name, and measures the round trip.
-async fn connect(
-    hop: &Hop,
-    host: &HopHost,
-    port: u16,
-    options: &FarOptions,
-) -> Result<(Stream, Option<SocketAddr>), Failure> {
+async fn connect(hop: &Hop, host: &HopHost, port: u16, options: &FarOptions) -> Result<Far, Failure> {
     let mut failure = Failure::UpstreamName(host.to_string());
     for address in addresses(host, port).await? {
         let start = Instant::now();
@@ -133,7 +134,7 @@ async fn connect(
             Ok(bare) => {
                 hop.measured(start.elapsed());
                 let local = bare.local();
-                return Ok((Stream::Bare(bare), local));
+                return Ok(Far { stream: Stream::Bare(bare), local });
             }
             Err(error) => failure = unreachable(&error),
         }
@@ -176,7 +177,7 @@ pub(crate) async fn drive(
             converse(&mut bare, &mut *greeting).await?;
         }
         let next = match hops.get(number + 1) {
-            Some(next) => &next.destination().ok_or(NOT_FIRST)?,
+            Some(next) => &next.destination().ok_or(LOCAL)?,
             None => destination,
         };
         progress.asks(number);
@@ -220,6 +221,8 @@ pub(crate) async fn first_address(hops: &[Arc<Hop>], facts: &Facts) -> Result<Op
 fn unreachable(error: &std::io::Error) -> Failure {
     match error.raw_os_error() {
         Some(errno::ETIMEDOUT) => Failure::TimedOut,
+        // Only who has accepted can reset.
+        Some(errno::ECONNRESET) => Failure::UpstreamClosed,
         _ => Failure::UpstreamUnreachable(error.to_string()),
     }
 }

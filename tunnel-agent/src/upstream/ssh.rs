@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
@@ -16,7 +17,9 @@ use underpass_core::failure::{Failure, errno};
 use underpass_core::session_env::{OUTSIDE, VARIABLE};
 use underpass_core::upstream::{HopHost, Ssh};
 
-use super::stream::{Bare, Stream};
+use super::door::Door;
+use super::hop::Hop;
+use super::stream::Stream;
 
 /// What ssh says when the far end has accepted: by itself, and where it uses a shared connection.
 const OPENED: [&str; 2] = [": open confirm ", "mux_client_request_stdio_fwd: master session id"];
@@ -24,7 +27,7 @@ const OPENED: [&str; 2] = [": open confirm ", "mux_client_request_stdio_fwd: mas
 const MAX_LINE: usize = 1024;
 
 /// What ssh says about the destination, and what it means.
-const TOLD: [(&str, i32); 8] = [
+const TOLD: [(&str, i32); 9] = [
     ("Connection refused", errno::ECONNREFUSED),
     ("Connection timed out", errno::ETIMEDOUT),
     ("No route to host", errno::EHOSTUNREACH),
@@ -33,12 +36,43 @@ const TOLD: [(&str, i32); 8] = [
     ("Temporary failure in name resolution", errno::EHOSTUNREACH),
     ("No address associated with hostname", errno::EHOSTUNREACH),
     ("administratively prohibited", errno::EACCES),
+    // What OpenSSH's server says where it has no better word.
+    ("connect failed: open failed", errno::ENETUNREACH),
 ];
 
 /// A connection to `destination` as `ssh` makes it.
 pub(crate) async fn dial(ssh: &Ssh, destination: &Destination) -> Result<Stream, Failure> {
-    let (socket, mut command) =
-        prepared(ssh, destination).map_err(|error| Failure::Ssh(error.to_string()))?;
+    run(command(ssh), ssh, destination).await
+}
+
+/// The same through the proxies before it: `stream` is a connection to the last of them, `before`.
+pub(crate) async fn dial_over(
+    ssh: &Ssh,
+    destination: &Destination,
+    before: Arc<Hop>,
+    stream: Stream,
+) -> Result<Stream, Failure> {
+    let door = Door::open().map_err(|error| Failure::Ssh(error.to_string()))?;
+    let mut command = command(ssh);
+    // A connection that ssh shares would not go this way.
+    command.args(["-o", "ControlPath=none", "-o", "ProxyJump=none", "-o", &door.proxy_command()]);
+    let joined = tokio::spawn(door.join(before, stream));
+    let dialled = run(command, ssh, destination).await;
+    if dialled.is_err() {
+        if !joined.is_finished() {
+            joined.abort();
+        }
+        // A proxy that has not reached the host says more than what ssh makes of it.
+        if let Ok(Err(failure)) = joined.await {
+            return Err(Failure::UpstreamUnreachable(failure.to_string()));
+        }
+    }
+    dialled
+}
+
+async fn run(command: Command, ssh: &Ssh, destination: &Destination) -> Result<Stream, Failure> {
+    let (stream, mut command) =
+        prepared(command, ssh, destination).map_err(|error| Failure::Ssh(error.to_string()))?;
     let mut child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             Failure::Ssh("there is no ssh on this machine; install openssh-client".to_owned())
@@ -59,7 +93,7 @@ pub(crate) async fn dial(ssh: &Ssh, destination: &Destination) -> Result<Stream,
                 while self::line(&mut errors).await.is_some() {}
                 let _ = child.wait().await;
             });
-            return Bare::new(socket).map(Stream::Bare).map_err(|error| Failure::Ssh(error.to_string()));
+            return Ok(stream);
         }
         let is_debug = ["debug1:", "debug2:", "OpenSSH_"].iter().any(|start| line.starts_with(start));
         if !is_debug && !line.is_empty() && !line.starts_with("stdio forwarding failed") {
@@ -98,14 +132,22 @@ fn failure(last: String) -> Failure {
     }
 }
 
-fn prepared(ssh: &Ssh, destination: &Destination) -> io::Result<(OwnedFd, Command)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    let theirs: OwnedFd = theirs.into_std()?.into();
-    rustix::io::ioctl_fionbio(&theirs, false)?;
-    let mut command = command(ssh);
+/// ssh's two ends are two sockets: it may end with bytes of ours unread, and a Unix socket that is closed
+/// so is reset, with what it had still to deliver.
+fn prepared(mut command: Command, ssh: &Ssh, destination: &Destination) -> io::Result<(Stream, Command)> {
+    let (input, its_input) = pair()?;
+    let (output, its_output) = pair()?;
     command.args(["-vv", "-T", "-W", &destination.to_string(), "--", &host(ssh)]);
-    command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs)).stderr(Stdio::piped());
-    Ok((ours.into_std()?.into(), command))
+    command.stdin(Stdio::from(its_input)).stdout(Stdio::from(its_output)).stderr(Stdio::piped());
+    Ok((Stream::wrapped(tokio::io::join(output, input)), command))
+}
+
+/// Our end, and one that a program can use that knows nothing of non-blocking files.
+fn pair() -> io::Result<(UnixStream, OwnedFd)> {
+    let (ours, its) = UnixStream::pair()?;
+    let its: OwnedFd = its.into_std()?.into();
+    rustix::io::ioctl_fionbio(&its, false)?;
+    Ok((ours, its))
 }
 
 /// What every call of ssh has.

@@ -134,6 +134,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 pub(crate) enum Stream {
     /// Can be spliced.
     Bare(Bare<OwnedFd>),
+    /// Not made yet: ssh makes it together with what comes after it.
+    Unopened,
     /// Inside TLS.
     Wrapped(BufReader<Box<dyn Duplex>>),
 }
@@ -201,6 +203,7 @@ impl Conversation for Stream {
                 stream.write_all(bytes).await?;
                 stream.flush().await
             }
+            Self::Unopened => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
@@ -208,12 +211,14 @@ impl Conversation for Stream {
         match self {
             Self::Bare(bare) => bare.receive_exactly(bytes).await,
             Self::Wrapped(stream) => stream.read_exact(bytes).await.map(drop),
+            Self::Unopened => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
     async fn receive_head(&mut self) -> io::Result<Vec<u8>> {
         match self {
             Self::Bare(bare) => bare.receive_head().await,
+            Self::Unopened => Err(io::ErrorKind::NotConnected.into()),
             Self::Wrapped(stream) => {
                 let mut head = Vec::new();
                 while head.len() < MAX_HEAD {
@@ -245,6 +250,7 @@ impl Stream {
         match self {
             Self::Bare(bare) => Box::new(bare),
             Self::Wrapped(stream) => Box::new(stream),
+            Self::Unopened => Box::new(tokio::io::join(tokio::io::empty(), tokio::io::sink())),
         }
     }
 
@@ -257,7 +263,7 @@ impl Stream {
     pub(crate) fn is_stale(&self) -> bool {
         match self {
             Self::Bare(bare) => bare.is_stale(),
-            Self::Wrapped(_) => false,
+            Self::Wrapped(_) | Self::Unopened => false,
         }
     }
 }

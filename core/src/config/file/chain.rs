@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 
-use super::super::problem::bad_url;
 use super::super::{Chain, ConfigError, Kind};
 use super::reader::{Entry, Reader};
 use crate::upstream::Upstream;
@@ -48,7 +47,7 @@ pub(super) fn hops(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Vec<Upstrea
     let elements = reader.elements(entry)?;
     let hop = |entry: &Entry<'_>| {
         let url = reader.string(entry)?;
-        url.parse::<Upstream>().or_else(|error| reader.fail(entry.at, bad_url(url, &error)))
+        url.parse::<Upstream>().or_else(|error| reader.fail(entry.at, error.to_string()))
     };
     elements.iter().map(hop).collect()
 }

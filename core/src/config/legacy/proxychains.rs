@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
 use super::super::pattern::{AddressRange, PortRange, number};
-use super::super::problem::{bad_url, nearest, shown};
+use super::super::problem::{nearest, shown};
 use super::super::route::{Route, To};
 use super::super::{Chain, Config, ConfigError, Kind, MAIN_CHAIN, Parsed};
 use super::{Notes, hop, mask, port};
@@ -310,7 +310,7 @@ impl Reading<'_> {
             }
         };
         let hop = hop(protocol, host, port, login, Isolation::No);
-        self.hops.push(hop.or_else(|error| self.notes.fail(bad_url("@", &error)))?);
+        self.hops.push(hop.or_else(|error| self.notes.fail(error.to_string()))?);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::super::problem::{bad_url, nearest, shown};
+use super::super::problem::{nearest, shown};
 use super::super::{Config, ConfigError, Parsed};
 use super::{Notes, hop, port};
 use crate::upstream::{HopHost, Isolation, Protocol};
@@ -69,7 +69,7 @@ pub fn parse(text: &str, file: &str) -> Result<Parsed, ConfigError> {
     let isolation = if settings.isolate { Isolation::Program } else { Isolation::No };
     let host = HopHost::Address(settings.address.unwrap_or(ADDRESS));
     let hop = hop(Protocol::Socks5, host, settings.port.unwrap_or(PORT), login, isolation)
-        .map_err(|error| ConfigError::whole(file, bad_url("@", &error)))?;
+        .map_err(|error| ConfigError::whole(file, error.to_string()))?;
     Ok(Parsed { config: Config::strict(vec![hop]), warnings: notes.warnings })
 }
 

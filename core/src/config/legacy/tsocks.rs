@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::super::pattern::{AddressRange, PortRange};
-use super::super::problem::{bad_url, nearest, shown};
+use super::super::problem::{nearest, shown};
 use super::super::route::{Route, To};
 use super::super::{Chain, Config, ConfigError, Kind, MAIN_CHAIN, Parsed};
 use super::{Notes, hop, mask, port};
@@ -169,7 +169,7 @@ fn server(server: &Server<'_>, notes: &mut Notes<'_>) -> Result<Option<Upstream>
     };
     let host = host.parse().map_or_else(|_| HopHost::Name(host.to_owned()), HopHost::Address);
     let hop = hop(protocol, host, server.port.unwrap_or(PORT), login, Isolation::No);
-    hop.map(Some).or_else(|error| notes.fail(bad_url("@", &error)))
+    hop.map(Some).or_else(|error| notes.fail(error.to_string()))
 }
 
 /// `IPV4[:PORT[-PORT]]/MASK`

@@ -51,7 +51,7 @@ fn parameters_belong_to_their_scheme() {
 
 #[test]
 fn each_mistake_has_its_own_error() {
-    let parameter = |name: &str| UpstreamError::Parameter(name.into());
+    let parameter = UpstreamError::Parameter;
     let table = [
         ("", UpstreamError::Syntax),
         ("127.0.0.1:1080", UpstreamError::Syntax),
@@ -62,7 +62,9 @@ fn each_mistake_has_its_own_error() {
         ("socks5h://h:65536", UpstreamError::Port),
         ("socks5h://h:1/path", UpstreamError::Extra),
         ("socks5h://h:1#x", UpstreamError::Extra),
-        ("socks5h://h:1?x", parameter("x")),
+        ("socks5h://h:1?x", UpstreamError::UnknownParameter),
+        ("http://u:12?secret@h", UpstreamError::UnknownParameter),
+        ("ssh://h?ca=/x", parameter("ca")),
         ("socks4://h:1?isolate=program", parameter("isolate")),
         ("http://h?pin=sha256//x", parameter("pin")),
         ("local://h", UpstreamError::Extra),
