@@ -2,6 +2,12 @@
 //! which only the agent's own user can reach. Programs never see this socket; what they can ask
 //! is in [`crate::wire`].
 
+mod source;
+mod status;
+
+pub use source::Source;
+pub use status::{ConnectionStatus, HopStatus, Mechanism};
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -23,6 +29,9 @@ pub enum ControlRequest {
         config: Box<Config>,
         /// Whether the agent may stay for the next launch when nobody is left (not in CI).
         linger: bool,
+        /// The file that the configuration was read from, if there is one to read again.
+        #[serde(default)]
+        source: Option<Source>,
         /// The process that keeps the session, if it is not the asking one: a shell that evaluates what
         /// `--shell` prints.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +43,11 @@ pub enum ControlRequest {
         /// As for a session, and not kept.
         config: Box<Config>,
     },
+    /// Tell what is carried: answered by a [`ControlReply::Connection`] for each connection, a
+    /// [`ControlReply::Hop`] for each hop of the chains in use, and [`ControlReply::Done`].
+    Status,
+    /// Read the sessions' configuration files again; answered by [`ControlReply::Reloaded`].
+    Reload,
 }
 
 /// What the agent answers.
@@ -62,6 +76,21 @@ pub enum ControlReply {
         failure: Option<String>,
         /// What to do about it.
         hint: Option<String>,
+    },
+    /// A connection that is carried now.
+    Connection(Box<ConnectionStatus>),
+    /// A hop of a chain in use.
+    Hop(Box<HopStatus>),
+    /// The files have been read.
+    Reloaded {
+        /// Sessions that have other routes or chains now.
+        changed: usize,
+        /// Sessions with a file that keep what they had.
+        unchanged: usize,
+        /// Sessions without a file.
+        fixed: usize,
+        /// Files that cannot be used, `FILE:LINE:COLUMN: what: why`; their sessions keep what they had.
+        failures: Vec<String>,
     },
     /// The last line of several.
     Done,
@@ -96,7 +125,7 @@ impl ControlReply {
     }
 }
 
-/// Serialising these types cannot fail: they hold only strings, sequences and booleans.
+/// Serialising these types cannot fail: they hold only strings, numbers, sequences and maps by string.
 fn line(value: &impl Serialize) -> String {
     let mut line = serde_json::to_string(value).unwrap_or_default();
     line.push('\n');
@@ -112,6 +141,7 @@ mod tests {
         let request = ControlRequest::OpenSession {
             config: Box::new(Config::strict(vec!["local:".parse().unwrap()])),
             linger: true,
+            source: None,
             for_process: None,
         };
         let line = request.to_line();

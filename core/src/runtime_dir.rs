@@ -121,6 +121,15 @@ pub fn agent_directory(around: &Surroundings) -> Result<AgentDirectory, Vec<Unus
     }
 }
 
+/// Where an agent that launches share may be, best place first. Nothing is made or looked at.
+pub fn shared_directories(around: &Surroundings) -> Vec<PathBuf> {
+    let below = |place: Place| {
+        let agent = around.network.map(agent_name)?;
+        Some(place.below.iter().fold(place.base, |path, name| path.join(name)).join(agent))
+    };
+    places(around).filter_map(below).collect()
+}
+
 /// Checks that `path` itself is a directory, belongs to `uid` and has exactly the permission bits
 /// `mode`.
 pub fn verify(path: &Path, uid: u32, mode: u32) -> Result<(), Unusable> {
@@ -162,6 +171,11 @@ fn places(around: &Surroundings) -> impl Iterator<Item = Place> {
     [system, runtime, home].into_iter().flatten()
 }
 
+/// An agent's directory among those of other networks and versions.
+fn agent_name(network: u64) -> String {
+    format!("v{VERSION}-{network}")
+}
+
 fn set(variable: &Option<OsString>) -> Option<PathBuf> {
     variable.as_ref().filter(|value| !value.is_empty()).map(PathBuf::from)
 }
@@ -171,7 +185,7 @@ fn shared(place: &Place, network: u64, uid: u32) -> Result<PathBuf, Unusable> {
     if !path.is_absolute() {
         return Err(unusable(&path, Reason::Relative));
     }
-    let agent = format!("v{VERSION}-{network}");
+    let agent = agent_name(network);
     let full = place.below.iter().fold(path.clone(), |path, name| path.join(name)).join(&agent);
     fits(&full)?;
     let found = look(&path, uid)?;

@@ -167,6 +167,13 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// The reverse of [`Self::from_line`].
+    pub fn to_line(&self) -> String {
+        format!("{}:{}", String::from_utf8_lossy(&self.user), String::from_utf8_lossy(&self.password))
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(…)")

@@ -31,7 +31,7 @@ pub(crate) fn launch(
     program::judge(&program::chain(&file, path.as_deref())?, &Asker::this_process())?;
     warn(&found, verbosity);
     logins::fetch(&mut found)?;
-    session::open(&found.config, None, |session| {
+    session::open(&found, None, |session| {
         let (library, value) = (&session.library.path, &session.value);
         let environment = environment::for_program(exec::environment(), library, value, &found.taken)?;
         say(&found, verbosity, session);

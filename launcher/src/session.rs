@@ -10,6 +10,7 @@ use underpass_core::control::ControlRequest;
 use underpass_core::runtime_dir::{AgentDirectory, Surroundings, agent_directory};
 
 use crate::agent::{self, Checked, Place};
+use crate::configuration::Found;
 use crate::library::{self, Library};
 use crate::messages::{Failure, reason};
 
@@ -23,7 +24,7 @@ pub(crate) struct Session<'a> {
 
 /// Opens a session for ourselves, or for another process, and gives it to `then`.
 pub(crate) fn open<T>(
-    config: &Config,
+    found: &Found,
     for_process: Option<u32>,
     then: impl FnOnce(&Session<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
@@ -33,8 +34,9 @@ pub(crate) fn open<T>(
     let directory = directory(uid)?;
     let place = Place { directory: &directory.path, binaries: &binaries, uid, private: !directory.shared };
     let request = ControlRequest::OpenSession {
-        config: Box::new(config.clone()),
+        config: Box::new(found.config.clone()),
         linger: directory.shared && env::var_os("CI").is_none(),
+        source: found.source(),
         for_process,
     };
     let opened = agent::open_session(place, &request, || library::prepare(&library, &directory, uid));

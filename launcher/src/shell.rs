@@ -20,7 +20,7 @@ pub(crate) fn exports(mut found: Found, verbosity: Verbosity) -> Result<String, 
     let shell = shell.ok_or_else(|| Failure::setup("--shell: there is no shell that asks"))?;
     launch::warn(&found, verbosity);
     logins::fetch(&mut found)?;
-    session::open(&found.config, Some(shell), |session| {
+    session::open(&found, Some(shell), |session| {
         launch::say(&found, verbosity, session);
         if verbosity >= Verbosity::Normal && std::io::stdout().is_terminal() {
             note("the shell has to evaluate this: eval \"$(underpass ... --shell)\"");

@@ -27,7 +27,7 @@
 //! | `world` | one test's sides, directories, packet counts |
 //! | `command`, `running` | a program with a time limit, run on one side; while it runs |
 //! | `servers` | what listens beyond the proxy |
-//! | `proxies`, `behaviour` | the fake SOCKS5 proxy and its faults; microsocks and Dante |
+//! | `proxies`, `behaviour` | the fake SOCKS5 proxy and its faults, scripted proxies, and those that other people wrote |
 
 pub mod artifacts;
 pub mod behaviour;

@@ -19,13 +19,15 @@ use underpass_core::session_env::{OUTSIDE, VARIABLE};
 
 use crate::attempts::Attempts;
 use crate::carried::Carried;
+use crate::course::Courses;
+use crate::flow::Flows;
 use crate::hold::Holds;
 use crate::hosts::Hosts;
 use crate::lifetime::Lifetime;
 use crate::names::Names;
 use crate::relay::Relays;
 use crate::session::Sessions;
-use crate::{client, facts, lifetime};
+use crate::{client, facts, lifetime, reload};
 
 /// Connections at once, being made or relayed, whatever the limit on descriptors is.
 const MAX_CONNECTIONS: u64 = 100_000;
@@ -53,12 +55,22 @@ pub(crate) struct Agent {
     /// Whether this kernel or sandbox can hold and complete; otherwise every connect blocks.
     pub(crate) can_hold: bool,
     pub(crate) carried: Carried,
+    pub(crate) courses: Courses,
+    pub(crate) flows: Flows,
     pub(crate) relays: Relays,
     pub(crate) lifetime: Lifetime,
     pub(crate) attempts: Attempts,
     pub(crate) room: Arc<Semaphore>,
     /// The network namespace that the agent serves.
     pub(crate) network: Option<u64>,
+    pub(crate) born: Instant,
+}
+
+impl Agent {
+    /// In seconds.
+    pub(crate) fn age(&self) -> u32 {
+        self.born.elapsed().as_secs().try_into().unwrap_or(u32::MAX)
+    }
 }
 
 /// Serves until nobody is left; `ready` is called once programs can connect. A private directory is
@@ -147,11 +159,14 @@ async fn serve(
         holds,
         can_hold,
         carried: Carried::default(),
+        courses: Courses::default(),
+        flows: Flows::default(),
         relays: Relays::start(budget.pipes)?,
         lifetime: Lifetime::default(),
         attempts: Attempts::default(),
         room: Arc::new(Semaphore::new(budget.connections)),
         network: facts::network_of(&data),
+        born: Instant::now(),
     });
     let control_path = directory.join(control::SOCKET);
     remove_stale(&control_path)?;
@@ -165,6 +180,7 @@ async fn serve(
         ended = client::accept(&agent, data) => ended,
         ended = crate::control::accept(&agent, control) => ended,
         () = lifetime::until_unused(&agent, &control_path) => Ok(()),
+        ended = reload::on_hangup(&agent) => ended,
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     };

@@ -13,7 +13,9 @@ use underpass_core::failure::{Failure, documented, errno};
 use underpass_core::wire::{Reply, Request};
 
 use crate::agent::Agent;
+use crate::carried::HandedOff;
 use crate::facts::{Facts, FarOptions};
+use crate::flow::{Flows, Trip};
 use crate::hold::{Held, Holds};
 use crate::lifetime::Lifetime;
 use crate::names::Meaning;
@@ -22,7 +24,7 @@ use crate::upstream::hop::Client;
 use crate::upstream::path::{self, Progress};
 use crate::upstream::stream::Stream;
 use crate::upstream::{Far, local};
-use crate::{frames, sys};
+use crate::{frames, log, sys};
 
 /// What the program asked for, and with what.
 pub(crate) struct Attempt {
@@ -113,14 +115,26 @@ fn destination(agent: &Agent, address: SocketAddr) -> Result<Destination, Failur
     }
 }
 
-/// Where the connection goes.
-fn way<'a>(plan: &'a Plan, client: &Client, destination: &Destination) -> Way<'a> {
+/// What routes can judge.
+fn asked<'a>(client: &'a Client, destination: &'a Destination) -> Asked<'a> {
     let (name, ip) = match destination {
         Destination::Name { host, .. } => (Some(host.as_str()), None),
         Destination::Address(address) => (None, Some(address.ip())),
     };
     let program = client.program.as_deref();
-    plan.way(&Asked { name, ip, port: Some(destination.port()), program, user: client.user }).1
+    Asked { name, ip, port: Some(destination.port()), program, user: client.user }
+}
+
+/// Where the connection goes.
+fn way<'a>(plan: &'a Plan, client: &Client, destination: &Destination) -> Way<'a> {
+    plan.way(&asked(client, destination)).1
+}
+
+/// The connection as people want to know it.
+fn trip(agent: &Agent, plan: &Arc<Plan>, client: &Client, destination: Destination) -> Trip {
+    let course = agent.courses.get(agent.courses.number(plan, &asked(client, &destination)));
+    let program = client.program.as_deref().filter(|_| log::is_on()).map(Into::into);
+    Trip { pid: client.pid, program, destination, course }
 }
 
 /// How an attempt to hand off has ended, if not in failure.
@@ -132,7 +146,11 @@ enum Driven {
 
 impl Attempt {
     fn refuse(&self, failure: &Failure) {
-        tracing::info!(destination = %self.address, %failure, "refused");
+        if log::is_on() {
+            let destination = destination(&self.agent, self.address)
+                .unwrap_or_else(|_| Destination::Address(canonical(self.address)));
+            log::failed(&trip(&self.agent, &self.plan, &self.client, destination), failure);
+        }
         if self.held_at != 0 {
             if sys::tcp_state(&self.socket).is_ok_and(|state| state == sys::SYN_SENT) {
                 self.agent.carried.failed(self.facts.cookie, failure.errno());
@@ -254,12 +272,22 @@ impl Attempt {
 
     /// The socket is the program's again, and connected.
     fn let_go(&self, destination: &Destination) {
-        self.agent.carried.begin(self.facts.cookie, self.address, None);
+        let (acknowledged, arrived) = sys::tcp_bytes(&self.socket).unwrap_or_default();
+        let to = HandedOff {
+            pid: self.client.pid,
+            at: self.agent.age(),
+            course: self.agent.courses.number(&self.plan, &asked(&self.client, destination)),
+            sent: (acknowledged + sys::unacknowledged(&self.socket) as u64) as u32,
+            received: arrived.saturating_sub(sys::unread(&self.socket) as u64) as u32,
+        };
+        self.agent.carried.hand_off(self.facts.cookie, self.address, to);
         let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
         for connection in waiting.iter().chain([&self.connection]) {
             frames::reply(connection, &Reply::HandedOff);
         }
-        tracing::info!(%destination, "handed off");
+        if log::is_on() {
+            log::handed_off(&trip(&self.agent, &self.plan, &self.client, destination.clone()));
+        }
     }
 
     /// Holds the socket, answers, and leaves the rest to the relay thread.
@@ -274,7 +302,7 @@ impl Attempt {
         let held = match held {
             Ok(held) => held,
             Err(error) => {
-                tracing::info!(%destination, %error, "cannot be held");
+                log::not_carried(&trip(&agent, &plan, &client, destination), &error);
                 let errno = documented(error.raw_os_error().unwrap_or(errno::ENETUNREACH));
                 return frames::reply(&connection, &Reply::Refuse { errno });
             }
@@ -288,13 +316,13 @@ impl Attempt {
         table.attempts.begin(cookie, |number| {
             relays.spawn(async move {
                 // Boxed, so that a long-lived connection does not keep the room of its dial.
-                let Some((program, far)) = Box::pin(attempt.dial(destination, number)).await else {
+                let Some((program, far, trip)) = Box::pin(attempt.dial(destination, number)).await else {
                     return;
                 };
                 let _usage = (Lifetime::begin(&agent), room);
-                if let Err(error) = agent.relays.relay(program, far).await {
-                    tracing::debug!(%error, "the relay could not be set up");
-                }
+                let listed = Flows::begin(&agent, trip);
+                let ended = agent.relays.relay(program, far, &listed.flow).await;
+                log::ended(&listed.flow, &ended);
             })
         });
     }
@@ -313,15 +341,16 @@ struct HeldAttempt {
 
 impl HeldAttempt {
     /// Dials, and completes or fails the socket. Both ends of the relay, if there is one.
-    async fn dial(self, destination: Destination, number: u64) -> Option<(OwnedFd, Stream)> {
+    async fn dial(self, destination: Destination, number: u64) -> Option<(OwnedFd, Stream, Trip)> {
         let options = FarOptions::read(self.held.copy(), &self.facts);
         let dialled = tokio::time::timeout(self.deadline, self.far(&destination, &options)).await;
-        let Self { agent, held, facts, address, .. } = self;
+        let Self { agent, plan, client, held, facts, address, .. } = self;
+        let trip = trip(&agent, &plan, &client, destination);
         let cookie = facts.cookie;
         let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
             Ok(far) => far,
             Err(failure) => {
-                tracing::info!(%destination, %failure, "failed");
+                log::failed(&trip, &failure);
                 agent
                     .attempts
                     .finish(cookie, number, || held.fail(|| agent.carried.failed(cookie, failure.errno())));
@@ -345,11 +374,11 @@ impl HeldAttempt {
         };
         match completed {
             Ok(program) => {
-                tracing::info!(%destination, "relayed");
-                Some((program, far.stream))
+                log::relayed(&trip);
+                Some((program, far.stream, trip))
             }
             Err((held, error)) => {
-                tracing::info!(%destination, %error, "not completed");
+                log::not_carried(&trip, &error);
                 if held.is_waiting() {
                     agent.carried.forget(cookie);
                 }

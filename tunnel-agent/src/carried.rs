@@ -17,39 +17,72 @@ const MAX_FAILURES: usize = 8192;
 /// Entries between two looks at which sockets still exist.
 const LEAST_SWEEP: usize = 1024;
 
-/// A socket address in 24 bytes; there is one or two per connection that has been handed off.
+/// A socket address in 22 bytes; there is one or two per connection.
 #[derive(Clone, Copy)]
 struct Compact {
     ip: [u8; 16],
-    scope: u32,
+    /// [`V4`] for an address of IPv4.
+    scope: [u8; 4],
     port: u16,
-    v4: bool,
+}
+
+/// No interface has this number: the kernel's are positive as `int`.
+const V4: [u8; 4] = [0xff; 4];
+
+/// Who has a socket that was handed off, and what had passed on it before: what the kernel counts is more
+/// than what is the program's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HandedOff {
+    /// 0 if it is of another PID namespace.
+    pub(crate) pid: i32,
+    /// In seconds of the agent's life.
+    pub(crate) at: u32,
+    /// See [`crate::course`].
+    pub(crate) course: u16,
+    /// Bytes of the handshake, and what the kernel counts with them.
+    pub(crate) sent: u32,
+    pub(crate) received: u32,
+}
+
+/// In place of a process.
+const RELAYED: i32 = -1;
+
+/// A carried socket in 40 bytes: an idle one that was handed off costs the agent nothing else.
+#[derive(Clone, Copy)]
+struct Peer {
+    address: Compact,
+    course: u16,
+    /// [`RELAYED`], or who has it.
+    pid: i32,
+    at: u32,
+    sent: u32,
+    received: u32,
 }
 
 impl From<SocketAddr> for Compact {
     fn from(address: SocketAddr) -> Self {
         let (ip, scope) = match address {
-            SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0),
-            SocketAddr::V6(v6) => (*v6.ip(), v6.scope_id()),
+            SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), V4),
+            SocketAddr::V6(v6) => (*v6.ip(), v6.scope_id().to_ne_bytes()),
         };
-        Self { ip: ip.octets(), scope, port: address.port(), v4: address.is_ipv4() }
+        Self { ip: ip.octets(), scope, port: address.port() }
     }
 }
 
 impl From<Compact> for SocketAddr {
     fn from(compact: Compact) -> Self {
         let ip = Ipv6Addr::from(compact.ip);
-        if compact.v4 {
+        if compact.scope == V4 {
             Self::new(IpAddr::V6(ip).to_canonical(), compact.port)
         } else {
-            SocketAddrV6::new(ip, compact.port, 0, compact.scope).into()
+            SocketAddrV6::new(ip, compact.port, 0, u32::from_ne_bytes(compact.scope)).into()
         }
     }
 }
 
 #[derive(Default)]
 struct Tables {
-    peers: HashMap<u64, Compact>,
+    peers: HashMap<u64, Peer>,
     /// Only for relayed sockets, whose own name shows the loopback leg.
     locals: HashMap<u64, Compact>,
     failures: HashMap<u64, i32>,
@@ -64,10 +97,18 @@ struct Tables {
 pub(crate) struct Carried(Mutex<Tables>);
 
 impl Carried {
-    /// A socket is carried to `peer`; a relayed one leaves the machine from `local`.
+    /// A socket that is handed off leads to `peer`.
+    pub(crate) fn hand_off(&self, cookie: u64, peer: SocketAddr, to: HandedOff) {
+        let HandedOff { pid, at, course, sent, received } = to;
+        let peer = Peer { address: peer.into(), course, pid, at, sent, received };
+        self.0.lock().peers.insert(cookie, peer);
+    }
+
+    /// A relayed socket is carried to `peer`, and leaves the machine from `local`.
     pub(crate) fn begin(&self, cookie: u64, peer: SocketAddr, local: Option<SocketAddr>) {
         let mut tables = self.0.lock();
-        tables.peers.insert(cookie, peer.into());
+        let peer = Peer { address: peer.into(), course: 0, pid: RELAYED, at: 0, sent: 0, received: 0 };
+        tables.peers.insert(cookie, peer);
         if let Some(local) = local {
             tables.locals.insert(cookie, local.into());
         }
@@ -101,7 +142,14 @@ impl Carried {
     pub(crate) fn peer(&self, cookie: u64) -> Option<(SocketAddr, Option<SocketAddr>)> {
         let tables = self.0.lock();
         let peer = *tables.peers.get(&cookie)?;
-        Some((peer.into(), tables.locals.get(&cookie).map(|&local| local.into())))
+        Some((peer.address.into(), tables.locals.get(&cookie).map(|&local| local.into())))
+    }
+
+    /// Destination and owner of a socket, if it was handed off.
+    pub(crate) fn handed_off(&self, cookie: u64) -> Option<(SocketAddr, HandedOff)> {
+        let peer = *self.0.lock().peers.get(&cookie)?;
+        let Peer { address, course, pid, at, sent, received } = peer;
+        (pid != RELAYED).then(|| (address.into(), HandedOff { pid, at, course, sent, received }))
     }
 
     /// Whether it is time for [`Self::sweep`]; says yes once until that has run.
@@ -154,7 +202,19 @@ mod tests {
             let address: SocketAddr = text.parse().unwrap();
             assert_eq!(SocketAddr::from(Compact::from(address)), address);
         }
-        assert_eq!(size_of::<Compact>(), 24);
+        assert_eq!((size_of::<Compact>(), size_of::<Peer>()), (22, 40));
+    }
+
+    #[test]
+    fn what_was_handed_off_is_known_as_such() {
+        let carried = Carried::default();
+        let peer = "198.18.0.1:443".parse().unwrap();
+        let to = HandedOff { pid: 7, at: 1, course: 2, sent: 3, received: 4 };
+        carried.hand_off(1, peer, to);
+        carried.begin(2, peer, None);
+        assert_eq!(carried.handed_off(1), Some((peer, to)));
+        assert_eq!((carried.handed_off(2), carried.handed_off(3)), (None, None));
+        assert_eq!(carried.peer(1), Some((peer, None)));
     }
 
     #[test]

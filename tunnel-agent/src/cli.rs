@@ -1,12 +1,14 @@
 //! The command line.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::ask::{self, Unanswered};
 use crate::upstream::door::come_in;
-use crate::{agent, background};
+use crate::{agent, background, log};
 
 #[derive(Parser)]
 #[command(name = "underpass-agent", version, about = "Does all I/O for the programs that underpass carries")]
@@ -29,6 +31,21 @@ enum Command {
         #[arg(long)]
         foreground: bool,
     },
+    /// Show the connections that are carried, and how the hops of their chains fare
+    Status {
+        /// As JSON, for other programs
+        #[arg(long)]
+        json: bool,
+        /// Directory of the agent's sockets, where it is not the usual one
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// Have the agent read its sessions' configuration files again, as SIGHUP does
+    Reload {
+        /// Directory of the agent's sockets, where it is not the usual one
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
     /// What ssh runs as its ProxyCommand when it is a later hop of a chain
     #[command(hide = true)]
     Join {
@@ -41,32 +58,69 @@ enum Command {
     },
 }
 
+/// Why a command came to nothing.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// An agent could not serve.
+    Agent(io::Error),
+    /// An agent was asked in vain.
+    Asking(Unanswered),
+}
+
+impl Failure {
+    /// Our own failures exit with 125, as those of env(1) and timeout(1) do; an answer that is a no, with 1.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            Self::Agent(_) => 125,
+            Self::Asking(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agent(error) => error.fmt(f),
+            Self::Asking(unanswered) => unanswered.fmt(f),
+        }
+    }
+}
+
 /// Runs the command that the arguments name.
-pub(crate) fn run() -> io::Result<()> {
+pub(crate) fn run() -> Result<(), Failure> {
     match Cli::parse().command {
-        Command::Join { door, host, port } => come_in(&door, &host, &port),
-        Command::Run { directory, private, foreground: true } => {
-            log_to(io::stderr, "info");
+        Command::Run { directory, private, foreground } => {
+            serve(directory, private, foreground).map_err(Failure::Agent)
+        }
+        Command::Join { door, host, port } => come_in(&door, &host, &port).map_err(Failure::Agent),
+        Command::Status { json, directory } => asked(ask::status(directory.as_deref(), json)),
+        Command::Reload { directory } => asked(ask::reload(directory.as_deref())),
+    }
+}
+
+/// Whoever has closed our output has read enough.
+fn asked(answer: Result<(), Unanswered>) -> Result<(), Failure> {
+    match answer {
+        Ok(()) | Err(Unanswered::NotRead) => Ok(()),
+        Err(unanswered) => Err(Failure::Asking(unanswered)),
+    }
+}
+
+fn serve(directory: PathBuf, private: bool, foreground: bool) -> io::Result<()> {
+    match foreground {
+        true => {
+            log::to(io::stderr, "info")?;
             agent::run(&directory, private, || Ok(()))
         }
-        Command::Run { directory, private, foreground: false } => background::start(|ready| {
+        false => background::start(|ready| {
             // Off unless asked for; a file, since nobody reads a background process's standard error.
-            if std::env::var_os("UNDERPASS_LOG").is_some()
+            if std::env::var_os(log::FILTER).is_some_and(|filter| !filter.is_empty())
                 && let Ok(file) =
                     std::fs::File::options().create(true).append(true).open(directory.join("agent.log"))
             {
-                log_to(file, "warn");
+                log::to(file, "warn")?;
             }
             agent::run(&directory, private, ready)
         }),
     }
-}
-
-fn log_to(
-    writer: impl for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
-    default: &str,
-) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("UNDERPASS_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).init();
 }

@@ -114,12 +114,15 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
 
 /// Who asks, as far as anything depends on it.
 fn client(plan: &Plan, peer: UCred) -> Client {
-    let program = || {
-        let file = std::fs::read_link(format!("/proc/{}/exe", peer.pid.as_raw_pid())).ok()?;
-        Some(file.to_string_lossy().into_owned())
-    };
-    let program = if plan.asks_for_program() { program() } else { None };
-    Client { program, user: Some(peer.uid.as_raw()) }
+    let pid = peer.pid.as_raw_pid();
+    let program = if plan.asks_for_program() || crate::log::is_on() { program_of(pid) } else { None };
+    Client { pid, program, user: Some(peer.uid.as_raw()) }
+}
+
+/// The file that a process runs.
+pub(crate) fn program_of(pid: i32) -> Option<String> {
+    let file = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(file.to_string_lossy().into_owned())
 }
 
 /// Names of this machine get their addresses, all others a fake one. Without a wanted family one

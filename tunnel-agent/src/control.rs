@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE};
 
 use crate::agent::Agent;
-use crate::check;
 use crate::lifetime::Lifetime;
+use crate::{check, reload, status};
 
 /// How long a launcher may take to say what it wants, or to read the answer.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -46,8 +46,8 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
     let mut bounded = (&mut stream).take(MAX_LINE as u64);
     tokio::time::timeout(DEADLINE, bounded.read_line(&mut line)).await??;
     let reply = match line.strip_suffix('\n').map(ControlRequest::from_line) {
-        Some(Ok(ControlRequest::OpenSession { config, linger, for_process })) => {
-            match agent.sessions.open_session(*config) {
+        Some(Ok(ControlRequest::OpenSession { config, linger, source, for_process })) => {
+            match agent.sessions.open_session(*config, source) {
                 Ok(environment) => {
                     let keeper = for_process.map_or(peer.pid(), |pid| pid.try_into().ok());
                     Lifetime::watch(agent, keeper.unwrap_or(0), linger);
@@ -68,6 +68,20 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
                 Err(message) => ControlReply::Error { message },
             }
         }
+        Some(Ok(ControlRequest::Status)) => {
+            // Told by a thread that waits until each piece is taken.
+            let (tell, mut told) = mpsc::channel(64);
+            let agent = Arc::clone(agent);
+            let telling = tokio::task::spawn_blocking(move || status::tell(&agent, &tell));
+            while let Some(told) = told.recv().await {
+                tokio::time::timeout(DEADLINE, stream.write_all(told.to_line().as_bytes())).await??;
+            }
+            match telling.await.map_err(io::Error::other)? {
+                Ok(()) => ControlReply::Done,
+                Err(message) => ControlReply::Error { message },
+            }
+        }
+        Some(Ok(ControlRequest::Reload)) => reload::reload(agent).await?,
         Some(Ok(_)) => ControlReply::Error { message: "this agent does not know the request".to_owned() },
         Some(Err(why)) => ControlReply::Error { message: format!("not a request: {why}") },
         None => ControlReply::Error { message: format!("a request is one line of at most {MAX_LINE} bytes") },

@@ -178,7 +178,7 @@ fn is_younger(process: &Path) -> bool {
 }
 
 /// When a process was started, in clock ticks since boot (proc(5), /proc/PID/stat, field 22).
-fn started(process: &Path) -> u64 {
+pub(crate) fn started(process: &Path) -> u64 {
     let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
     // The second field, the name, is in parentheses and may hold anything.
     let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);

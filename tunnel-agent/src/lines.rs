@@ -1,7 +1,7 @@
 //! Files that grow by whole lines, and hold no part of one: a full disk must not join two of them.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 /// An append-only file of lines.
@@ -30,6 +30,21 @@ impl Lines {
         Ok((Self { file }, lines))
     }
 
+    /// Puts a file with these lines in the place of the one at `path`, at once or not at all.
+    pub(crate) fn replace(&mut self, path: &Path, lines: impl Iterator<Item = String>) -> io::Result<()> {
+        let beside = path.with_extension("new");
+        let file = File::options().create(true).truncate(true).write(true).open(&beside)?;
+        let mut writer = BufWriter::new(&file);
+        for line in lines {
+            writeln!(writer, "{line}")?;
+        }
+        writer.flush()?;
+        drop(writer);
+        fs::rename(&beside, path)?;
+        self.file = File::options().append(true).open(path)?;
+        Ok(())
+    }
+
     /// Appends a line, which holds no newline, or nothing.
     pub(crate) fn append(&self, line: &str) -> io::Result<()> {
         let before = self.file.metadata()?.len();
@@ -53,6 +68,10 @@ mod tests {
         assert_eq!(found, ["one", "two"]);
         lines.append("three").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n");
+        let mut lines = lines;
+        lines.replace(&path, ["four".to_owned()].into_iter()).unwrap();
+        lines.append("five").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "four\nfive\n");
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -4,6 +4,8 @@
 //!
 //! - [`cli`], [`background`]: the command line, and going into the background once all is ready.
 //! - [`agent`]: what one agent owns, started and ended in one place; [`lifetime`]: when it ends.
+//! - [`ask`], [`table`]: the client of an agent that runs; [`status`], [`reload`]: its answers. [`log`]: what is logged.
+//! - [`flow`], [`course`]: what is known of each connection. [`counted`]: bytes that are copied.
 //! - [`control`]: launchers open sessions, and ask for a [`check`]; [`session`]: the sessions, kept for a restarted agent.
 //! - [`client`]: one intercepted call: read, judged, answered; [`attempt`]: one connection attempt.
 //! - [`hold`] and, in [`upstream::path`], the hand-off: the two mechanisms that keep the program's own
@@ -15,6 +17,7 @@
 //! - [`sys`], [`sock_diag`]: system calls that no crate has a safe form for, and the kernel's list of sockets.
 
 mod agent;
+mod ask;
 mod attempt;
 mod attempts;
 mod background;
@@ -23,35 +26,39 @@ mod check;
 mod cli;
 mod client;
 mod control;
+mod counted;
+mod course;
 mod facts;
+mod flow;
 mod frames;
 mod hold;
 mod hosts;
 mod lifetime;
 mod lines;
+mod log;
 mod loopback;
 mod names;
 mod pipes;
 mod plan;
 mod relay;
+mod reload;
 mod session;
 mod sock_diag;
+mod status;
 mod sys;
+mod table;
 mod upstream;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Our own failures exit with this status, as env(1) and timeout(1) do.
-const FAILED: u8 = 125;
-
 fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(failure) => {
             // The one place that prints; a closed standard error is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "underpass-agent: {error}");
-            ExitCode::from(FAILED)
+            let _ = writeln!(std::io::stderr(), "underpass-agent: {failure}");
+            ExitCode::from(failure.status())
         }
     }
 }

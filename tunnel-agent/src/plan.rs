@@ -1,6 +1,7 @@
 //! What a session may do: its configuration, with the chains made ready.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use underpass_core::config::route::{Asked, To};
 use underpass_core::config::{Config, Handoff};
@@ -9,6 +10,8 @@ use crate::upstream::chain::Chain;
 
 /// A configuration at work. Sessions with the same configuration share one.
 pub(crate) struct Plan {
+    /// From 1: tells it apart from the others of this agent.
+    pub(crate) number: u32,
     pub(crate) config: Config,
     chains: BTreeMap<String, Chain>,
 }
@@ -36,7 +39,9 @@ impl Plan {
                 return Err(format!("there is no chain {name:?}"));
             }
         }
-        Ok(Self { config, chains })
+        static PLANS: AtomicU32 = AtomicU32::new(0);
+        let number = PLANS.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        Ok(Self { number, config, chains })
     }
 
     /// The way of a connection, and the number of the route that says so, from 1.

@@ -19,6 +19,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
+use crate::counted::Counted;
+use crate::flow::{Ended, Flow};
 use crate::pipes::{Pipe, Pipes};
 use crate::sys;
 use crate::upstream::stream::{Bare, Duplex, Stream};
@@ -54,13 +56,17 @@ impl Relays {
         self.runtime.spawn(connection).abort_handle()
     }
 
-    /// Relays between the program's connection and the far end until both directions have ended.
-    pub(crate) async fn relay(&self, program: OwnedFd, far: Stream) -> io::Result<()> {
-        let program = Bare::new(program)?;
+    /// Relays between the program's connection and the far end until both directions have ended; `flow`
+    /// is told what has passed.
+    pub(crate) async fn relay(&self, program: OwnedFd, far: Stream, flow: &Flow) -> Ended {
+        let program = match Bare::new(program) {
+            Ok(program) => program,
+            Err(error) => return Ended::Other(error),
+        };
         match far {
-            Stream::Bare(far) => relay(program.into_watched(), far.into_watched(), &self.pipes).await,
-            Stream::Unopened => Err(io::ErrorKind::NotConnected.into()),
-            Stream::Wrapped(far) => copied(program, far).await,
+            Stream::Bare(far) => relay(program.into_watched(), far.into_watched(), &self.pipes, flow).await,
+            Stream::Wrapped(far) => copied(program, far, flow).await,
+            Stream::Unopened => Ended::Other(io::ErrorKind::NotConnected.into()),
         }
     }
 }
@@ -69,15 +75,23 @@ impl Relays {
 const BUFFER: usize = 32 * 1024;
 
 /// Relays what is inside TLS, which has to be copied.
-async fn copied(mut program: Bare<OwnedFd>, mut far: impl Duplex) -> io::Result<()> {
+async fn copied(program: Bare<OwnedFd>, mut far: impl Duplex, flow: &Flow) -> Ended {
     // See below: a stream that was cut must not look complete.
     linger(program.get(), Some(Duration::ZERO));
-    tokio::io::copy_bidirectional_with_sizes(&mut program, &mut far, BUFFER, BUFFER).await?;
-    linger(program.get(), None);
-    Ok(())
+    let mut program = Counted::new(program, flow);
+    let copied = tokio::io::copy_bidirectional_with_sizes(&mut program, &mut far, BUFFER, BUFFER).await;
+    match copied {
+        Ok(_) => {
+            linger(program.inner().get(), None);
+            Ended::Regularly
+        }
+        Err(_) if program.has_failed() => Ended::ByProgram,
+        Err(error) if error.raw_os_error().is_some() => Ended::ByFar,
+        Err(error) => Ended::Other(error),
+    }
 }
 
-async fn relay(program: AsyncFd<OwnedFd>, far: AsyncFd<OwnedFd>, pipes: &Pipes) -> io::Result<()> {
+async fn relay(program: AsyncFd<OwnedFd>, far: AsyncFd<OwnedFd>, pipes: &Pipes, flow: &Flow) -> Ended {
     // However this ends, if not regularly, both ends see a reset: also when the agent is killed, since
     // the kernel closes for it. A stream that was cut must not look complete.
     linger(&program, Some(Duration::ZERO));
@@ -91,6 +105,7 @@ async fn relay(program: AsyncFd<OwnedFd>, far: AsyncFd<OwnedFd>, pipes: &Pipes) 
         down.from_broken |= matches!(up_now, Now::ToBroken);
         down.from_open = !up.ended;
         let down_now = down.poll(&far, &program, pipes, cx);
+        flow.passed(up.delivered, down.delivered);
         match (up_now, down_now) {
             (Now::Ended, Now::Ended) => Poll::Ready(None),
             // What the broken end has sent before is still delivered, as far as the other end takes it.
@@ -118,11 +133,17 @@ async fn relay(program: AsyncFd<OwnedFd>, far: AsyncFd<OwnedFd>, pipes: &Pipes) 
         None => {
             linger(&program, None);
             linger(&far, None);
+            Ended::Regularly
         }
-        Some(Way::Up) => drain(&far).await,
-        Some(Way::Down) => drain(&program).await,
+        Some(Way::Up) => {
+            drain(&far).await;
+            Ended::ByProgram
+        }
+        Some(Way::Down) => {
+            drain(&program).await;
+            Ended::ByFar
+        }
     }
-    Ok(())
 }
 
 /// One way is broken at its destination, which may have sent something before: the other way goes on
@@ -218,6 +239,8 @@ enum Now {
 struct Direction {
     pipe: Option<Pipe>,
     in_flight: usize,
+    /// Bytes, since the start.
+    delivered: u64,
     ended: bool,
     broken: bool,
     from_broken: bool,
@@ -324,7 +347,10 @@ impl Direction {
         while self.in_flight > 0 {
             let Some(pipe) = &self.pipe else { return Poll::Ready(Err(io::ErrorKind::InvalidData.into())) };
             match splice(&pipe.read, None, to.get_ref(), None, self.in_flight, FLAGS) {
-                Ok(count) => self.in_flight -= count,
+                Ok(count) => {
+                    self.in_flight -= count;
+                    self.delivered += count as u64;
+                }
                 Err(Errno::AGAIN) => ready!(to.poll_write_ready(cx))?.clear_ready(),
                 Err(Errno::INTR) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),

@@ -104,6 +104,34 @@ pub(crate) fn unacknowledged(socket: &impl AsFd) -> usize {
     if rc == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
+/// Bytes that have arrived and have not been read (SIOCINQ, tcp(7)).
+pub(crate) fn unread(socket: &impl AsFd) -> usize {
+    rustix::io::ioctl_fionread(socket).map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0))
+}
+
+/// `tcpi_bytes_acked` and `tcpi_bytes_received` of `struct tcp_info` (linux/tcp.h, since Linux 4.1): what
+/// the far end has acknowledged, and what it has sent. SYN and FIN count as one byte each where they are
+/// acknowledged, FIN also where it arrives.
+pub(crate) fn tcp_bytes(socket: &impl AsFd) -> io::Result<(u64, u64)> {
+    let mut info = [0u64; 17];
+    let mut len = size_of_val(&info) as socklen_t;
+    // SAFETY: `info` has `len` bytes, and any bytes are integers.
+    let rc = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast::<c_void>(),
+            &mut len,
+        )
+    };
+    if rc == 0 { Ok((info[TCP_ACKED / 8], info[TCP_RECEIVED / 8])) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Offsets in `struct tcp_info`, in bytes.
+pub(crate) const TCP_ACKED: usize = 120;
+pub(crate) const TCP_RECEIVED: usize = 128;
+
 /// `connect(AF_UNSPEC)`: makes the socket unconnected again (connect(2)).
 pub(crate) fn dissolve(socket: &impl AsFd) {
     let family = libc::AF_UNSPEC as libc::sa_family_t;
@@ -122,6 +150,10 @@ pub(crate) fn tcp_state(socket: &impl AsFd) -> io::Result<u8> {
 pub(crate) const ESTABLISHED: u8 = 1;
 /// `TCP_SYN_SENT`.
 pub(crate) const SYN_SENT: u8 = 2;
+/// `TCP_FIN_WAIT2`: the other end has acknowledged our FIN.
+pub(crate) const FIN_WAIT2: u8 = 5;
+/// `TCP_CLOSE_WAIT`: its FIN has arrived.
+pub(crate) const CLOSE_WAIT: u8 = 8;
 /// `TCP_CLOSE`.
 pub(crate) const CLOSE: u8 = 7;
 

@@ -10,12 +10,14 @@
 //! - [`mod@file`]: our own format; [`legacy`]: those of proxychains, torsocks and tsocks; [`mod@format`]: which
 //!   of them a file has.
 //! - [`environment`]: `ALL_PROXY` and its kin; `no_proxy`: the list of what goes direct.
+//! - [`logins`]: what is elsewhere: credentials in files and variables, users by name.
 //! - `problem`: mistakes, with their places and the words that were probably meant.
 
 pub mod environment;
 pub mod file;
 pub mod format;
 pub mod legacy;
+pub mod logins;
 mod no_proxy;
 pub mod pattern;
 mod problem;

@@ -162,3 +162,18 @@ fn an_unknown_network_namespace_shares_nothing() {
     let (one, two) = (agent_directory(&around).unwrap(), agent_directory(&around).unwrap());
     assert!(!one.shared && one.path != two.path);
 }
+
+#[test]
+fn where_an_agent_may_be_is_where_it_is_put() {
+    let scratch = Scratch::new();
+    let around = Surroundings {
+        runtime: Some(scratch.made("runtime", 0o700).into()),
+        home: Some(scratch.made("home", 0o700).into()),
+        ..scratch.around()
+    };
+    let places = shared_directories(&around);
+    assert_eq!(places.iter().filter(|place| place.exists()).count(), 0);
+    let put = agent_directory(&around).unwrap().path;
+    assert!(places.contains(&put), "{places:?}");
+    assert!(shared_directories(&Surroundings { network: None, ..around }).is_empty());
+}

@@ -55,7 +55,10 @@ pub(crate) fn fetch(found: &mut Found) -> Result<(), Failure> {
                 Login::Nobody | Login::Given(_) => Err("names nothing".to_owned()),
             })
             .map_err(|why| Failure::setup(format_args!("{name}: {at}: {why}")))?;
-        if let Login::Environment(variable) = source {
+        if let (Login::Environment(variable), Upstream::Proxy(proxy)) = (source, &*upstream) {
+            if let Some(credentials) = proxy.login.credentials() {
+                found.logins.insert(variable.clone(), credentials.clone());
+            }
             found.taken.push(variable);
         }
     }

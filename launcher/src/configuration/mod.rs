@@ -6,6 +6,7 @@
 pub(crate) mod logins;
 mod users;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,7 +17,8 @@ use underpass_core::config::environment::from_environment;
 use underpass_core::config::file::MAX_BYTES;
 use underpass_core::config::format::{Format, parse_as};
 use underpass_core::config::{Config, Warning};
-use underpass_core::upstream::Upstream;
+use underpass_core::control::Source;
+use underpass_core::upstream::{Credentials, Upstream};
 
 use crate::messages::{Failure, reason};
 
@@ -52,6 +54,10 @@ pub(crate) struct Found {
     /// Variables that the program is not to see: one that names our proxy would have it dial the proxy
     /// through the proxy, one with credentials is none of its business.
     pub(crate) taken: Vec<String>,
+    /// Credentials that have been fetched, by their variables.
+    pub(crate) logins: BTreeMap<String, Credentials>,
+    /// The file is not all that decides, so it cannot be read again.
+    pub(crate) once: bool,
 }
 
 /// Where a configuration comes from.
@@ -80,7 +86,20 @@ pub(crate) fn find(given: Given) -> Result<Found, Failure> {
 
 impl Found {
     pub(crate) fn new(config: Config, origin: Origin) -> Self {
-        Self { config, origin, warnings: Vec::new(), taken: Vec::new() }
+        let (warnings, taken, logins) = Default::default();
+        Self { config, origin, warnings, taken, logins, once: false }
+    }
+
+    /// What the agent has to read for a reload.
+    pub(crate) fn source(&self) -> Option<Source> {
+        match &self.origin {
+            Origin::File { path, format, .. } if !self.once => {
+                let line = |(name, login): (&String, &Credentials)| (name.clone(), login.to_line());
+                let logins = self.logins.iter().map(line).collect();
+                Some(Source { logins, ..Source::file(path, *format) })
+            }
+            _ => None,
+        }
     }
 
     fn with_absolute_paths(mut self) -> Result<Self, Failure> {

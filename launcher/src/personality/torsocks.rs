@@ -62,6 +62,8 @@ pub(super) fn run(words: impl Iterator<Item = OsString>) -> Result<u8, Failure> 
     let (options, unused) = with_variables(options, set)?;
     let verbosity = options.verbosity.unwrap_or(Verbosity::Normal);
     let mut found = file()?;
+    // The options stand above the file, so it is not read again without them.
+    found.once = true;
     for upstream in found.config.chains.values_mut().flat_map(|chain| &mut chain.hops) {
         if let Upstream::Proxy(proxy) = upstream {
             apply(&options, proxy)?;

@@ -35,7 +35,10 @@ fn say(line: &str) {
 fn listen(port: u16, protocol: String, steps: Vec<Step>) -> io::Result<()> {
     let listener = TcpListener::bind(("::", port))?;
     thread::spawn(move || {
+        let mut scripts = steps.split(|step| *step == Step::NextTime).peekable();
+        let mut steps = Vec::new();
         for client in listener.incoming().flatten() {
+            steps = scripts.next().map_or(steps, <[Step]>::to_vec);
             let (protocol, steps) = (protocol.clone(), steps.clone());
             thread::spawn(move || serve(client, port, &protocol, &steps));
         }
@@ -53,6 +56,12 @@ fn serve(mut client: TcpStream, port: u16, protocol: &str, steps: &[Step]) -> io
             Step::Greeting => {
                 let [_, count] = take(&mut client)?;
                 take_vec(&mut client, count)?;
+            }
+            Step::Login => {
+                let [_, length] = take(&mut client)?;
+                take_vec(&mut client, length)?;
+                let [length] = take(&mut client)?;
+                take_vec(&mut client, length)?;
             }
             Step::Request => {
                 asked = match protocol {
@@ -91,6 +100,7 @@ fn serve(mut client: TcpStream, port: u16, protocol: &str, steps: &[Step]) -> io
             }
             Step::Relay => return relay(client, far.take().ok_or_else(no_far)?),
             Step::Hold => drop(io::copy(&mut client, &mut io::sink())?),
+            Step::NextTime => unreachable!("scripts are parted there"),
             Step::Reset => {
                 // Else the reset may overtake the bytes.
                 thread::sleep(Duration::from_millis(30));

@@ -20,11 +20,14 @@ pub enum Protocol {
     Http,
 }
 
-/// One thing that a scripted proxy does with a connection. After the last one it closes.
+/// One thing that a scripted proxy does with a connection. After the last one it closes. What follows
+/// [`Self::NextTime`] is for later connections, and for all of them if it does not stand there again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Reads a SOCKS5 greeting.
     Greeting,
+    /// Reads a user name and password (RFC 1929).
+    Login,
     /// Reads a request and notes it.
     Request,
     /// Sends these bytes.
@@ -45,6 +48,8 @@ pub enum Step {
     Hold,
     /// Resets the connection.
     Reset,
+    /// Parts the script of one connection from that of the next.
+    NextTime,
 }
 
 use Step::*;
@@ -53,12 +58,14 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (word, bytes) = match self {
             Greeting => return f.write_str("greeting"),
+            Login => return f.write_str("login"),
             Request => return f.write_str("request"),
             Connect => return f.write_str("connect"),
             PassSome => return f.write_str("pass-some"),
             Relay => return f.write_str("relay"),
             Hold => return f.write_str("hold"),
             Reset => return f.write_str("reset"),
+            NextTime => return f.write_str("next-time"),
             Send(bytes) => ("send", bytes),
             Slowly(bytes) => ("slowly", bytes),
             Flood(bytes) => ("flood", bytes),
@@ -80,12 +87,14 @@ impl FromStr for Step {
         let bytes = (0..hex.len()).step_by(2).map(byte).collect::<Result<Vec<u8>, String>>()?;
         Ok(match word {
             "greeting" => Greeting,
+            "login" => Login,
             "request" => Request,
             "connect" => Connect,
             "pass-some" => PassSome,
             "relay" => Relay,
             "hold" => Hold,
             "reset" => Reset,
+            "next-time" => NextTime,
             "send" => Send(bytes),
             "slowly" => Slowly(bytes),
             "flood" => Flood(bytes),
@@ -153,12 +162,14 @@ mod tests {
     fn steps_survive_the_round_trip() {
         let all = [
             Greeting,
+            Login,
             Request,
             Connect,
             PassSome,
             Relay,
             Hold,
             Reset,
+            NextTime,
             Send(vec![0, 0x7f, 0xff]),
             Slowly(b"a b\r\n".to_vec()),
             Flood(vec![1]),

@@ -11,6 +11,8 @@
 //! | `leaving` | it stays as long as a program of its sessions lives, and leaves after it |
 //! | `names` | fake addresses, known and unknown |
 //! | `users` | programs that change their user |
+//! | `status` | what it tells of connections and hops, and its log |
+//! | `reload` | routes and chains that change under a running program |
 //! | `many` | launches at once and in a row |
 
 mod background;
@@ -18,7 +20,9 @@ mod leaving;
 mod many;
 mod names;
 mod place;
+mod reload;
 mod secrets;
+mod status;
 mod users;
 
 use std::path::{Path, PathBuf};

@@ -4,6 +4,8 @@
 //! Where a wrong answer is not followed by its end, the connection is held open: then only a client
 //! that has read the answer can know.
 
+mod http;
+
 use underpass_tests::proxies::script::Protocol;
 use underpass_tests::proxies::script::Step::{self, *};
 
@@ -17,16 +19,50 @@ const TIMED_OUT: &str = "ETIMEDOUT";
 /// The stream ends by a reset after the greeting.
 const BROKEN_STREAM: &str = "echo ECONNRESET";
 
-/// All of them.
-pub(crate) fn all() -> Vec<(&'static str, Protocol, Vec<Fault>)> {
-    vec![
-        ("socks5h", Protocol::Socks5, socks5()),
-        ("socks4", Protocol::Socks4, socks4()),
-        ("socks4a", Protocol::Socks4, socks4()),
-        ("http", Protocol::Http, http()),
-        ("https", Protocol::Http, tls()),
-    ]
+/// The faults of one kind of proxy.
+pub(crate) struct Table {
+    pub(crate) scheme: &'static str,
+    /// The user name and password of the URL, and an `@`; or nothing.
+    pub(crate) login: &'static str,
+    pub(crate) protocol: Protocol,
+    pub(crate) faults: Vec<Fault>,
 }
+
+impl Table {
+    fn new(scheme: &'static str, protocol: Protocol, faults: Vec<Fault>) -> Self {
+        Self { scheme, login: "", protocol, faults }
+    }
+
+    pub(crate) fn socks5() -> Self {
+        Self::new("socks5h", Protocol::Socks5, socks5())
+    }
+
+    pub(crate) fn socks5_with_login() -> Self {
+        Self { login: LOGIN, ..Self::new("socks5h", Protocol::Socks5, socks5_login()) }
+    }
+
+    pub(crate) fn socks4() -> Self {
+        Self::new("socks4", Protocol::Socks4, socks4())
+    }
+
+    pub(crate) fn socks4a() -> Self {
+        Self::new("socks4a", Protocol::Socks4, socks4())
+    }
+
+    pub(crate) fn http() -> Self {
+        Self::new("http", Protocol::Http, http::plain())
+    }
+
+    pub(crate) fn http_with_login() -> Self {
+        Self { login: LOGIN, ..Self::new("http", Protocol::Http, http::login()) }
+    }
+
+    pub(crate) fn tls() -> Self {
+        Self::new("https", Protocol::Http, tls())
+    }
+}
+
+const LOGIN: &str = "me:secret@";
 
 fn bytes(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
@@ -92,6 +128,29 @@ fn socks5() -> Vec<Fault> {
     ]
 }
 
+/// After the method of RFC 1929 was offered, too.
+fn socks5_login() -> Vec<Fault> {
+    let good = vec![5, 0, 0, 1, 192, 0, 2, 1, 0x12, 0x34];
+    let served = |steps: &[Step]| [steps, &[Request, Connect, Send(good.clone()), Relay]].concat();
+    let asked = |steps: &[Step]| [&[Greeting, Send(vec![5, 2]), Login], steps].concat();
+    vec![
+        ("silent after the login", asked(&[Hold]), TIMED_OUT),
+        ("silent in the answer to the login", asked(&[Send(vec![1]), Hold]), TIMED_OUT),
+        ("normal", served(&asked(&[Send(vec![1, 0])])), GREETED),
+        ("bytewise", served(&asked(&[Slowly(vec![1, 0])])), GREETED),
+        ("wants no login", served(&[Greeting, Send(vec![5, 0])]), GREETED),
+        ("refuses, and holds", asked(&[Send(vec![1, 1]), Hold]), "EACCES"),
+        ("refuses by 255", asked(&[Send(vec![1, 255])]), "EACCES"),
+        // Some servers do; what counts is the verdict.
+        ("answers in version 5", served(&asked(&[Send(vec![5, 0])])), GREETED),
+        ("answers in version 7", asked(&[Send(vec![7, 0]), Hold]), RESET_BY_PEER),
+        ("closes in the answer", asked(&[Send(vec![1])]), RESET_BY_PEER),
+        ("resets after the login", asked(&[Reset]), RESET_BY_PEER),
+        ("GSSAPI, which was not offered", vec![Greeting, Send(vec![5, 1]), Hold], RESET_BY_PEER),
+        ("no method", vec![Greeting, Send(vec![5, 0xff])], "EACCES"),
+    ]
+}
+
 /// Both answers a byte at a time.
 fn bytewise(reply: &[u8]) -> Vec<Step> {
     vec![Greeting, Slowly(vec![5, 0]), Request, Connect, Slowly(reply.to_vec()), Relay]
@@ -135,77 +194,6 @@ fn socks4() -> Vec<Fault> {
     ]
 }
 
-fn http() -> Vec<Fault> {
-    let request = |steps: &[Step]| [&[Request], steps].concat();
-    let text = |text: &str| Send(text.as_bytes().to_vec());
-    let served = |head: &str| request(&[Connect, text(head), Relay]);
-    let refused = |head: &str| request(&[text(head)]);
-    // Nothing but what the answer says can end the attempt.
-    let wrong = |head: &str| request(&[text(head), Hold]);
-    let good = "HTTP/1.1 200 Connection established\r\n\r\n";
-    let many =
-        format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(60));
-    vec![
-        ("silent", vec![Hold], TIMED_OUT),
-        ("silent after the request", request(&[Hold]), TIMED_OUT),
-        ("silent in the head", wrong("HTTP/1.1 200 OK\r\nServer: far\r\n"), TIMED_OUT),
-        ("normal", served(good), GREETED),
-        ("bytewise", request(&[Connect, Slowly(good.into()), Relay]), GREETED),
-        ("coalesced", request(&[Connect, Coalesced(good.into()), Relay]), GREETED),
-        ("version 1.0", served("HTTP/1.0 200 OK\r\n\r\n"), GREETED),
-        ("status 204", served("HTTP/1.1 204 No Content\r\n\r\n"), GREETED),
-        ("status 299", served("HTTP/1.1 299 Fine\r\n\r\n"), GREETED),
-        ("no reason phrase", served("HTTP/1.1 200 \r\n\r\n"), GREETED),
-        // RFC 9110 section 9.3.6: both fields are to be ignored.
-        ("content length", served("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), GREETED),
-        ("transfer encoding", served("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), GREETED),
-        ("100 before 200", served(&format!("HTTP/1.1 100 Continue\r\n\r\n{good}")), GREETED),
-        ("sixty fields", served(&many), GREETED),
-        ("closes at once", vec![], RESET_BY_PEER),
-        ("resets at once", vec![Reset], RESET_BY_PEER),
-        ("garbage", request(&[Send(vec![5, 0, 0, 1, 192, 0, 2, 1, 0, 80]), Hold]), RESET_BY_PEER),
-        ("flood", request(&[Flood(vec![0x41])]), RESET_BY_PEER),
-        ("fields without end", flood_of_fields(), RESET_BY_PEER),
-        ("1xx without end", request(&[Flood(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec())]), RESET_BY_PEER),
-        ("another protocol", wrong("SIP/2.0 200 OK\r\n\r\n"), RESET_BY_PEER),
-        ("a field with a byte 0", wrong("HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n"), RESET_BY_PEER),
-        ("a status of two digits", wrong("HTTP/1.1 20 OK\r\n\r\n"), RESET_BY_PEER),
-        ("closes after the request", request(&[]), RESET_BY_PEER),
-        ("resets after the request", request(&[Reset]), RESET_BY_PEER),
-        ("closes in the status line", refused("HTTP/1.1 20"), RESET_BY_PEER),
-        ("closes in the head", refused("HTTP/1.1 200 OK\r\nServer: f"), RESET_BY_PEER),
-        ("resets in the head", request(&[text("HTTP/1.1 200 OK\r\nServer: f"), Reset]), RESET_BY_PEER),
-        ("resets in the stream", request(&[Connect, text(good), PassSome, Reset]), BROKEN_STREAM),
-        (
-            "status 301",
-            refused("HTTP/1.1 301 Elsewhere\r\nLocation: http://10.99.0.1/\r\n\r\n"),
-            "ENETUNREACH",
-        ),
-        ("status 403", refused("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"), "EACCES"),
-        // Nothing was offered, and nobody is asked.
-        (
-            "status 407",
-            refused("HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm=\"a\"\r\n\r\n"),
-            "EACCES",
-        ),
-        (
-            "status 407 and an unknown way",
-            wrong("HTTP/1.1 407 Who\r\nProxy-Authenticate: Odd\r\n\r\n"),
-            "EACCES",
-        ),
-        ("status 407 without a way", wrong("HTTP/1.1 407 Who\r\n\r\n"), "EACCES"),
-        ("status 404", refused("HTTP/1.1 404 Not Found\r\n\r\n"), "EHOSTUNREACH"),
-        ("status 502", refused("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "EHOSTUNREACH"),
-        ("status 504", refused("HTTP/1.1 504 Late\r\n\r\n"), "ETIMEDOUT"),
-        (
-            "status 500 that tells",
-            refused("HTTP/1.1 503 No\r\nX-Squid-Error: ERR_CONNECT_FAIL 111\r\n\r\n"),
-            "ECONNREFUSED",
-        ),
-        ("status 999", refused("HTTP/1.1 999 Odd\r\n\r\n"), "ENETUNREACH"),
-    ]
-}
-
 /// Before a proxy inside TLS has shown who it is. It reads nothing, so what it says crosses the first
 /// message of the client.
 fn tls() -> Vec<Fault> {
@@ -224,13 +212,5 @@ fn tls() -> Vec<Fault> {
         ("an alert", says(&alert), RESET_BY_PEER),
         ("closes in a record", vec![Send(vec![0x16, 3, 3, 0, 100, 2])], RESET_BY_PEER),
         ("data before the handshake", says(&[0x17, 3, 3, 0, 1, 0]), RESET_BY_PEER),
-    ]
-}
-
-fn flood_of_fields() -> Vec<Step> {
-    vec![
-        Request,
-        Send(b"HTTP/1.1 200 OK\r\n".to_vec()),
-        Flood(b"X-Filler: aaaaaaaaaaaaaaaaaaaa\r\n".to_vec()),
     ]
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use underpass_tests::proxies::{self, script};
 use underpass_tests::servers::port;
 
-use crate::fault_tables::{self, Fault};
+use crate::fault_tables::{Fault, Table};
 use crate::place::{self, ADDRESS, NAME, Place};
 
 /// In seconds.
@@ -23,33 +23,43 @@ const WAYS: [(&str, &str); 3] = [("blocking", "always"), ("blocking", "never"), 
 
 #[test]
 fn of_socks5() {
-    each("socks5h", Front::Nothing);
+    each(&Table::socks5(), Front::Nothing);
+}
+
+#[test]
+fn of_socks5_with_a_password() {
+    each(&Table::socks5_with_login(), Front::Nothing);
 }
 
 #[test]
 fn of_socks4() {
-    each("socks4", Front::Nothing);
+    each(&Table::socks4(), Front::Nothing);
 }
 
 #[test]
 fn of_socks4a() {
-    each("socks4a", Front::Nothing);
+    each(&Table::socks4a(), Front::Nothing);
 }
 
 #[test]
 fn of_http() {
-    each("http", Front::Nothing);
+    each(&Table::http(), Front::Nothing);
+}
+
+#[test]
+fn of_http_with_a_password() {
+    each(&Table::http_with_login(), Front::Nothing);
 }
 
 #[test]
 fn of_tls() {
-    each("https", Front::Nothing);
+    each(&Table::tls(), Front::Nothing);
 }
 
 #[test]
 fn of_the_second_hop() {
-    for scheme in ["socks5h", "socks4a", "http", "https"] {
-        each(scheme, Front::Microsocks);
+    for table in [Table::socks5(), Table::socks4a(), Table::http(), Table::http_with_login(), Table::tls()] {
+        each(&table, Front::Microsocks);
     }
 }
 
@@ -60,13 +70,12 @@ enum Front {
     Microsocks,
 }
 
-fn each(scheme: &str, front: Front) {
+fn each(table: &Table, front: Front) {
+    let Table { scheme, protocol, faults, .. } = table;
     let place = Place::new();
     let scripted = script::start(&place.world);
-    let (_, protocol, faults) =
-        fault_tables::all().into_iter().find(|(s, _, _)| *s == scheme).expect("a table");
     for (number, (_, steps, _)) in faults.iter().enumerate() {
-        scripted.listen(port_of(number), protocol, steps);
+        scripted.listen(port_of(number), *protocol, steps);
         if front == Front::Nothing {
             place.world.allow_proxy(port_of(number));
         }
@@ -84,7 +93,7 @@ fn each(scheme: &str, front: Front) {
                     let Some(fault) = faults.get(number / ways.len()) else { break };
                     let way = ways[number % ways.len()];
                     let front = first.as_ref().map(|proxy| proxy.url());
-                    let found = one(&place, scheme, front, number / ways.len(), fault, way);
+                    let found = one(&place, table, front, number / ways.len(), fault, way);
                     *report.lock().expect("no holder panics") += &found;
                 }
             });
@@ -93,13 +102,13 @@ fn each(scheme: &str, front: Front) {
     let report = report.into_inner().expect("no holder panics");
     assert!(report.is_empty(), "{scheme}:\n{report}");
     // Those that read a request got the destination, in its own words.
-    let host = if scheme == "socks4" { ADDRESS } else { NAME };
+    let host = if *scheme == "socks4" { ADDRESS } else { NAME };
     match faults.iter().position(|(name, ..)| *name == "normal") {
         Some(normal) => {
             let requests = scripted.requests(port_of(normal));
             assert_eq!(requests, vec![format!("{host}:{}", port::GREETER); ways.len()], "{scheme}");
         }
-        None => assert_eq!(scheme, "https"),
+        None => assert_eq!(*scheme, "https"),
     }
     assert_eq!(place.world.agents().len(), 1, "the agent lives");
 }
@@ -111,13 +120,13 @@ fn port_of(number: usize) -> u16 {
 /// What is wrong, if something is.
 fn one(
     place: &Place,
-    scheme: &str,
+    Table { scheme, login, .. }: &Table,
     front: Option<&str>,
     number: usize,
     (name, _, expected): &Fault,
     (mode, handoff): (&str, &str),
 ) -> String {
-    let url = |host: &str| format!("{scheme}://{host}:{}", port_of(number));
+    let url = |host: &str| format!("{scheme}://{login}{host}:{}", port_of(number));
     let hops = match front {
         None => format!("\"{}\"", url("10.77.0.1")),
         Some(front) => format!("\"{front}\", \"{}\"", url(ADDRESS)),
@@ -126,7 +135,7 @@ fn one(
         "deadline = {DEADLINE}\nhandoff = \"{handoff}\"\nwarm = false\ndefault = \"main\"\n\
          [chain.main]\nkind = \"strict\"\nhops = [{hops}]\n"
     );
-    let target = if scheme == "socks4" { place::greeter_address() } else { place::greeter() };
+    let target = if *scheme == "socks4" { place::greeter_address() } else { place::greeter() };
     let file = format!("{number}-{mode}-{handoff}.toml");
     let command = place.configured(&file, &text, "python3").args(place::visit(mode, [target.as_str()]));
     let done = command.run_or_kill();

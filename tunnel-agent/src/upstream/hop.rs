@@ -28,8 +28,11 @@ pub(crate) struct Hop {
 /// How a hop has fared.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Health {
-    failures: u32,
-    passed_over_until: Option<Instant>,
+    /// In a row, since it has served last.
+    pub(crate) failures: u32,
+    pub(crate) passed_over_until: Option<Instant>,
+    /// When it has served or failed last.
+    pub(crate) tried: Option<Instant>,
     /// From the first packet to the connection, where this hop was the first.
     pub(crate) round_trip: Option<Duration>,
     pub(crate) measured: Option<Instant>,
@@ -38,6 +41,8 @@ pub(crate) struct Health {
 /// For whom a connection is made: what credentials may be made of.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Client {
+    /// The process that asks; 0 if it is the agent itself.
+    pub(crate) pid: i32,
     /// The program's file.
     pub(crate) program: Option<String>,
     /// Its user.
@@ -146,13 +151,16 @@ impl Hop {
         let mut health = self.health.lock();
         let pause = (BACK_OFF * 2u32.saturating_pow(health.failures.min(10))).min(LONGEST_BACK_OFF);
         health.failures = health.failures.saturating_add(1);
-        health.passed_over_until = Some(Instant::now() + pause);
+        let now = Instant::now();
+        health.passed_over_until = Some(now + pause);
+        health.tried = Some(now);
     }
 
     pub(crate) fn has_served(&self) {
         let mut health = self.health.lock();
         health.failures = 0;
         health.passed_over_until = None;
+        health.tried = Some(Instant::now());
     }
 
     /// Takes a measured round trip; sudden changes count for a quarter.

@@ -1,0 +1,86 @@
+//! What a configuration only names, fetched: credentials in files and environment variables, and the ids of
+//! users.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::Config;
+use crate::upstream::{Login, Trust, Upstream};
+
+/// Longer than the longest user name and password.
+const MAX_LOGIN_BYTES: u64 = 4096;
+
+/// The id of the user of this name, by `/etc/passwd` alone: libc's other sources (nsswitch.conf(5)) are
+/// libraries, which a static program has not.
+pub fn user_id(name: &str) -> Option<u32> {
+    find(name, &fs::read_to_string("/etc/passwd").ok()?)
+}
+
+/// In a text of the form of passwd(5).
+fn find(name: &str, passwd: &str) -> Option<u32> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok()).flatten()
+    })
+}
+
+/// Makes the paths in the URLs absolute, from `folder`, and fetches the credentials that they name;
+/// `variable` gives the value of an environment variable. The error is for a person and shows no secret.
+pub fn fetch(
+    config: &mut Config,
+    folder: &Path,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(), String> {
+    for upstream in config.chains.values_mut().flat_map(|chain| &mut chain.hops) {
+        let name = upstream.to_string();
+        if let Upstream::Proxy(proxy) = &mut *upstream {
+            let login = if let Login::File(path) = &mut proxy.login { Some(path) } else { None };
+            let trust = if let Trust::Authority(path) = &mut proxy.trust { Some(path) } else { None };
+            for path in login.into_iter().chain(trust) {
+                *path =
+                    std::path::absolute(folder.join(&*path)).map_err(|error| format!("{name}: {error}"))?;
+            }
+        }
+        upstream
+            .fetch_login(|login| match login {
+                Login::File(path) => {
+                    from_file(path).map_err(|why| format!("login-file {}: {why}", path.display()))
+                }
+                Login::Environment(name) => {
+                    variable(name).ok_or_else(|| format!("login-env {name}: the launch had no such variable"))
+                }
+                Login::Nobody | Login::Given(_) => Err("names nothing".to_owned()),
+            })
+            .map_err(|why| format!("{name}: {why}"))?;
+    }
+    Ok(())
+}
+
+/// As ssh has it with keys: what others can read is no secret.
+fn from_file(path: &PathBuf) -> Result<String, String> {
+    let system = |error: io::Error| format!("cannot be read: {error}");
+    let file = File::open(path).map_err(system)?;
+    let mode = file.metadata().map_err(system)?.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(format!("its mode is {mode:04o}, so others can use it too; chmod 600 it"));
+    }
+    let mut text = String::new();
+    file.take(MAX_LOGIN_BYTES).read_to_string(&mut text).map_err(system)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_by_name() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\n\ntor:x:107:115::/var/lib/tor:/bin/false\nodd\n";
+        assert_eq!((find("tor", passwd), find("root", passwd)), (Some(107), Some(0)));
+        for none in ["to", "odd", "", "x"] {
+            assert_eq!(find(none, passwd), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What an agent tells of itself: its connections and the hops that they go through. The fields are
+//! those of `underpass-agent status --json`; `docs/status.md` describes them for people.
+
+use serde::{Deserialize, Serialize};
+
+/// By what mechanism a connection is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mechanism {
+    /// The program's own socket is connected to the proxy.
+    #[serde(rename = "handed off")]
+    HandedOff,
+    /// The agent moves the bytes.
+    #[serde(rename = "relayed")]
+    Relayed,
+}
+
+impl Mechanism {
+    /// As people and JSON have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HandedOff => "handed off",
+            Self::Relayed => "relayed",
+        }
+    }
+}
+
+/// A connection that is carried now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionStatus {
+    /// The file of the program that asked for it; `None` if that process has ended.
+    pub program: Option<String>,
+    /// The process that asked for it.
+    pub pid: i32,
+    /// `NAME:PORT` or `ADDRESS:PORT`, as the program asked.
+    pub destination: String,
+    /// The route that decided, from 1; `None` where none matched.
+    pub route: Option<u16>,
+    /// The chain; `None` for a direct one.
+    pub chain: Option<String>,
+    /// Tells chains of the same name in different configurations apart.
+    pub configuration: u32,
+    /// By what mechanism.
+    pub mechanism: Mechanism,
+    /// Since the program has its connection, in seconds.
+    pub age_seconds: u64,
+    /// From the program; of a handed-off one, what the proxy has acknowledged.
+    pub bytes_up: u64,
+    /// To the program.
+    pub bytes_down: u64,
+}
+
+/// A hop of a chain in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HopStatus {
+    /// The chain's name.
+    pub chain: String,
+    /// As in [`ConnectionStatus::configuration`].
+    pub configuration: u32,
+    /// From 1.
+    pub hop: usize,
+    /// How many hops the chain has.
+    pub of: usize,
+    /// Its URL, without credentials.
+    pub url: String,
+    /// How much longer it is passed over, in seconds; `None` if it is not.
+    pub passed_over_seconds: Option<u64>,
+    /// From the first packet to the connection, in microseconds; only a first hop is measured.
+    pub round_trip_microseconds: Option<u64>,
+    /// In a row, since it has served last.
+    pub failures: u32,
+}

@@ -1,0 +1,79 @@
+//! Routes and chains that change under a running program.
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use underpass_tests::proxies;
+
+use crate::status::{ask, file, script};
+use crate::{agent, end, no_leaks, wait, world};
+
+/// Keeps one connection, over which each line goes, and makes another for each line.
+const PROGRAM: &str = "exec 3<>/dev/tcp/far.test/7007; echo up; while read line; do \
+                       echo $line >&3; read -u3 back; exec 4<>/dev/tcp/far.test/7001; read -u4 hello; \
+                       exec 4>&-; echo $back $hello; done";
+
+#[test]
+fn new_connections_take_the_new_way_and_open_ones_stay() {
+    let (world, first) = world();
+    let second = proxies::fake_at(&world, 1081);
+    let through = |url: &str, name| file(&world, name, &format!("handoff = 'never'\nproxy = '{url}'\n"));
+    let path = through(first.url(), "c.toml");
+    let mut program = script(&world, &path, PROGRAM).spawn();
+    assert_eq!(program.next_line(), "up");
+    let other = world.wrapped("local:", "true").run();
+    assert_eq!(other.code(), 0);
+    first.forget();
+    let mut turn = |word: &str| {
+        program.say(word);
+        assert_eq!(program.next_line(), format!("{word} hello"));
+        let counts = (first.requests().len(), second.requests().len());
+        first.forget();
+        second.forget();
+        counts
+    };
+    assert_eq!(turn("one"), (1, 0));
+
+    through(second.url(), "c.toml");
+    let done = ask(&world, &["reload"]).run();
+    assert_eq!(done.stdout, "1 of 2 sessions changed, 0 unchanged, 1 without a file\n", "{done}");
+    assert_eq!(turn("two"), (0, 1));
+    let done = ask(&world, &["reload"]).run();
+    assert_eq!(done.stdout, "0 of 2 sessions changed, 1 unchanged, 1 without a file\n", "{done}");
+
+    // A file that is bad now changes nothing, and says where.
+    file(&world, "c.toml", "handoff = 'never'\nproxi = 'local:'\n");
+    let done = ask(&world, &["reload"]).run();
+    assert_eq!(done.code(), 1, "{done}");
+    assert_eq!(done.stdout, "0 of 2 sessions changed, 1 unchanged, 1 without a file\n", "{done}");
+    let at = format!("underpass-agent: {}:2:1: ", path.display());
+    assert!(done.stderr.starts_with(&at), "{done}");
+    assert_eq!(turn("three"), (0, 1));
+
+    // SIGHUP does the same.
+    through(first.url(), "c.toml");
+    let pid = i32::try_from(agent(&world)).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::HUP).expect("it lives");
+    wait("the first proxy is used again", Duration::from_secs(3), || turn("again") == (1, 0));
+    no_leaks(&world);
+}
+
+#[test]
+fn what_a_reload_has_brought_outlives_the_agent() {
+    let (world, first) = world();
+    let second = proxies::fake_at(&world, 1081);
+    let path = file(&world, "c.toml", &format!("proxy = '{}'\n", first.url()));
+    let line = "while read line; do exec 4<>/dev/tcp/far.test/7001; head -n1 <&4; done";
+    let mut program = script(&world, &path, line).spawn();
+    wait("there is an agent", Duration::from_secs(3), || world.agents().len() == 1);
+    program.say("");
+    assert_eq!(program.next_line(), "hello");
+    file(&world, "c.toml", &format!("proxy = '{}'\n", second.url()));
+    assert_eq!(ask(&world, &["reload"]).run().code(), 0);
+    end(&world, agent(&world), Signal::KILL);
+    assert_eq!(world.wrapped("local:", "true").run().code(), 0);
+    program.say("");
+    assert_eq!(program.next_line(), "hello");
+    assert_eq!((first.requests().len(), second.requests().len()), (1, 1));
+    no_leaks(&world);
+}

@@ -1,0 +1,103 @@
+//! Logs: off unless asked for, as text or as JSON, and the lines that each connection has. They name
+//! programs and destinations, and no secret. `docs/status.md` describes them.
+
+use std::env::{self, VarError};
+use std::io;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use underpass_core::failure::Failure;
+
+use crate::flow::{Ended, Flow, Trip};
+
+/// What is logged.
+pub(crate) const FILTER: &str = "UNDERPASS_LOG";
+/// As what: `text`, which it is if nothing is said, or `json`.
+const FORMAT: &str = "UNDERPASS_LOG_FORMAT";
+
+/// Logs to `writer` from now on what the environment asks for, or else what `default` says.
+pub(crate) fn to(
+    writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    default: &str,
+) -> io::Result<()> {
+    let filter = EnvFilter::try_new(variable(FILTER)?.as_deref().unwrap_or(default))
+        .map_err(|why| io::Error::other(format!("{FILTER}: {why}")))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
+    match variable(FORMAT)?.as_deref() {
+        None | Some("text") => builder.init(),
+        Some("json") => builder.json().flatten_event(true).init(),
+        Some(_) => return Err(io::Error::other(format!("{FORMAT}: neither text nor json"))),
+    }
+    Ok(())
+}
+
+/// The value of a variable that is set to something.
+fn variable(name: &str) -> io::Result<Option<String>> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(io::Error::other(format!("{name}: not in UTF-8"))),
+    }
+}
+
+/// Whether the lines below are written.
+pub(crate) fn is_on() -> bool {
+    tracing::enabled!(tracing::Level::INFO)
+}
+
+/// Writes one line about a trip; what is not known is left out.
+macro_rules! line {
+    ($trip:expr, { $($more:tt)* }, $text:literal) => {{
+        let trip: &Trip = $trip;
+        let course = trip.course.as_deref();
+        tracing::info!(
+            program = trip.program.as_deref(),
+            pid = trip.pid,
+            destination = trip.destination.to_string(),
+            chain = course.and_then(|course| course.chain.as_deref()).unwrap_or("direct"),
+            route = course.and_then(|course| course.route),
+            $($more)*
+            $text
+        );
+    }};
+}
+
+/// An attempt has failed, or was refused.
+pub(crate) fn failed(trip: &Trip, failure: &Failure) {
+    line!(trip, { reason = failure.to_string(), hint = failure.hint(), errno = failure.errno(), }, "failed");
+}
+
+/// The program's socket could not be held, or not be completed.
+pub(crate) fn not_carried(trip: &Trip, error: &io::Error) {
+    line!(trip, { reason = error.to_string(), }, "failed");
+}
+
+/// The program has its own socket connected.
+pub(crate) fn handed_off(trip: &Trip) {
+    line!(trip, {}, "handed off");
+}
+
+/// The program is connected, and bytes begin to pass.
+pub(crate) fn relayed(trip: &Trip) {
+    tracing::debug!(pid = trip.pid, destination = trip.destination.to_string(), "relayed");
+}
+
+/// A relayed connection has ended.
+pub(crate) fn ended(flow: &Flow, ended: &Ended) {
+    if !is_on() {
+        return;
+    }
+    let seconds = rounded(flow.start.elapsed());
+    let (up, down) = (flow.up(), flow.down());
+    line!(
+        &flow.trip,
+        { seconds = seconds, bytes_up = up, bytes_down = down, reason = ended.reason(), },
+        "ended"
+    );
+}
+
+/// In seconds, to the millisecond.
+fn rounded(time: Duration) -> f64 {
+    time.as_millis() as f64 / 1000.0
+}

@@ -1,0 +1,36 @@
+//! `reload` and SIGHUP: configuration files are read again. Connections that are there stay as they are;
+//! new ones take the new routes and chains.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use underpass_core::control::ControlReply;
+
+use crate::agent::Agent;
+
+/// Reads them, away from those who wait for connections.
+pub(crate) async fn reload(agent: &Arc<Agent>) -> io::Result<ControlReply> {
+    let reading = Arc::clone(agent);
+    let reloaded =
+        tokio::task::spawn_blocking(move || reading.sessions.reload()).await.map_err(io::Error::other)?;
+    for failure in &reloaded.failures {
+        tracing::warn!(reason = failure.as_str(), "not reloaded");
+    }
+    tracing::info!(sessions = reloaded.changed, "reloaded");
+    Ok(ControlReply::Reloaded {
+        changed: reloaded.changed,
+        unchanged: reloaded.unchanged,
+        fixed: reloaded.fixed,
+        failures: reloaded.failures,
+    })
+}
+
+/// Does so at each SIGHUP.
+pub(crate) async fn on_hangup(agent: &Arc<Agent>) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    while hangup.recv().await.is_some() {
+        reload(agent).await?;
+    }
+    std::future::pending().await
+}
