@@ -7,6 +7,8 @@
 
 mod words;
 
+pub use words::reason;
+
 /// Linux errno values (asm-generic/errno.h), the same on x86-64 and aarch64. Written out so that
 /// this crate needs no libc.
 pub mod errno {

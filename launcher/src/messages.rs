@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
+pub(crate) use underpass_core::failure::reason;
 
 /// Our own failures, as `env` and `timeout` have them.
 pub(crate) const SETUP: u8 = 125;
@@ -45,15 +46,6 @@ impl Display for Failure {
             None => Ok(()),
         }
     }
-}
-
-/// A system's reason in our style: as strerror(3) has it, lower case, without Rust's number.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
-    first + letters.as_str()
 }
 
 /// Prints the failure and gives its exit status. Standard error that cannot be written to changes nothing.

@@ -65,14 +65,14 @@ impl fmt::Display for Failure {
             Self::Http { status, told } => {
                 write!(f, "the proxy answered {status}")?;
                 http(*status).map_or(Ok(()), |reason| write!(f, " {reason}"))?;
-                told.map_or(Ok(()), |errno| write!(f, ": {}", std::io::Error::from_raw_os_error(errno)))
+                told.map_or(Ok(()), |errno| write!(f, ": {}", of_errno(errno)))
             }
             Self::Certificate(why) => write!(f, "the proxy's certificate is refused: {why}"),
             Self::Tls(why) => write!(f, "TLS with the proxy failed: {why}"),
             Self::Ssh(why) => write!(f, "ssh: {why}"),
             Self::Route(_) => f.write_str("refused by a route"),
             Self::At { hop, of, name, failure } => write!(f, "hop {hop} of {of}, {name}: {failure}"),
-            Self::Dial(errno) => std::io::Error::from_raw_os_error(*errno).fmt(f),
+            Self::Dial(errno) => f.write_str(&of_errno(*errno)),
             Self::NameNotFound => f.write_str("the name does not resolve"),
             Self::UnknownFakeAddress => {
                 f.write_str("the address stands for a name that this agent does not know")
@@ -130,4 +130,16 @@ fn http(status: u16) -> Option<&'static str> {
         511 => "network authentication required",
         _ => return None,
     })
+}
+
+fn of_errno(errno: i32) -> String {
+    reason(&std::io::Error::from_raw_os_error(errno))
+}
+
+/// A system's reason for a person: as strerror(3) has it, in lower case, without Rust's number.
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }

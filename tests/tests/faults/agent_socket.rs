@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use underpass_core::config::Config;
+use underpass_core::control::ControlRequest;
 use underpass_tests::proxies::Fake;
 use underpass_tests::{World, artifacts};
 
@@ -144,7 +146,14 @@ fn another_user_is_not_heard_by_an_ordinary_users_agent() {
     assert!(ask(4321).starts_with("Resolved"));
     assert_eq!(ask(4322), "closed\n");
     let control = Path::new(session.splitn(3, ':').nth(2).expect("a path")).with_file_name("control.sock");
-    let open = r#"{"open_session":{"upstreams":["local:"],"linger":true}}"#;
+    let config = ControlRequest::OpenSession {
+        config: Box::new(Config::strict(vec!["local:".parse().expect("an upstream")])),
+        linger: true,
+        for_process: None,
+        source: None,
+    };
+    let open = config.to_line();
+    let open = open.trim_end();
     let ask =
         |user| as_user(&world, user, &format!("echo '{open}' | {client} control {}", control.display()));
     assert!(ask(4321).stdout.starts_with(r#"{"session":"#), "{}", ask(4321));
@@ -168,10 +177,14 @@ fn nonsense_at_the_control_socket_is_refused() {
         let answer = say(bytes);
         assert!(answer.starts_with("{\"error\":"), "{bytes:?}: {answer}");
     }
-    let two = "{\"open_session\":{\"upstreams\":[\"socks5h://a:b@\",\"local:\"],\"linger\":true}}\n";
-    assert!(say(two).starts_with("{\"error\":"));
-    let secret = "{\"open_session\":{\"upstreams\":[\"socks5h://user:secret@:1\"],\"linger\":true}}\n";
-    assert!(!say(secret).contains("secret"));
+    for urls in [r#""socks5h://a:b@","local:""#, r#""socks5h://user:secret@:1""#, ""] {
+        let chain = format!(r#"{{"kind":"strict","hops":[{urls}],"length":null}}"#);
+        let rest = r#""routes":[],"otherwise":{"chain":"main"},"handoff":"auto","deadline":10,"warm":true"#;
+        let config = format!(r#"{{"chains":{{"main":{chain}}},{rest}}}"#);
+        let answer = say(&format!("{{\"open_session\":{{\"config\":{config},\"linger\":true}}}}\n"));
+        assert!(answer.starts_with("{\"error\":"), "{answer}");
+        assert!(!answer.contains("secret"), "{answer}");
+    }
     let long = say(&"x".repeat(1 << 20));
     assert!(long.is_empty() || long.starts_with("{\"error\":"), "{long}");
     assert_eq!(world.agents(), [agent]);

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 use underpass_core::destination::Destination;
-use underpass_core::failure::{Failure, errno};
+use underpass_core::failure::{Failure, errno, reason};
 use underpass_core::upstream::{HopHost, Upstream};
 
 use super::hop::{Client, Hop};
@@ -223,6 +223,6 @@ fn unreachable(error: &std::io::Error) -> Failure {
         Some(errno::ETIMEDOUT) => Failure::TimedOut,
         // Only who has accepted can reset.
         Some(errno::ECONNRESET) => Failure::UpstreamClosed,
-        _ => Failure::UpstreamUnreachable(error.to_string()),
+        _ => Failure::UpstreamUnreachable(reason(error)),
     }
 }

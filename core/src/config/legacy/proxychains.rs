@@ -149,8 +149,11 @@ impl Reading<'_> {
                 if number(value).is_none_or(|octet| octet > 255) {
                     return self.notes.fail("remote_dns_subnet needs a number from 0 to 255");
                 }
-                self.notes
-                    .warn("remote_dns_subnet has no effect: names stand for addresses of 198.18.0.0/15");
+                // Every distribution's file has the default; whoever has another one wanted something.
+                if value.trim() != "224" {
+                    self.notes
+                        .warn("remote_dns_subnet has no effect: names stand for addresses of 198.18.0.0/15");
+                }
             }
             "tcp_read_time_out" => self.read = self.milliseconds(name, value)?,
             "tcp_connect_time_out" => self.connect = self.milliseconds(name, value)?,

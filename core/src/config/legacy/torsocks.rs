@@ -55,9 +55,6 @@ pub fn parse(text: &str, file: &str) -> Result<Parsed, ConfigError> {
             }
         }
     }
-    if !text.is_empty() && !text.ends_with('\n') {
-        notes.warn("no newline at the end: torsocks drops the last character, underpass does not");
-    }
     let login = match (settings.user, settings.password) {
         (None, None) => None,
         (Some(_), Some(_)) if settings.isolate => {
@@ -96,7 +93,9 @@ fn set<'t>(
             if value.parse::<ipnet::Ipv4Net>().is_err() {
                 return notes.fail("OnionAddrRange is not a range of IPv4, as 127.42.42.0/24");
             }
-            notes.warn("OnionAddrRange has no effect: names stand for addresses of 198.18.0.0/15");
+            if value != "127.42.42.0/24" {
+                notes.warn("OnionAddrRange has no effect: names stand for addresses of 198.18.0.0/15");
+            }
         }
         "SOCKS5Username" | "SOCKS5Password" if value.len() > 255 => {
             return notes.fail(format!("{key} is longer than 255 bytes"));

@@ -12,13 +12,14 @@ fn keys_are_read_and_the_rest_is_tor_s_default() {
         (
             "OnionAddrRange 127.42.42.0/24\nAllowInbound 1\nAllowOutboundLocalhost 2\n",
             "socks5h://127.0.0.1:9050",
-            1,
+            0,
         ),
+        ("OnionAddrRange 127.43.0.0/16\n", "socks5h://127.0.0.1:9050", 1),
         ("AllowInbound 0\nAllowOutboundLocalhost 0\n", "socks5h://127.0.0.1:9050", 2),
         ("AllowOutboundLocalhost 1\n", "socks5h://127.0.0.1:9050", 1),
         ("torport 1\n", "socks5h://127.0.0.1:9050", 1),
         ("TorPort 1 # x\n", "socks5h://127.0.0.1:1", 1),
-        ("TorPort 9150", "socks5h://127.0.0.1:9150", 1),
+        ("TorPort 9150", "socks5h://127.0.0.1:9150", 0),
     ] {
         let parsed = parse(text, "t").unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(String::from(parsed.config.chains["main"].hops[0].clone()), url, "{text}");
