@@ -164,14 +164,19 @@ impl Carried {
     /// thread that others wait for.
     pub(crate) fn sweep(&self) {
         // What is carried after this line is not judged by a list that may be older.
-        let before: Vec<u64> = self.0.lock().peers.keys().copied().collect();
-        let alive = sock_diag::tcp_cookies();
+        let mut before: Vec<u64> = self.0.lock().peers.keys().copied().collect();
+        before.sort_unstable();
+        // Not a set of all that are alive: the machine may have many more than are ours.
+        let mut alive = vec![false; before.len()];
+        let read = sock_diag::tcp_cookies(|cookie| {
+            if let Ok(at) = before.binary_search(&cookie) {
+                alive[at] = true;
+            }
+        });
         let mut tables = self.0.lock();
-        if let Ok(alive) = alive {
-            for cookie in before {
-                if !alive.contains(&cookie) {
-                    tables.forget(cookie);
-                }
+        if read.is_ok() {
+            for (cookie, _) in before.into_iter().zip(alive).filter(|(_, alive)| !alive) {
+                tables.forget(cookie);
             }
         }
         let Tables { failures, failures_in_order, .. } = &mut *tables;

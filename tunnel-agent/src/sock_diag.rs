@@ -2,7 +2,6 @@
 //! fixed-size structures of linux/inet_diag.h are all that is used, so they are read and written here.
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
 use std::io;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
@@ -40,19 +39,18 @@ pub(crate) struct Info {
     pub(crate) received: u64,
 }
 
-/// The cookies of all TCP sockets of this network namespace that a program may still have. Sockets
+/// Gives `each` the cookies of all TCP sockets of this network namespace that a program may still have. Sockets
 /// that are not connected, bound or listening are in no list.
-pub(crate) fn tcp_cookies() -> io::Result<HashSet<u64>> {
-    let mut cookies = HashSet::new();
+pub(crate) fn tcp_cookies(mut each: impl FnMut(u64)) -> io::Result<()> {
     for family in FAMILIES {
         dump(&request(family, 0), |datagram| {
             messages(datagram, |message| {
-                cookies.insert(cookie(message)?);
+                each(cookie(message)?);
                 Some(())
             })
         })?;
     }
-    Ok(cookies)
+    Ok(())
 }
 
 /// The same sockets with what has passed, some at a time; `take` says whether it wants more.

@@ -126,7 +126,8 @@ impl Real {
         let pid = process.0.pid();
         process.0.signal(rustix::process::Signal::KILL);
         let limit = Instant::now() + Duration::from_secs(2);
-        while std::fs::read_link(format!("/proc/{pid}/exe")).is_ok() && Instant::now() < limit {
+        // nsenter reaps it when the last of its threads has ended, and with it its descriptors.
+        while std::fs::exists(format!("/proc/{pid}")).is_ok_and(|exists| exists) && Instant::now() < limit {
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -45,10 +45,16 @@ impl Sshd {
     /// Makes this the ssh configuration of the client side's user. ssh takes his home from the list of
     /// users, not from HOME, so that list is another one from now on.
     pub fn configure_client(&self, world: &World) {
+        self.configure_client_with(world, "");
+    }
+
+    /// The same with more lines.
+    pub fn configure_client_with(&self, world: &World, more: &str) {
         let home = world.directory().join("home");
         let ssh = home.join(".ssh");
         std::fs::create_dir_all(&ssh).expect("the directory is ours");
-        std::fs::write(ssh.join("config"), self.client_configuration()).expect("the directory is ours");
+        let text = self.client_configuration() + more;
+        std::fs::write(ssh.join("config"), text).expect("the directory is ours");
         let passwd = world.directory().join("client-passwd");
         let text = format!("root:x:0:0:root:{}:/bin/sh\n", home.display());
         std::fs::write(&passwd, text).expect("the directory is ours");

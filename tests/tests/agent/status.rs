@@ -108,7 +108,7 @@ fn a_hop_that_failed_is_shown_as_passed_over() {
     let hops = shown["hops"].as_array().expect("a list");
     assert_eq!(hops.len(), 2, "{shown}");
     assert_eq!((&hops[0]["url"], &hops[0]["failures"]), (&dead.into(), &1.into()), "{shown}");
-    assert_eq!(hops[0]["passed_over_seconds"], 1, "{shown}");
+    assert!(hops[0]["passed_over_seconds"].as_u64().is_some_and(|left| (1..=60).contains(&left)), "{shown}");
     assert_eq!((&hops[1]["chain"], &hops[1]["failures"]), (&"spare".into(), &0.into()), "{shown}");
     let table = ask(&world, &["status"]).run().success();
     assert!(table.starts_with("no connection is carried\n"), "{table}");

@@ -82,6 +82,40 @@ fn ssh_behind_other_proxies() {
     place.curl(&chain);
 }
 
+#[test]
+fn ssh_between_other_proxies() {
+    let place = Place::new();
+    let sshd = proxies::sshd(&place.world, PORT);
+    sshd.configure_client(&place.world);
+    let squid = proxies::squid(&place.world, 3128, Squid::Open, DENIED).allowed(&place.world);
+    let microsocks = proxies::microsocks_at(&place.world, 1081, None);
+    place.visit(
+        &[&squid.url_as("http"), &format!("ssh://far@{NAME}:{PORT}"), &microsocks.url_at("socks5h", NAME)],
+        &[(&greeter(), GREETED), (&greeter_address(), GREETED)],
+    );
+    microsocks.wait_served(NAME, port::GREETER, 2);
+    sshd.real.wait_served(NAME, microsocks.port(), 1);
+    squid.wait_served(NAME, PORT, 1);
+}
+
+/// The user's configuration says so: who he is, is shown once. A shared connection says only that the
+/// other side has refused ("Session open refused by peer", mux.c), not why.
+#[test]
+fn connections_share_one_of_ssh() {
+    let place = Place::new();
+    let sshd = proxies::sshd(&place.world, PORT);
+    let socket = place.world.directory().join("home/.ssh/shared").display().to_string();
+    let shared = format!("ControlMaster auto\nControlPath {socket}\nControlPersist 20\n");
+    sshd.configure_client_with(&place.world, &shared);
+    place.world.allow_proxy(PORT);
+    let url = format!("ssh://far@10.77.0.1:{PORT}");
+    let refused = format!("{ADDRESS}:{}", port::REFUSED);
+    place.visit(&[&url], &[(&greeter(), GREETED), (&refused, "ENETUNREACH"), (&greeter_address(), GREETED)]);
+    place.curl(&[&url]);
+    sshd.real.wait_served(NAME, port::GREETER, 2);
+    assert_eq!(sshd.real.log().matches("Accepted publickey for far").count(), 1, "{}", sshd.real.log());
+}
+
 /// They would be two over one connection; ssh itself can do that better.
 #[test]
 fn ssh_after_ssh_is_refused_with_words() {

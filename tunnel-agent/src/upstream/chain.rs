@@ -53,7 +53,10 @@ impl Chain {
         let odd = |(place, hop): (usize, &Arc<Hop>)| match hop.upstream {
             Upstream::Local => hops.len() > 1,
             // One after the other they would be two ssh's over one connection; ssh has ProxyJump for that.
-            Upstream::Ssh(_) => place > 0 && matches!(hops[place - 1].upstream, Upstream::Ssh(_)),
+            Upstream::Ssh(_) => {
+                let in_a_row = matches!(chain.kind, Kind::Strict | Kind::Dynamic) && place > 0;
+                in_a_row && matches!(hops[place - 1].upstream, Upstream::Ssh(_))
+            }
             _ => false,
         };
         if hops.is_empty() {
@@ -318,3 +321,6 @@ fn is_answer(failure: &Failure, progress: &Progress) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

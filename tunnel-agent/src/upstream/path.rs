@@ -36,7 +36,7 @@ impl Progress {
         self.0.store(hop * 2, Ordering::Relaxed);
     }
 
-    fn asks(&self, hop: usize) {
+    pub(super) fn asks(&self, hop: usize) {
         self.0.store(hop * 2 + 1, Ordering::Relaxed);
     }
 }

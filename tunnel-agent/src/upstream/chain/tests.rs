@@ -1,0 +1,89 @@
+use std::num::NonZeroUsize;
+
+use super::*;
+
+fn chain(kind: Kind, hops: usize, length: usize) -> Chain {
+    let urls = (1..=hops).map(|n| format!("socks5h://10.0.0.{n}:1080").parse().unwrap());
+    let config = config::Chain { kind, hops: urls.collect(), length: NonZeroUsize::new(length) };
+    Chain::new(&config, false).unwrap()
+}
+
+#[test]
+fn strict_has_one_path() {
+    let chain = chain(Kind::Strict, 3, 0);
+    assert_eq!(chain.path(&[]), Some(vec![0, 1, 2]));
+    chain.hops[1].has_failed();
+    assert_eq!(chain.path(&[]), Some(vec![0, 1, 2]));
+    assert_eq!(chain.path(&[1]), None);
+}
+
+#[test]
+fn dynamic_leaves_out_who_is_down_unless_all_are() {
+    let chain = chain(Kind::Dynamic, 3, 0);
+    chain.hops[1].has_failed();
+    assert_eq!(chain.path(&[]), Some(vec![0, 2]));
+    assert_eq!(chain.path(&[0]), Some(vec![2]));
+    chain.hops[0].has_failed();
+    chain.hops[2].has_failed();
+    assert_eq!(chain.path(&[]), Some(vec![0, 1, 2]));
+    chain.hops[1].has_served();
+    assert_eq!(chain.path(&[]), Some(vec![1]));
+    assert_eq!(chain.path(&[0, 1, 2]), None);
+}
+
+#[test]
+fn failover_and_nearest_take_one() {
+    let failover = chain(Kind::Failover, 3, 0);
+    assert_eq!(failover.path(&[]), Some(vec![0]));
+    failover.hops[0].has_failed();
+    assert_eq!(failover.path(&[]), Some(vec![1]));
+    let nearest = chain(Kind::Nearest, 3, 0);
+    nearest.hops[2].measured(Duration::from_millis(3));
+    nearest.hops[1].measured(Duration::from_millis(9));
+    assert_eq!(nearest.path(&[]), Some(vec![2]));
+    assert_eq!(nearest.path(&[2]), Some(vec![1]));
+}
+
+#[test]
+fn round_robin_goes_round_and_random_draws_without_repeating() {
+    let round = chain(Kind::RoundRobin, 3, 1);
+    let paths: Vec<Path> = (0..4).filter_map(|_| round.path(&[])).collect();
+    assert_eq!(paths, [[0], [1], [2], [0]]);
+    let random = chain(Kind::Random, 4, 2);
+    for _ in 0..50 {
+        let path = random.path(&[3]).unwrap();
+        assert!(path.len() == 2 && path[0] != path[1] && !path.contains(&3), "{path:?}");
+    }
+    assert_eq!(random.path(&[0, 1, 2]), None, "two cannot be drawn from one");
+}
+
+#[test]
+fn what_a_hop_says_of_the_next_is_not_what_the_destination_says() {
+    let chain = chain(Kind::Strict, 2, 0);
+    let path = vec![0, 1];
+    let progress = Progress::default();
+    progress.asks(0);
+    let (at, failure) = chain.accuse(Failure::Socks5(5), &path, &progress);
+    assert_eq!((at, failure.errno()), (Some(1), libc::ENETUNREACH));
+    progress.asks(1);
+    let (at, failure) = chain.accuse(Failure::Socks5(5), &path, &progress);
+    assert_eq!((at, failure.errno()), (None, libc::ECONNREFUSED));
+    let (at, _) = chain.accuse(Failure::UpstreamClosed, &path, &progress);
+    assert_eq!(at, Some(1));
+}
+
+#[test]
+fn local_is_a_chain_of_its_own_and_ssh_does_not_follow_ssh() {
+    let of = |urls: &[&str]| {
+        let hops = urls.iter().map(|url| url.parse().unwrap()).collect();
+        Chain::new(&config::Chain { kind: Kind::Strict, hops, length: None }, true)
+    };
+    assert!(
+        of(&["local:"]).is_ok()
+            && of(&["ssh://a", "http://b"]).is_ok()
+            && of(&["http://b", "ssh://a"]).is_ok()
+    );
+    for bad in [&[][..], &["local:", "http://b"], &["http://b", "local:"], &["ssh://a", "ssh://b"]] {
+        assert!(of(bad).is_err(), "{bad:?}");
+    }
+}
