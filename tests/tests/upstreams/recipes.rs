@@ -19,6 +19,8 @@ use underpass_tests::{Running, artifacts};
 
 use crate::place::{self, ADDRESS, DENIED, GREETED, MODES, Place};
 
+const DOCUMENT: &str = include_str!("../../../docs/recipes.md");
+
 /// The hosts of the recipes' URLs.
 const HOPS: &str = "proxy.example gate.example relay.example first.example last.example \
                     exit-1.example exit-2.example exit-3.example";
@@ -67,13 +69,11 @@ struct Recipe {
 
 impl Recipe {
     fn all() -> Vec<Self> {
-        let path = artifacts::workspace().join("docs/recipes.md");
-        let document = std::fs::read_to_string(path).expect("docs/recipes.md is there");
         let recipe = |part: &str| {
             let (heading, text) = part.split_once('\n').expect("text follows a heading");
             Self { heading: heading.to_owned(), text: text.to_owned() }
         };
-        document.split("\n## ").skip(1).map(recipe).collect()
+        DOCUMENT.split("\n## ").skip(1).map(recipe).collect()
     }
 
     fn below(heading: &str) -> Self {
