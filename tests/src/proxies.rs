@@ -30,7 +30,7 @@ pub use real::Real;
 pub use socks::{Dante, dante, dante_with, microsocks, microsocks_at, tor};
 pub use ssh::{Sshd, ssh_dynamic, sshd};
 pub use tls::{Certificate, certificate, expired_certificate, foreign_certificate, self_signed_certificate};
-pub use web::{Squid, TINYPROXY_PORTS, privoxy, squid, tinyproxy};
+pub use web::{Squid, TINYPROXY_PORTS, privoxy, squid, tinyproxy, tinyproxy_to};
 
 const FAKE_PORT: u16 = 1080;
 

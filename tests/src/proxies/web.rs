@@ -74,13 +74,18 @@ pub const TINYPROXY_PORTS: [u16; 2] = [service::GREETER, service::REFUSED];
 
 /// Starts tinyproxy (Debian package tinyproxy-bin), with Basic authentication if given.
 pub fn tinyproxy(world: &World, port: u16, login: Option<(&str, &str)>, hops: &[u16]) -> Real {
+    tinyproxy_to(world, port, login, &[&TINYPROXY_PORTS, hops].concat())
+}
+
+/// Starts tinyproxy, which allows `CONNECT` to these ports alone.
+pub fn tinyproxy_to(world: &World, port: u16, login: Option<(&str, &str)>, allowed: &[u16]) -> Real {
     let log = world.directory().join(format!("tinyproxy-{port}.log"));
     let mut text =
         format!("Port {port}\nLogLevel Connect\nLogFile \"{}\"\nMaxClients 300\nTimeout 60\n", log.display());
     if let Some((user, password)) = login {
         text += &format!("BasicAuth {user} {password}\n");
     }
-    for port in TINYPROXY_PORTS.iter().chain(hops) {
+    for port in allowed {
         text += &format!("ConnectPort {port}\n");
     }
     let configuration = world.directory().join(format!("tinyproxy-{port}.conf"));

@@ -14,6 +14,7 @@
 //! | `ssh` | hops by the user's own OpenSSH |
 //! | `chains` | mixes of them, up to five |
 //! | `kinds` | each kind of chain while hops are killed and revived |
+//! | `recipes` | docs/recipes.md as it stands there |
 //! | `faults`, `fault_tables` | proxies that break their protocol, and how |
 
 mod chains;
@@ -22,6 +23,7 @@ mod fault_tables;
 mod faults;
 mod kinds;
 mod place;
+mod recipes;
 mod socks;
 mod ssh;
 mod web;

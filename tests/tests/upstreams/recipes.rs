@@ -1,0 +1,462 @@
+//! docs/recipes.md as it stands there: each recipe's own text is run, and the proxies' records say which
+//! way was taken.
+//!
+//! Its hosts are made true instead of being replaced: the client side's hosts file has the first hops at
+//! `10.77.0.1`, the far side's has the later ones and the destinations at `10.99.0.1`. What is replaced
+//! nonetheless, each test lists: second ports where two proxies of one machine would have the same, a
+//! path, an address. A replacement that finds nothing to replace fails.
+//!
+//! What goes direct is the far side's own address, opened for this. Everything else that is not for a
+//! proxy is counted, as in all worlds. Names that are resolved on the client side are asked of a name
+//! server there, which notes them.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use underpass_tests::proxies::{self, Dante, Real, Squid};
+use underpass_tests::servers::port;
+use underpass_tests::{Running, artifacts};
+
+use crate::place::{self, ADDRESS, DENIED, GREETED, MODES, Place};
+
+const DOCUMENT: &str = include_str!("../../../docs/recipes.md");
+
+/// The hosts of the recipes' URLs.
+const HOPS: &str = "proxy.example gate.example relay.example first.example last.example \
+                    exit-1.example exit-2.example exit-3.example";
+/// Destinations that only the far side can resolve.
+const DESTINATIONS: &str = "www.example db.internal bank.example my.health.example";
+
+/// A destination that no recipe names.
+const PLAIN: &str = "www.example:7006";
+/// What may be reached without a proxy.
+const NEAR: &str = "10.77.0.1:7006";
+
+/// Connects a heading to the test of what is below it.
+macro_rules! recipes {
+    ($($heading:literal => $test:ident)*) => {
+        /// The headings that have a test.
+        const TESTED: &[&str] = &[$($heading),*];
+        mod as_written {
+            $(
+                #[test]
+                fn $test() {
+                    super::$test(&super::Recipe::below($heading));
+                }
+            )*
+        }
+    };
+}
+
+recipes! {
+    "The company's proxy, with its password in a file" => companys_proxy
+    "The office's names through the office, all else direct" => split_tunnel
+    "Private through a chain of two, plain through the nearest exit" => by_purpose
+    "A proxy behind a proxy that allows port 443 alone" => port_443_alone
+    "The first of three proxies that is alive" => failover
+    "Tor, with a circuit for each program" => tor_by_program
+    "An ssh account as the exit, behind the company's proxy" => ssh_behind_a_proxy
+    "No mail, whatever the destination" => no_mail
+    "An old proxychains.conf as it is" => old_proxychains_conf
+    "A whole shell: a CI job" => whole_shell
+}
+
+/// What is below one heading of the document.
+struct Recipe {
+    heading: String,
+    text: String,
+}
+
+impl Recipe {
+    fn all() -> Vec<Self> {
+        let recipe = |part: &str| {
+            let (heading, text) = part.split_once('\n').expect("text follows a heading");
+            Self { heading: heading.to_owned(), text: text.to_owned() }
+        };
+        DOCUMENT.split("\n## ").skip(1).map(recipe).collect()
+    }
+
+    fn below(heading: &str) -> Self {
+        let found = Self::all().into_iter().find(|recipe| recipe.heading == heading);
+        found.unwrap_or_else(|| panic!("no recipe {heading:?} in docs/recipes.md"))
+    }
+
+    /// The fenced blocks: language and text.
+    fn blocks(&self) -> Vec<(&str, &str)> {
+        let fences: Vec<&str> = self.text.split("```").collect();
+        fences.chunks(2).filter_map(|pair| pair.get(1)?.split_once('\n')).collect()
+    }
+
+    /// The one block of this language, with these replacements.
+    fn block(&self, language: &str, replacements: &[(&str, &str)]) -> String {
+        let blocks = self.blocks();
+        let found: Vec<&str> =
+            blocks.iter().filter(|block| block.0 == language).map(|block| block.1).collect();
+        let [text] = found[..] else { panic!("{}: not one {language} block", self.heading) };
+        replacements.iter().fold(text.to_owned(), |text, (there, here)| {
+            assert!(text.contains(there), "{}: no {there:?} to replace in\n{text}", self.heading);
+            text.replace(there, here)
+        })
+    }
+}
+
+#[test]
+fn each_recipe_has_a_test_and_each_test_a_recipe() {
+    let recipes = Recipe::all();
+    let headings: Vec<&str> = recipes.iter().map(|recipe| recipe.heading.as_str()).collect();
+    assert_eq!(headings, TESTED);
+    for recipe in &recipes {
+        for part in ["**Who:** ", "**What happens:** ", "**What it does not do:** "] {
+            assert_eq!(recipe.text.matches(part).count(), 1, "{}: {part}", recipe.heading);
+        }
+        let languages: Vec<&str> = recipe.blocks().iter().map(|block| block.0).collect();
+        assert!(
+            matches!(languages[..], ["toml"] | ["sh"] | ["conf", "sh"]),
+            "{}: {languages:?}",
+            recipe.heading
+        );
+    }
+}
+
+/// A place in which the recipes' hosts are there.
+fn town() -> Place {
+    let place = Place::new();
+    let append = |file: &str, lines: String| {
+        let path = place.world.directory().join(file);
+        let before = std::fs::read_to_string(&path).expect("the file is there");
+        // In its place, since it is mounted over the one in /etc.
+        std::fs::write(path, before + &lines).expect("the directory is ours");
+    };
+    append("hosts", format!("10.77.0.1 {HOPS}\n"));
+    append("far-hosts", format!("{ADDRESS} {HOPS} {DESTINATIONS}\n"));
+    place
+}
+
+/// Lets ordinary users listen on ports below 1024 of the far side.
+fn open_low_ports(place: &Place) {
+    let script = "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    place.world.far("sh").args(["-c", script]).run().success();
+}
+
+/// A name server of the client side that knows one name, as [`NEAR`]'s.
+fn name_server(place: &Place, name: &str) -> Running {
+    place.write("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+    let script = artifacts::workspace().join("tests/programs/nameserver.py");
+    let server = place.world.client("python3").arg(script).args([name, "10.77.0.1"]);
+    let mut server = server.limit(Duration::MAX).spawn();
+    assert_eq!(server.next_line(), "ready");
+    place.world.allow_proxy(port::GREETER);
+    server
+}
+
+/// Saves a configuration where the document says that it is found, and visits `HOST:PORT`s in both modes;
+/// each must end as it says.
+#[track_caller]
+fn visit(place: &Place, toml: &str, targets: &[(&str, &str)]) {
+    let expected = targets.iter().fold(String::new(), |mut text, (_, line)| {
+        writeln!(text, "{line}").expect("a string takes all");
+        text
+    });
+    for mode in MODES {
+        let done = configured(place, toml, "python3").args(arguments(mode, targets)).run();
+        assert_eq!(done.stdout, expected, "{mode}: {targets:?}\n{toml}\n{done}");
+        assert_eq!(done.stderr, "", "{done}");
+    }
+}
+
+fn arguments(mode: &str, targets: &[(&str, &str)]) -> Vec<String> {
+    place::visit(mode, targets.iter().map(|target| target.0))
+}
+
+fn configured(place: &Place, toml: &str, program: &str) -> underpass_tests::Command {
+    let directory = place.world.directory().join("home/.config/underpass");
+    std::fs::create_dir_all(&directory).expect("the directory is ours");
+    std::fs::write(directory.join("config.toml"), toml).expect("the directory is ours");
+    place.world.client(artifacts::underpass()).arg("--").arg(program)
+}
+
+/// How often it has connected to this, when the log is written.
+fn settled(proxy: &Real, host: &str) -> usize {
+    std::thread::sleep(Duration::from_millis(50));
+    proxy.served(host, port::GREETER)
+}
+
+fn companys_proxy(recipe: &Recipe) {
+    let place = town();
+    let password = "p:ss %41\"@w#rd";
+    let proxy =
+        proxies::squid(&place.world, 3128, Squid::Basic("ann", password), DENIED).allowed(&place.world);
+    let login = place.write("office.login", &format!("ann:{password}\n"));
+    place.world.client("chmod").arg("600").arg(&login).run().success();
+    let login = login.display().to_string();
+    let toml = recipe.block("toml", &[("/etc/underpass/office.login", &login)]);
+    let mut names = name_server(&place, "wiki.corp.example");
+
+    visit(&place, &toml, &[(PLAIN, GREETED), ("wiki.corp.example:7006", GREETED), (NEAR, GREETED)]);
+    proxy.wait_served("www.example", port::GREETER, 2);
+    assert!(proxy.log().contains(" 200 ann\n"), "{}", proxy.log());
+    assert!(!proxy.log().contains("corp") && !proxy.log().contains("10.77"), "{}", proxy.log());
+    only_asked_for(&mut names, "wiki.corp.example");
+}
+
+/// Checks that this name was asked for on the client side, and no other.
+#[track_caller]
+fn only_asked_for(names: &mut Running, name: &str) {
+    assert_eq!(names.next_line(), name);
+    while let Some(other) = names.try_line() {
+        assert_eq!(other, name);
+    }
+}
+
+fn split_tunnel(recipe: &Recipe) {
+    let place = town();
+    let gate = proxies::microsocks_at(&place.world, 1080, None).allowed(&place.world);
+    // The range in which the far side's address lies.
+    let toml = recipe.block("toml", &[("10.20.0.0/16", "10.99.0.0/16")]);
+    let mut names = name_server(&place, "shop.example");
+
+    let by_address = format!("{ADDRESS}:7006");
+    let targets = [
+        ("db.internal:7006", GREETED),
+        (&*by_address, GREETED),
+        ("shop.example:7006", GREETED),
+        (NEAR, GREETED),
+    ];
+    visit(&place, &toml, &targets);
+    gate.wait_served("db.internal", port::GREETER, 2);
+    gate.wait_served(ADDRESS, port::GREETER, 2);
+    assert_eq!(gate.log().matches(" connected to ").count(), 4, "{}", gate.log());
+    only_asked_for(&mut names, "shop.example");
+
+    let datagram = "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('10.77.0.1', 7007))";
+    let done = configured(&place, &toml, "python3").args(["-c", datagram]).run();
+    assert!(done.stderr.contains("Network is unreachable"), "{done}");
+}
+
+/// From now on connections to these proxies take the second until the kernel repeats the SYN.
+fn far_away(place: &Place, ports: &str) {
+    let rules = format!(
+        "add set inet world tried {{ type inet_service . inet_service; flags dynamic, timeout; size 65535; timeout 5s; }}\n\
+         insert rule inet world in iifname veth-n tcp flags & (syn | ack) == syn tcp dport {{ {ports} }} \
+         tcp sport . tcp dport != @tried add @tried {{ tcp sport . tcp dport }} drop\n"
+    );
+    let file = place.write("far.nft", &rules);
+    place.world.far("nft").arg("-f").arg(file).run().success();
+}
+
+fn by_purpose(recipe: &Recipe) {
+    let place = town();
+    let world = &place.world;
+    let first = proxies::microsocks_at(world, 2001, None).allowed(world);
+    // Not to be reached from the client side.
+    let last = proxies::microsocks_at(world, 2002, None);
+    let exits = [2011, 2012, 2013].map(|port| proxies::microsocks_at(world, port, None).allowed(world));
+    let ports = [
+        ("first.example:1080", "first.example:2001"),
+        ("last.example:1080", "last.example:2002"),
+        ("exit-1.example:1080", "exit-1.example:2011"),
+        ("exit-2.example:1080", "exit-2.example:2012"),
+        ("exit-3.example:1080", "exit-3.example:2013"),
+    ];
+    let toml = recipe.block("toml", &ports);
+    far_away(&place, "2011, 2012");
+
+    let private = [("bank.example:7006", GREETED), ("my.health.example:7006", GREETED)];
+    visit(&place, &toml, &private);
+    last.wait_served("bank.example", port::GREETER, 2);
+    last.wait_served("my.health.example", port::GREETER, 2);
+    first.wait_served("last.example", 2002, 1);
+    // The first of these measure the exits.
+    visit(&place, &toml, &[(PLAIN, GREETED)]);
+    std::thread::sleep(Duration::from_millis(1200));
+    let count = || exits.each_ref().map(|exit| settled(exit, "www.example"));
+    let before = count();
+    visit(&place, &toml, &[(PLAIN, GREETED); 4]);
+    assert_eq!(count(), [before[0], before[1], before[2] + 8], "the nearest is the third");
+
+    exits[2].kill();
+    visit(&place, &toml, &[(PLAIN, GREETED)]);
+    let now = count();
+    assert_eq!((now[0] + now[1], now[2]), (before[0] + before[1] + 2, before[2] + 8), "the next nearest");
+
+    first.kill();
+    let failed = "ENETUNREACH";
+    visit(
+        &place,
+        &toml,
+        &[("bank.example:7006", failed), ("my.health.example:7006", failed), (PLAIN, GREETED)],
+    );
+    for proxy in &exits {
+        let log = proxy.log();
+        assert!(!log.contains("bank") && !log.contains("health"), "{log}");
+    }
+    assert!(!last.log().contains("www.example") && !first.log().contains("www.example"));
+}
+
+/// Checks that a tinyproxy was asked for this, and for nothing else.
+#[track_caller]
+fn only_asked(proxy: &Real, destination: &str) {
+    let log = proxy.log();
+    let mut requests = log.lines().filter(|line| line.contains(": CONNECT ")).peekable();
+    let wanted = format!(": CONNECT {destination} HTTP/1.1");
+    assert!(requests.peek().is_some() && requests.all(|line| line.ends_with(&wanted)), "{log}");
+}
+
+fn port_443_alone(recipe: &Recipe) {
+    let place = town();
+    open_low_ports(&place);
+    let certificate = proxies::certificate(&place.world, "relay");
+    let first = proxies::tinyproxy_to(&place.world, 3128, None, &[443]).allowed(&place.world);
+    // Not to be reached from the client side.
+    let relay = proxies::squid(&place.world, 443, Squid::Tls(&certificate), DENIED);
+    let pin = ("sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", &*certificate.pin);
+    let toml = recipe.block("toml", &[pin]);
+
+    visit(&place, &toml, &[(PLAIN, GREETED), ("www.example:7099", "ECONNREFUSED")]);
+    relay.wait_served("www.example", port::GREETER, 2);
+    only_asked(&first, "relay.example:443");
+
+    // Without the relay the port is refused, and with another key all is.
+    visit(&place, "proxy = \"http://proxy.example:3128\"\n", &[(PLAIN, "EACCES")]);
+    visit(&place, &recipe.block("toml", &[]), &[(PLAIN, "EACCES")]);
+    assert_eq!(relay.served("www.example", port::GREETER), 2, "{}", relay.log());
+}
+
+fn failover(recipe: &Recipe) {
+    let place = town();
+    let exits = [2001, 2002, 2003].map(|port| proxies::microsocks_at(&place.world, port, None));
+    let exits = exits.map(|exit| exit.allowed(&place.world));
+    let ports = [
+        ("exit-1.example:1080", "exit-1.example:2001"),
+        ("exit-2.example:1080", "exit-2.example:2002"),
+        ("exit-3.example:1080", "exit-3.example:2003"),
+    ];
+    let toml = recipe.block("toml", &ports);
+    let mut expected = [0; 3];
+    for alive in 0..3 {
+        visit(&place, &toml, &[(PLAIN, GREETED); 3]);
+        expected[alive] = 6;
+        assert_eq!(exits.each_ref().map(|exit| settled(exit, "www.example")), expected);
+        exits[alive].kill();
+    }
+    visit(&place, &toml, &[(PLAIN, "ENETUNREACH")]);
+}
+
+/// Without a network Tor serves nothing, so what it is told is seen at a proxy that tells credentials apart
+/// as it does, and that it takes it at Tor itself.
+fn tor_by_program(recipe: &Recipe) {
+    let place = town();
+    let world = &place.world;
+    // Tor is another machine's here.
+    let at = |port: u16| recipe.block("toml", &[("127.0.0.1:9050", &format!("10.77.0.1:{port}"))]);
+    let script = artifacts::workspace().join("tests/programs/isolating.py");
+    let proxy = world.far("python3").arg(script).arg("9050").limit(Duration::MAX);
+    let mut proxy = proxy.spawn();
+    assert_eq!(proxy.next_line(), "ready");
+    world.allow_proxy(9050);
+    let mut database = world.client(artifacts::helper("far-server")).limit(Duration::MAX).spawn();
+    assert_eq!(database.next_line(), "ready");
+
+    visit(&place, &at(9050), &[(PLAIN, GREETED), ("127.0.0.1:7006", GREETED)]);
+    let url = format!("http://www.example:{}/", port::BANNER);
+    let curl = configured(&place, &at(9050), "curl").args(["-sS", "--http0.9", &url]).run();
+    assert_eq!(curl.success(), "hello\n");
+    let mut next = || {
+        let line = proxy.next_line();
+        let (credentials, destination) = line.split_once(' ').expect("two words");
+        (credentials.to_owned(), destination.to_owned())
+    };
+    let (python, again, curl) = (next(), next(), next());
+    assert_eq!((&*python.1, &*again.1, &*curl.1), (PLAIN, PLAIN, "www.example:7001"));
+    assert_eq!(python.0, again.0);
+    assert_ne!(python.0, curl.0);
+
+    // It refuses private addresses, once it has taken the credentials and the request.
+    let tor = proxies::tor(world, 9051).allowed(world);
+    visit(&place, &at(9051), &[(&format!("{ADDRESS}:7006"), "ENETUNREACH")]);
+    tor.wait_log("Rejecting SOCKS request for anonymous connection to private address 10.99.0.1");
+}
+
+fn ssh_behind_a_proxy(recipe: &Recipe) {
+    let place = town();
+    open_low_ports(&place);
+    let proxy = proxies::tinyproxy_to(&place.world, 3128, None, &[443]).allowed(&place.world);
+    // Not to be reached from the client side.
+    let sshd = proxies::sshd(&place.world, 443);
+    sshd.configure_client(&place.world);
+    let toml = recipe.block("toml", &[("ssh://ann@", "ssh://far@")]);
+
+    let by_address = format!("{ADDRESS}:7006");
+    visit(&place, &toml, &[(PLAIN, GREETED), (&by_address, GREETED), ("www.example:7099", "ECONNREFUSED")]);
+    sshd.real.wait_served("www.example", port::GREETER, 2);
+    sshd.real.wait_served(ADDRESS, port::GREETER, 2);
+    only_asked(&proxy, "gate.example:443");
+}
+
+fn no_mail(recipe: &Recipe) {
+    let place = town();
+    let proxy = proxies::squid(&place.world, 3128, Squid::Open, DENIED).allowed(&place.world);
+    let toml = recipe.block("toml", &[]);
+    let by_address = format!("{ADDRESS}:587");
+    let refused = "EACCES";
+    let targets = [
+        ("www.example:25", refused),
+        ("www.example:465", refused),
+        (&*by_address, refused),
+        ("www.example:26", "ECONNREFUSED"),
+        (PLAIN, GREETED),
+    ];
+    visit(&place, &toml, &targets);
+    proxy.wait_served("www.example", port::GREETER, 2);
+    let log = proxy.log();
+    // The port beside it is asked of the proxy, which finds nobody there.
+    assert!(log.contains("www.example:26 "), "{log}");
+    for port in [25, 465, 587] {
+        assert!(!log.contains(&format!(":{port} ")), "{log}");
+    }
+}
+
+/// The client side's shell, which finds `underpass` as one that has installed it does.
+fn shell(place: &Place, script: &str) -> underpass_tests::Command {
+    let directory = artifacts::underpass().parent().expect("a file has a directory").display().to_string();
+    let path = format!("{directory}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
+    place.world.client("sh").env("PATH", path).env("CI", "1").args(["-ec", script])
+}
+
+fn old_proxychains_conf(recipe: &Recipe) {
+    let place = town();
+    place.world.allow_proxy(port::GREETER);
+    let first = proxies::dante_with(&place.world, Dante { port: 1080, ..Dante::default() });
+    let first = first.allowed(&place.world);
+    // Not to be reached from the client side.
+    let last = proxies::squid(&place.world, 3128, Squid::Basic("ann", "secret"), DENIED);
+    let conf = recipe.block("conf", &[("192.0.2.1", "10.77.0.1"), ("192.0.2.2", ADDRESS)]);
+    let file = place.write("proxychains.conf", &conf).display().to_string();
+    for mode in MODES {
+        let command = arguments(mode, &[(PLAIN, ""), (NEAR, "")]).join(" ");
+        let command = format!("python3 {command}");
+        let script = recipe.block("sh", &[("/etc/proxychains.conf", &file), ("COMMAND", &command)]);
+        let done = shell(&place, &script.replace("ln -s ", "ln -sf ")).run();
+        assert_eq!((&*done.stdout, &*done.stderr), ("greeted\ngreeted\n", ""), "{done}");
+    }
+    last.wait_served("www.example", port::GREETER, 2);
+    first.wait_served(ADDRESS, 3128, 1);
+    assert!(!last.log().contains("10.77"), "{}", last.log());
+}
+
+fn whole_shell(recipe: &Recipe) {
+    let place = town();
+    let proxy = proxies::microsocks_at(&place.world, 1080, None).allowed(&place.world);
+    let job = format!("python3 {}", arguments("nonblocking", &[(PLAIN, "")]).join(" "));
+    let line = recipe.block("sh", &[]);
+    let script = format!("{line}step() {{ {job}; }}\nstep\nsh -c '{job}'\nenv -i $(command -v {job}");
+    let script = script.replace("command -v python3", "command -v python3)");
+    let done = shell(&place, &script).run();
+    assert_eq!((&*done.stdout, &*done.stderr), (&*"greeted\n".repeat(3), ""), "{done}");
+    proxy.wait_served("www.example", port::GREETER, 3);
+    let limit = Instant::now() + Duration::from_secs(5);
+    while !place.world.agents().is_empty() {
+        assert!(Instant::now() < limit, "the agent outlives the shell");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
