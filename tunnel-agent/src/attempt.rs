@@ -1,6 +1,12 @@
-//! One connection attempt: destination, mechanism, dial, and the connection's further life.
+//! One connection attempt: destination, way and mechanism.
+//!
+//! # Layout
+//!
+//! - [`handoff`]: on the program's own socket; [`held`]: with the socket held, and a relay.
 
-use std::io;
+mod handoff;
+mod held;
+
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -9,21 +15,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::config::route::Asked;
 use underpass_core::destination::{Destination, canonical};
-use underpass_core::failure::{Failure, documented, errno};
-use underpass_core::wire::{Reply, Request};
+use underpass_core::failure::{Failure, errno};
+use underpass_core::wire::Reply;
 
 use crate::agent::Agent;
-use crate::carried::HandedOff;
-use crate::facts::{Facts, FarOptions};
-use crate::flow::{Flows, Trip};
-use crate::hold::{Held, Holds};
-use crate::lifetime::Lifetime;
+use crate::facts::Facts;
+use crate::flow::Trip;
 use crate::names::Meaning;
 use crate::plan::{Plan, Way};
 use crate::upstream::hop::Client;
-use crate::upstream::path::{self, Progress};
-use crate::upstream::stream::Stream;
-use crate::upstream::{Far, local};
 use crate::{frames, log, sys};
 
 /// What the program asked for, and with what.
@@ -137,13 +137,6 @@ fn trip(agent: &Agent, plan: &Arc<Plan>, client: &Client, destination: Destinati
     Trip { pid: client.pid, program, destination, course }
 }
 
-/// How an attempt to hand off has ended, if not in failure.
-enum Driven {
-    HandedOff,
-    /// Nothing was done: the socket, its family, or the chain is not for it.
-    CannotBe,
-}
-
 impl Attempt {
     fn refuse(&self, failure: &Failure) {
         if log::is_on() {
@@ -166,41 +159,6 @@ impl Attempt {
         Duration::from_secs(self.plan.config.deadline.into()).saturating_sub(self.since.elapsed())
     }
 
-    async fn run(self, destination: Destination, room: OwnedSemaphorePermit) {
-        let driven = tokio::time::timeout(self.deadline(), self.try_handoff(&destination));
-        let ended = tokio::select! {
-            biased;
-            ended = driven => ended.unwrap_or(Err(Failure::TimedOut)),
-            said = frames::wait(&self.connection) => match said {
-                Some(frame) if matches!(Request::decode(frame.frame()), Ok((_, Request::Convert))) => {
-                    sys::dissolve(&self.socket);
-                    Ok(Driven::CannotBe)
-                }
-                // The program has gone, or its thread; another of its threads may still wait.
-                _ => {
-                    sys::dissolve(&self.socket);
-                    Err(Failure::Socket("the program has gone"))
-                }
-            },
-        };
-        // Empty after a hand-off: it has told everybody.
-        let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
-        match ended {
-            Ok(Driven::HandedOff) => {}
-            Ok(Driven::CannotBe) => {
-                let held = Reply::Held { blocking: self.facts.blocking, port: self.agent.holds.port() };
-                self.hold_or_refuse(destination, room);
-                waiting.iter().for_each(|connection| frames::reply(connection, &held));
-            }
-            Err(failure) => {
-                sys::dissolve(&self.socket);
-                self.refuse(&failure);
-                let refused = Reply::Refuse { errno: failure.errno() };
-                waiting.iter().for_each(|connection| frames::reply(connection, &refused));
-            }
-        }
-    }
-
     fn hold_or_refuse(self, destination: Destination, room: OwnedSemaphorePermit) {
         if self.facts.device {
             self.refuse(&Failure::Socket(
@@ -212,187 +170,6 @@ impl Attempt {
             ));
         } else {
             self.hold(destination, room);
-        }
-    }
-
-    /// Drives the program's own socket along the chain, by one path after another.
-    async fn try_handoff(&self, destination: &Destination) -> Result<Driven, Failure> {
-        // A socket that cannot be held blocks in connect(), as the only other way.
-        let may = self.facts.allows_handoff(&self.socket, self.watched) || !self.agent.can_hold;
-        let Way::Chain(chain) = way(&self.plan, &self.client, destination) else {
-            return Ok(Driven::CannotBe);
-        };
-        let wanted = self.plan.hands_off();
-        if !may || (wanted == Some(false) && self.agent.can_hold) {
-            return Ok(Driven::CannotBe);
-        }
-        let near = wanted.is_none() && self.agent.can_hold;
-        loop {
-            let Some((path, hops)) = chain.plain_path(near) else { return Ok(Driven::CannotBe) };
-            let progress = Progress::default();
-            let driven = async {
-                match path::first_address(&hops, &self.facts).await? {
-                    None => Ok(Driven::CannotBe),
-                    Some(first) => {
-                        let let_go = || self.let_go(destination);
-                        path::drive(&hops, &self.socket, first, destination, &self.client, &progress, let_go)
-                            .await
-                            .map(|()| Driven::HandedOff)
-                    }
-                }
-            };
-            let patience = chain.handoff_patience(self.deadline());
-            match tokio::time::timeout(patience, driven).await.unwrap_or(Err(Failure::TimedOut)) {
-                Ok(Driven::CannotBe) => return Ok(Driven::CannotBe),
-                Ok(Driven::HandedOff) => {
-                    let _ = chain.settle(&path, Ok(()), &progress);
-                    return Ok(Driven::HandedOff);
-                }
-                Err(failure) => {
-                    sys::dissolve(&self.socket);
-                    if failure == Failure::Challenged {
-                        // The answer to the challenge is known now, and is given on a connection of the agent's.
-                        return Ok(Driven::CannotBe);
-                    }
-                    match chain.settle(&path, Err(failure), &progress) {
-                        Err((failure, false)) => return Err(failure),
-                        // Other paths are looked for while the socket is held.
-                        Err((failure, true)) => {
-                            tracing::debug!(%failure, "another path is looked for");
-                            if self.agent.can_hold {
-                                return Ok(Driven::CannotBe);
-                            }
-                        }
-                        Ok(()) => {}
-                    }
-                }
-            }
-        }
-    }
-
-    /// The socket is the program's again, and connected.
-    fn let_go(&self, destination: &Destination) {
-        let (acknowledged, arrived) = sys::tcp_bytes(&self.socket).unwrap_or_default();
-        let to = HandedOff {
-            pid: self.client.pid,
-            at: self.agent.age(),
-            course: self.agent.courses.number(&self.plan, &asked(&self.client, destination)),
-            sent: (acknowledged + sys::unacknowledged(&self.socket) as u64) as u32,
-            received: arrived.saturating_sub(sys::unread(&self.socket) as u64) as u32,
-        };
-        self.agent.carried.hand_off(self.facts.cookie, self.address, to);
-        let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
-        for connection in waiting.iter().chain([&self.connection]) {
-            frames::reply(connection, &Reply::HandedOff);
-        }
-        if log::is_on() {
-            log::handed_off(&trip(&self.agent, &self.plan, &self.client, destination.clone()));
-        }
-    }
-
-    /// Holds the socket, answers, and leaves the rest to the relay thread.
-    fn hold(self, destination: Destination, room: OwnedSemaphorePermit) {
-        let deadline = self.deadline();
-        let Self { agent, plan, client, connection, socket, facts, address, held_at, .. } = self;
-        let cookie = facts.cookie;
-        let held = match held_at {
-            0 => agent.holds.hold(socket, &facts),
-            port => Holds::adopt(socket, port),
-        };
-        let held = match held {
-            Ok(held) => held,
-            Err(error) => {
-                log::not_carried(&trip(&agent, &plan, &client, destination), &error);
-                let errno = documented(error.raw_os_error().unwrap_or(errno::ENETUNREACH));
-                return frames::reply(&connection, &Reply::Refuse { errno });
-            }
-        };
-        if held_at == 0 {
-            frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port: agent.holds.port() });
-        }
-        let relays = agent.relays.clone();
-        let attempt = HeldAttempt { agent: Arc::clone(&agent), plan, client, deadline, held, facts, address };
-        let table = Arc::clone(&agent);
-        table.attempts.begin(cookie, |number| {
-            relays.spawn(async move {
-                // Boxed, so that a long-lived connection does not keep the room of its dial.
-                let Some((program, far, trip)) = Box::pin(attempt.dial(destination, number)).await else {
-                    return;
-                };
-                let _usage = (Lifetime::begin(&agent), room);
-                let listed = Flows::begin(&agent, trip);
-                let ended = agent.relays.relay(program, far, &listed.flow).await;
-                log::ended(&listed.flow, &ended);
-            })
-        });
-    }
-}
-
-/// A held socket whose far end is being dialled.
-struct HeldAttempt {
-    agent: Arc<Agent>,
-    plan: Arc<Plan>,
-    client: Client,
-    deadline: Duration,
-    held: Held,
-    facts: Facts,
-    address: SocketAddr,
-}
-
-impl HeldAttempt {
-    /// Dials, and completes or fails the socket. Both ends of the relay, if there is one.
-    async fn dial(self, destination: Destination, number: u64) -> Option<(OwnedFd, Stream, Trip)> {
-        let options = FarOptions::read(self.held.copy(), &self.facts);
-        let dialled = tokio::time::timeout(self.deadline, self.far(&destination, &options)).await;
-        let Self { agent, plan, client, held, facts, address, .. } = self;
-        let trip = trip(&agent, &plan, &client, destination);
-        let cookie = facts.cookie;
-        let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
-            Ok(far) => far,
-            Err(failure) => {
-                log::failed(&trip, &failure);
-                agent
-                    .attempts
-                    .finish(cookie, number, || held.fail(|| agent.carried.failed(cookie, failure.errno())));
-                return None;
-            }
-        };
-        let opened = agent.attempts.finish(cookie, number, || {
-            if !held.is_waiting() {
-                return Err((held, io::Error::other("the program has dissolved it")));
-            }
-            // Before the program can see its connection and ask.
-            agent.carried.begin(cookie, address, facts.showable(far.local, address));
-            match held.open(options.has_congestion()) {
-                Ok(ours) => Ok((held, ours)),
-                Err(error) => Err((held, error)),
-            }
-        })?;
-        let completed = match opened {
-            Ok((held, ours)) => held.complete(ours).await,
-            Err(failed) => Err(failed),
-        };
-        match completed {
-            Ok(program) => {
-                log::relayed(&trip);
-                Some((program, far.stream, trip))
-            }
-            Err((held, error)) => {
-                log::not_carried(&trip, &error);
-                if held.is_waiting() {
-                    agent.carried.forget(cookie);
-                }
-                held.fail(|| agent.carried.failed(cookie, errno::ENETUNREACH));
-                None
-            }
-        }
-    }
-
-    async fn far(&self, destination: &Destination, options: &FarOptions) -> Result<Far, Failure> {
-        match way(&self.plan, &self.client, destination) {
-            Way::Chain(chain) => chain.dial(destination, options, &self.client, self.deadline).await,
-            Way::Direct => local::dial(destination, options).await,
-            Way::Refuse(errno) => Err(Failure::Route(errno)),
         }
     }
 }

@@ -1,0 +1,132 @@
+//! An attempt on the program's own socket: driven along the chain while the program waits inside
+//! `connect()`, and held where that cannot be.
+
+use tokio::sync::OwnedSemaphorePermit;
+use underpass_core::destination::Destination;
+use underpass_core::failure::Failure;
+use underpass_core::wire::{Reply, Request};
+
+use super::{Attempt, asked, trip, way};
+use crate::carried::HandedOff;
+use crate::plan::Way;
+use crate::upstream::path::{self, Progress};
+use crate::{frames, log, sys};
+
+/// How an attempt to hand off has ended, if not in failure.
+enum Driven {
+    HandedOff,
+    /// Nothing was done: the socket, its family, or the chain is not for it.
+    CannotBe,
+}
+
+impl Attempt {
+    pub(super) async fn run(self, destination: Destination, room: OwnedSemaphorePermit) {
+        let driven = tokio::time::timeout(self.deadline(), self.try_handoff(&destination));
+        let ended = tokio::select! {
+            biased;
+            ended = driven => ended.unwrap_or(Err(Failure::TimedOut)),
+            said = frames::wait(&self.connection) => match said {
+                Some(frame) if matches!(Request::decode(frame.frame()), Ok((_, Request::Convert))) => {
+                    sys::dissolve(&self.socket);
+                    Ok(Driven::CannotBe)
+                }
+                // The program has gone, or its thread; another of its threads may still wait.
+                _ => {
+                    sys::dissolve(&self.socket);
+                    Err(Failure::Socket("the program has gone"))
+                }
+            },
+        };
+        // Empty after a hand-off: it has told everybody.
+        let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
+        match ended {
+            Ok(Driven::HandedOff) => {}
+            Ok(Driven::CannotBe) => {
+                let held = Reply::Held { blocking: self.facts.blocking, port: self.agent.holds.port() };
+                self.hold_or_refuse(destination, room);
+                waiting.iter().for_each(|connection| frames::reply(connection, &held));
+            }
+            Err(failure) => {
+                sys::dissolve(&self.socket);
+                self.refuse(&failure);
+                let refused = Reply::Refuse { errno: failure.errno() };
+                waiting.iter().for_each(|connection| frames::reply(connection, &refused));
+            }
+        }
+    }
+
+    /// Drives the program's own socket along the chain, by one path after another.
+    async fn try_handoff(&self, destination: &Destination) -> Result<Driven, Failure> {
+        // A socket that cannot be held blocks in connect(), as the only other way.
+        let may = self.facts.allows_handoff(&self.socket, self.watched) || !self.agent.can_hold;
+        let Way::Chain(chain) = way(&self.plan, &self.client, destination) else {
+            return Ok(Driven::CannotBe);
+        };
+        let wanted = self.plan.hands_off();
+        if !may || (wanted == Some(false) && self.agent.can_hold) {
+            return Ok(Driven::CannotBe);
+        }
+        let near = wanted.is_none() && self.agent.can_hold;
+        loop {
+            let Some((path, hops)) = chain.plain_path(near) else { return Ok(Driven::CannotBe) };
+            let progress = Progress::default();
+            let driven = async {
+                match path::first_address(&hops, &self.facts).await? {
+                    None => Ok(Driven::CannotBe),
+                    Some(first) => {
+                        let let_go = || self.let_go(destination);
+                        path::drive(&hops, &self.socket, first, destination, &self.client, &progress, let_go)
+                            .await
+                            .map(|()| Driven::HandedOff)
+                    }
+                }
+            };
+            let patience = chain.handoff_patience(self.deadline());
+            match tokio::time::timeout(patience, driven).await.unwrap_or(Err(Failure::TimedOut)) {
+                Ok(Driven::CannotBe) => return Ok(Driven::CannotBe),
+                Ok(Driven::HandedOff) => {
+                    let _ = chain.settle(&path, Ok(()), &progress);
+                    return Ok(Driven::HandedOff);
+                }
+                Err(failure) => {
+                    sys::dissolve(&self.socket);
+                    if failure == Failure::Challenged {
+                        // The answer to the challenge is known now, and is given on a connection of the agent's.
+                        return Ok(Driven::CannotBe);
+                    }
+                    match chain.settle(&path, Err(failure), &progress) {
+                        Err((failure, false)) => return Err(failure),
+                        // Other paths are looked for while the socket is held.
+                        Err((failure, true)) => {
+                            tracing::debug!(%failure, "another path is looked for");
+                            if self.agent.can_hold {
+                                return Ok(Driven::CannotBe);
+                            }
+                        }
+                        Ok(()) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// The socket is the program's again, and connected.
+    fn let_go(&self, destination: &Destination) {
+        let (acknowledged, arrived) = sys::tcp_bytes(&self.socket).unwrap_or_default();
+        let to = HandedOff {
+            pid: self.client.pid,
+            at: self.agent.age(),
+            course: self.agent.courses.number(&self.plan, &asked(&self.client, destination)),
+            sent: (acknowledged + sys::unacknowledged(&self.socket) as u64) as u32,
+            received: arrived.saturating_sub(sys::unread(&self.socket) as u64) as u32,
+        };
+        self.agent.carried.hand_off(self.facts.cookie, self.address, to);
+        let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
+        for connection in waiting.iter().chain([&self.connection]) {
+            frames::reply(connection, &Reply::HandedOff);
+        }
+        if log::is_on() {
+            log::handed_off(&trip(&self.agent, &self.plan, &self.client, destination.clone()));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! An attempt whose socket is held: dialled on the relay thread, completed or failed, and relayed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use underpass_core::destination::Destination;
+use underpass_core::failure::{Failure, documented, errno};
+use underpass_core::wire::Reply;
+
+use super::{Attempt, trip, way};
+use crate::agent::Agent;
+use crate::facts::{Facts, FarOptions};
+use crate::flow::{Flows, Trip};
+use crate::hold::{Held, Holds};
+use crate::lifetime::Lifetime;
+use crate::plan::{Plan, Way};
+use crate::upstream::hop::Client;
+use crate::upstream::stream::Stream;
+use crate::upstream::{Far, local};
+use crate::{frames, log};
+
+impl Attempt {
+    /// Holds the socket, answers, and leaves the rest to the relay thread.
+    pub(super) fn hold(self, destination: Destination, room: OwnedSemaphorePermit) {
+        let deadline = self.deadline();
+        let Self { agent, plan, client, connection, socket, facts, address, held_at, .. } = self;
+        let cookie = facts.cookie;
+        let held = match held_at {
+            0 => agent.holds.hold(socket, &facts),
+            port => Holds::adopt(socket, port),
+        };
+        let held = match held {
+            Ok(held) => held,
+            Err(error) => {
+                log::not_carried(&trip(&agent, &plan, &client, destination), &error);
+                let errno = documented(error.raw_os_error().unwrap_or(errno::ENETUNREACH));
+                return frames::reply(&connection, &Reply::Refuse { errno });
+            }
+        };
+        if held_at == 0 {
+            frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port: agent.holds.port() });
+        }
+        let relays = agent.relays.clone();
+        let attempt = HeldAttempt { agent: Arc::clone(&agent), plan, client, deadline, held, facts, address };
+        let table = Arc::clone(&agent);
+        table.attempts.begin(cookie, |number| {
+            relays.spawn(async move {
+                // Boxed, so that a long-lived connection does not keep the room of its dial.
+                let Some((program, far, trip)) = Box::pin(attempt.dial(destination, number)).await else {
+                    return;
+                };
+                let _usage = (Lifetime::begin(&agent), room);
+                let listed = Flows::begin(&agent, trip);
+                let ended = agent.relays.relay(program, far, &listed.flow).await;
+                log::ended(&listed.flow, &ended);
+            })
+        });
+    }
+}
+
+/// A held socket whose far end is being dialled.
+struct HeldAttempt {
+    agent: Arc<Agent>,
+    plan: Arc<Plan>,
+    client: Client,
+    deadline: Duration,
+    held: Held,
+    facts: Facts,
+    address: SocketAddr,
+}
+
+impl HeldAttempt {
+    /// Dials, and completes or fails the socket. Both ends of the relay, if there is one.
+    async fn dial(self, destination: Destination, number: u64) -> Option<(OwnedFd, Stream, Trip)> {
+        let options = FarOptions::read(self.held.copy(), &self.facts);
+        let dialled = tokio::time::timeout(self.deadline, self.far(&destination, &options)).await;
+        let Self { agent, plan, client, held, facts, address, .. } = self;
+        let trip = trip(&agent, &plan, &client, destination);
+        let cookie = facts.cookie;
+        let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
+            Ok(far) => far,
+            Err(failure) => {
+                log::failed(&trip, &failure);
+                agent
+                    .attempts
+                    .finish(cookie, number, || held.fail(|| agent.carried.failed(cookie, failure.errno())));
+                return None;
+            }
+        };
+        let opened = agent.attempts.finish(cookie, number, || {
+            if !held.is_waiting() {
+                return Err((held, io::Error::other("the program has dissolved it")));
+            }
+            // Before the program can see its connection and ask.
+            agent.carried.begin(cookie, address, facts.showable(far.local, address));
+            match held.open(options.has_congestion()) {
+                Ok(ours) => Ok((held, ours)),
+                Err(error) => Err((held, error)),
+            }
+        })?;
+        let completed = match opened {
+            Ok((held, ours)) => held.complete(ours).await,
+            Err(failed) => Err(failed),
+        };
+        match completed {
+            Ok(program) => {
+                log::relayed(&trip);
+                Some((program, far.stream, trip))
+            }
+            Err((held, error)) => {
+                log::not_carried(&trip, &error);
+                if held.is_waiting() {
+                    agent.carried.forget(cookie);
+                }
+                held.fail(|| agent.carried.failed(cookie, errno::ENETUNREACH));
+                None
+            }
+        }
+    }
+
+    async fn far(&self, destination: &Destination, options: &FarOptions) -> Result<Far, Failure> {
+        match way(&self.plan, &self.client, destination) {
+            Way::Chain(chain) => chain.dial(destination, options, &self.client, self.deadline).await,
+            Way::Direct => local::dial(destination, options).await,
+            Way::Refuse(errno) => Err(Failure::Route(errno)),
+        }
+    }
+}
