@@ -45,7 +45,13 @@ fn serve(service: u16, mut client: TcpStream) -> io::Result<()> {
             client.write_all(b"hello\n")?;
             io::copy(&mut client.try_clone()?, &mut client)?;
         }
-        port::BANNER => client.write_all(b"hello\n")?,
+        port::BANNER => {
+            client.write_all(b"hello\n")?;
+            client.shutdown(Shutdown::Write)?;
+            // Closed with something unread, it would be reset.
+            client.set_read_timeout(Some(Duration::from_secs(5)))?;
+            while client.read(&mut buffer[..16384]).is_ok_and(|n| n > 0) {}
+        }
         port::RESET => {
             client.read_exact(&mut buffer[..1])?;
             set_socket_linger(&client, Some(Duration::ZERO))?;
