@@ -104,14 +104,10 @@ pub(crate) fn unacknowledged(socket: &impl AsFd) -> usize {
     if rc == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
-/// Bytes that have arrived and have not been read (SIOCINQ, tcp(7)).
-pub(crate) fn unread(socket: &impl AsFd) -> usize {
-    rustix::io::ioctl_fionread(socket).map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0))
-}
-
 /// `tcpi_bytes_acked` and `tcpi_bytes_received` of `struct tcp_info` (linux/tcp.h, since Linux 4.1): what
 /// the far end has acknowledged, and what it has sent. SYN and FIN count as one byte each where they are
 /// acknowledged, FIN also where it arrives.
+#[cfg(test)]
 pub(crate) fn tcp_bytes(socket: &impl AsFd) -> io::Result<(u64, u64)> {
     let mut info = [0u64; 17];
     let mut len = size_of_val(&info) as socklen_t;

@@ -10,6 +10,7 @@ use super::{Attempt, asked, trip, way};
 use crate::carried::HandedOff;
 use crate::plan::Way;
 use crate::upstream::path::{self, Progress};
+use crate::upstream::stream::Spoken;
 use crate::{frames, log, sys};
 
 /// How an attempt to hand off has ended, if not in failure.
@@ -21,10 +22,10 @@ enum Driven {
 
 impl Attempt {
     pub(super) async fn run(self, destination: Destination, room: OwnedSemaphorePermit) {
-        let driven = tokio::time::timeout(self.deadline(), self.try_handoff(&destination));
+        let driven = self.try_handoff(&destination);
         let ended = tokio::select! {
             biased;
-            ended = driven => ended.unwrap_or(Err(Failure::TimedOut)),
+            ended = driven => ended,
             said = frames::wait(&self.connection) => match said {
                 Some(frame) if matches!(Request::decode(frame.frame()), Ok((_, Request::Convert))) => {
                     sys::dissolve(&self.socket);
@@ -74,15 +75,16 @@ impl Attempt {
                 match path::first_address(&hops, &self.facts).await? {
                     None => Ok(Driven::CannotBe),
                     Some(first) => {
-                        let let_go = || self.let_go(destination);
+                        let let_go = |spoken| self.let_go(destination, spoken);
                         path::drive(&hops, &self.socket, first, destination, &self.client, &progress, let_go)
                             .await
                             .map(|()| Driven::HandedOff)
                     }
                 }
             };
-            let patience = chain.handoff_patience(self.deadline());
-            match tokio::time::timeout(patience, driven).await.unwrap_or(Err(Failure::TimedOut)) {
+            let patience = chain.patience(0, self.deadline());
+            let ended = tokio::time::timeout(patience, driven).await.unwrap_or(Err(Failure::TimedOut));
+            match ended {
                 Ok(Driven::CannotBe) => return Ok(Driven::CannotBe),
                 Ok(Driven::HandedOff) => {
                     let _ = chain.settle(&path, Ok(()), &progress);
@@ -102,6 +104,9 @@ impl Attempt {
                             if self.agent.can_hold {
                                 return Ok(Driven::CannotBe);
                             }
+                            if self.deadline().is_zero() {
+                                return Err(failure);
+                            }
                         }
                         Ok(()) => {}
                     }
@@ -111,14 +116,14 @@ impl Attempt {
     }
 
     /// The socket is the program's again, and connected.
-    fn let_go(&self, destination: &Destination) {
-        let (acknowledged, arrived) = sys::tcp_bytes(&self.socket).unwrap_or_default();
+    fn let_go(&self, destination: &Destination, spoken: Spoken) {
         let to = HandedOff {
             pid: self.client.pid,
             at: self.agent.age(),
             course: self.agent.courses.number(&self.plan, &asked(&self.client, destination)),
-            sent: (acknowledged + sys::unacknowledged(&self.socket) as u64) as u32,
-            received: arrived.saturating_sub(sys::unread(&self.socket) as u64) as u32,
+            // The kernel counts the acknowledgement of our SYN as a byte.
+            sent: spoken.sent.saturating_add(1),
+            received: spoken.received,
         };
         self.agent.carried.hand_off(self.facts.cookie, self.address, to);
         let waiting = self.agent.attempts.end_handoff(self.facts.cookie);

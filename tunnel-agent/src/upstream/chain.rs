@@ -117,18 +117,13 @@ impl Chain {
     }
 
     /// How long an attempt may take: all that is left, or half of it where another path could be tried.
-    fn patience(&self, failed: usize, left: Duration) -> Duration {
+    pub(crate) fn patience(&self, failed: usize, left: Duration) -> Duration {
         let needed = match self.kind {
             Kind::Random | Kind::RoundRobin => self.length,
             _ => 1,
         };
         let is_last = self.kind == Kind::Strict || self.hops.len().saturating_sub(failed) <= needed;
         if is_last { left } else { (left / 2).max(LEAST).min(left) }
-    }
-
-    /// How long a hand-off may take.
-    pub(crate) fn handoff_patience(&self, deadline: Duration) -> Duration {
-        self.patience(0, deadline)
     }
 
     fn along(&self, path: &Path) -> Vec<Arc<Hop>> {

@@ -12,7 +12,7 @@ use underpass_core::failure::{Failure, errno, reason};
 use underpass_core::upstream::{HopHost, Upstream};
 
 use super::hop::{Client, Hop};
-use super::stream::{Bare, Stream, converse};
+use super::stream::{Bare, Spoken, Stream, converse};
 use super::{Far, local, ssh};
 use crate::facts::{Facts, FarOptions};
 use crate::hold::connect_without_waiting;
@@ -165,7 +165,7 @@ pub(crate) async fn drive(
     destination: &Destination,
     client: &Client,
     progress: &Progress,
-    let_go: impl FnOnce(),
+    let_go: impl FnOnce(Spoken),
 ) -> Result<(), Failure> {
     progress.reaches(0);
     let Some(hop) = hops.first() else { return Err(Failure::Socket("the chain has no hop")) };
@@ -187,7 +187,7 @@ pub(crate) async fn drive(
             converse(&mut bare, &mut *handshake).await?;
         }
     }
-    let_go();
+    let_go(bare.spoken());
     Ok(())
 }
 

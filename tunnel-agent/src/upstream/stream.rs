@@ -22,15 +22,27 @@ use crate::{loopback, sys};
 
 /// A socket, the agent's own or the program's. No call on it changes a flag or waits in the kernel.
 #[derive(Debug)]
-pub(crate) struct Bare<T: sys::Open>(AsyncFd<T>);
+pub(crate) struct Bare<T: sys::Open>(AsyncFd<T>, Spoken);
+
+/// How many bytes handshakes have sent and received: what comes after them is the program's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spoken {
+    pub(crate) sent: u32,
+    pub(crate) received: u32,
+}
 
 impl<T: sys::Open> Bare<T> {
     pub(crate) fn new(socket: T) -> io::Result<Self> {
-        sys::watch(socket, Interest::READABLE | Interest::WRITABLE).map(Self)
+        sys::watch(socket, Interest::READABLE | Interest::WRITABLE)
+            .map(|socket| Self(socket, Spoken::default()))
     }
 
     pub(crate) fn get(&self) -> &AsyncFd<T> {
         &self.0
+    }
+
+    pub(crate) fn spoken(&self) -> Spoken {
+        self.1
     }
 
     fn poll_send(&self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -154,6 +166,7 @@ impl<T: sys::Open + Send + Sync> Conversation for Bare<T> {
     async fn send_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let sent = std::future::poll_fn(|cx| self.poll_send(bytes, cx)).await?;
+            self.1.sent = self.1.sent.saturating_add(sent as u32);
             bytes = &bytes[sent..];
         }
         Ok(())
@@ -163,7 +176,10 @@ impl<T: sys::Open + Send + Sync> Conversation for Bare<T> {
         while !bytes.is_empty() {
             match self.receive(bytes, RecvFlags::empty()).await? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                received => bytes = &mut bytes[received..],
+                received => {
+                    self.1.received = self.1.received.saturating_add(received as u32);
+                    bytes = &mut bytes[received..];
+                }
             }
         }
         Ok(())
