@@ -34,7 +34,7 @@ pub(crate) struct Info {
     pub(crate) state: u8,
     /// Whether a process has it, so that it is not merely coming to its end.
     pub(crate) owned: bool,
-    /// As in [`crate::sys::tcp_bytes`].
+    /// `tcpi_bytes_acked` of `struct tcp_info` (linux/tcp.h): SYN and FIN count as one byte each.
     pub(crate) acknowledged: u64,
     pub(crate) received: u64,
 }
