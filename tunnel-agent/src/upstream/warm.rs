@@ -18,6 +18,8 @@ const WANTED: usize = 3;
 const MOST: usize = 16;
 /// How long one is kept. Proxies give up idle ones after half a minute or more.
 const AGE: Duration = Duration::from_secs(8);
+/// How often the old ones are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
 /// How long making one may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -31,6 +33,7 @@ struct Warm {
 struct Held {
     warm: Vec<Warm>,
     being_made: usize,
+    has_sweeper: bool,
 }
 
 /// The warm connections of one chain.
@@ -66,16 +69,29 @@ impl Pool {
                 let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
                 let opened = path::open(&hops, &options, &client, &progress);
                 let opened = tokio::time::timeout(PATIENCE, opened).await;
-                {
-                    let mut held = pool.0.lock();
-                    held.being_made -= 1;
-                    if let Ok(Ok(far)) = opened {
-                        held.warm.push(Warm { path, since: Instant::now(), far });
+                let mut held = pool.0.lock();
+                held.being_made -= 1;
+                if let Ok(Ok(far)) = opened {
+                    held.warm.push(Warm { path, since: Instant::now(), far });
+                    if !std::mem::replace(&mut held.has_sweeper, true) {
+                        tokio::spawn(sweep(Arc::clone(&pool)));
                     }
                 }
-                tokio::time::sleep(AGE).await;
-                pool.0.lock().warm.retain(|warm| warm.since.elapsed() < AGE);
             });
+        }
+    }
+}
+
+/// Closes what nobody has used, one task for all of a pool: many connections a second, each with a timer of
+/// its own, would be as many tasks as are made in [`AGE`].
+async fn sweep(pool: Arc<Pool>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let mut held = pool.0.lock();
+        held.warm.retain(|warm| warm.since.elapsed() < AGE);
+        if held.warm.is_empty() {
+            held.has_sweeper = false;
+            return;
         }
     }
 }
