@@ -4,9 +4,10 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Config;
+use crate::failure::reason;
 use crate::upstream::{Login, Trust, Upstream};
 
 /// Longer than the longest user name and password.
@@ -58,13 +59,14 @@ pub fn fetch(
     Ok(())
 }
 
-/// As ssh has it with keys: what others can read is no secret.
-fn from_file(path: &PathBuf) -> Result<String, String> {
-    let system = |error: io::Error| format!("cannot be read: {error}");
+/// The content of a login file, or why it is not taken: as ssh has it with keys, what others can read is no
+/// secret.
+pub fn from_file(path: &Path) -> Result<String, String> {
+    let system = |error: io::Error| format!("cannot be read: {}", reason(&error));
     let file = File::open(path).map_err(system)?;
     let mode = file.metadata().map_err(system)?.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(format!("its mode is {mode:04o}, so others can use it too; chmod 600 it"));
+        return Err(format!("its mode is {mode:04o}, so others than its owner can use it (chmod 600)"));
     }
     let mut text = String::new();
     file.take(MAX_LOGIN_BYTES).read_to_string(&mut text).map_err(system)?;

@@ -2,19 +2,14 @@
 //! elsewhere and by another environment, cannot find.
 
 use std::env;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use underpass_core::config::Config;
+use underpass_core::config::logins::from_file;
 use underpass_core::upstream::{Login, Trust, Upstream};
 
 use super::Found;
 use crate::messages::{Failure, reason};
-
-/// Longer than the longest user name and password.
-const MAX_BYTES: u64 = 4096;
 
 /// Makes paths in URLs absolute, from `folder` or else from the current directory.
 pub(super) fn make_absolute(config: &mut Config, folder: Option<&Path>) -> Result<(), Failure> {
@@ -67,19 +62,6 @@ pub(crate) fn fetch(found: &mut Found) -> Result<(), Failure> {
 
 fn upstreams(config: &mut Config) -> impl Iterator<Item = &mut Upstream> {
     config.chains.values_mut().flat_map(|chain| &mut chain.hops)
-}
-
-/// As ssh has it with keys: what others can read is no secret.
-fn from_file(path: &PathBuf) -> Result<String, String> {
-    let system = |error: io::Error| format!("cannot be read: {}", reason(&error));
-    let file = File::open(path).map_err(system)?;
-    let mode = file.metadata().map_err(system)?.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(format!("its mode is {mode:04o}, so others than its owner can use it (chmod 600)"));
-    }
-    let mut text = String::new();
-    file.take(MAX_BYTES).read_to_string(&mut text).map_err(system)?;
-    Ok(text)
 }
 
 fn from_variable(name: &str) -> Result<String, String> {

@@ -4,7 +4,6 @@
 //! the current directory is read only if it is named.
 
 pub(crate) mod logins;
-mod users;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -180,7 +179,8 @@ fn content(path: &Path) -> io::Result<Vec<u8>> {
 pub(crate) fn parse(path: PathBuf, text: String, format: Option<Format>) -> Result<Found, Failure> {
     let name = path.to_string_lossy().into_owned();
     let format = format.unwrap_or_else(|| Format::of_file_name(&name));
-    let parsed = parse_as(format, &text, &name, users::id).map_err(Failure::setup)?;
+    let parsed =
+        parse_as(format, &text, &name, underpass_core::config::logins::user_id).map_err(Failure::setup)?;
     let origin = Origin::File { path, text, format };
     Ok(Found { warnings: parsed.warnings, ..Found::new(parsed.config, origin) })
 }
