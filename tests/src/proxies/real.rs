@@ -145,7 +145,10 @@ impl Real {
     fn wait(&self, world: &World) {
         let limit = Instant::now() + Duration::from_secs(10);
         while !world.listens(self.port) {
-            assert!(Instant::now() < limit, "nothing listens on port {}:\n{}", self.port, self.log());
+            if Instant::now() > limit {
+                let complaints: Vec<_> = std::iter::from_fn(|| self.lock().0.try_complaint()).collect();
+                panic!("nothing listens on port {}:\n{}\n{}", self.port, self.log(), complaints.join("\n"));
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -161,9 +164,12 @@ pub(super) fn as_user(world: &World, program: &str) -> Command {
     let home = world.directory().display();
     let passwd = world.directory().join("far-passwd");
     let group = world.directory().join("far-group");
-    std::fs::write(&passwd, format!("far:x:1000:1000:far:{home}:/bin/bash\n"))
-        .expect("the directory is ours");
-    std::fs::write(&group, "far:x:1000:\n").expect("the directory is ours");
+    // Once: another proxy may be reading them.
+    if !passwd.exists() {
+        let line = format!("far:x:1000:1000:far:{home}:/bin/bash\n");
+        std::fs::write(&passwd, line).expect("the directory is ours");
+        std::fs::write(&group, "far:x:1000:\n").expect("the directory is ours");
+    }
     let script = r#"
         mount --bind "$1" /etc/passwd
         mount --bind "$2" /etc/group

@@ -61,8 +61,8 @@ pub fn squid(world: &World, port: u16, squid: Squid<'_>, denied: u16) -> Real {
     );
     let configuration = world.directory().join(format!("squid-{port}.conf"));
     std::fs::write(&configuration, text).expect("the directory is ours");
-    // Its name keeps the shared memory of several apart.
-    let name = format!("squid{port}x{}", std::process::id());
+    // Its name, letters and digits, keeps the shared memory of several apart.
+    let name: String = format!("{directory}{port}").chars().filter(char::is_ascii_alphanumeric).collect();
     let command = as_user(world, "squid").args(["-N", "-n", &name, "-f"]).arg(configuration);
     // The line is written at the end of the tunnel.
     let record = |host: &str, port| format!("CONNECT {host}:{port} 200 ");
