@@ -9,10 +9,10 @@ use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 use underpass_core::upstream::Upstream;
 
-use super::Far;
 use super::hop::{Client, Hop};
 use super::path::{self, Progress};
 use super::warm::Pool;
+use super::{Far, flights};
 use crate::facts::FarOptions;
 
 /// A first hop that is nearer than this gains nothing from connections kept warm, and its connections
@@ -149,6 +149,7 @@ impl Chain {
     ) -> Result<(), (Failure, bool)> {
         let Err(failure) = ended else {
             path.iter().for_each(|&place| self.hops[place].has_served());
+            flights::consider(&self.hops[path[0]]);
             return Ok(());
         };
         let (at, failure) = self.accuse(failure, path, progress);
@@ -209,6 +210,7 @@ impl Chain {
             let failure = match tokio::time::timeout(patience, attempt).await {
                 Ok(Ok(far)) => {
                     hops.iter().for_each(|hop| hop.has_served());
+                    flights::consider(&hops[0]);
                     return Ok(far);
                 }
                 Ok(Err(Failure::Challenged)) if challenges < MAX_CHALLENGES => {

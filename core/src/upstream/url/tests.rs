@@ -46,7 +46,11 @@ fn parameters_belong_to_their_scheme() {
     let pin = format!("https://h?pin=sha256//{}", "A".repeat(43) + "=");
     assert_eq!(proxy(&pin).trust, Trust::Pin([0; 32]));
     assert_eq!(proxy("socks5h://h?isolate=program").isolation, Isolation::Program);
-    assert!(proxy("socks5h://h?isolate=destination&flights=one").one_flight);
+    for (flights, known) in
+        [("", Flights::Probed), ("&flights=one", Flights::One), ("&flights=two", Flights::Two)]
+    {
+        assert_eq!(proxy(&format!("socks5h://h?isolate=destination{flights}")).flights, known);
+    }
 }
 
 #[test]
@@ -102,6 +106,7 @@ fn what_is_written_reads_the_same() {
         "https://h?ca=/x",
         &pin,
         "socks5h://h?isolate=destination&flights=one",
+        "socks5h://h?flights=two",
         "ssh://me@h:1",
     ];
     for url in urls {
