@@ -191,6 +191,14 @@ impl World {
         self.processes().into_iter().filter(is_agent).collect()
     }
 
+    /// Where an agent of this world keeps its files, which the client side sees there.
+    pub fn agent_directory(&self, agent: u32) -> PathBuf {
+        let line = std::fs::read(format!("/proc/{agent}/cmdline")).expect("the agent lives");
+        let line = String::from_utf8(line).expect("a path of ours is UTF-8");
+        let mut words = line.split('\0').skip_while(|&word| word != "--directory");
+        words.nth(1).expect("it is told its directory").into()
+    }
+
     /// Every process of this world, as process ids of the test's own namespace.
     pub fn processes(&self) -> Vec<u32> {
         self.namespaces.processes()

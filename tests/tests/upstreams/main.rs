@@ -21,6 +21,7 @@ mod chains;
 mod control;
 mod fault_tables;
 mod faults;
+mod flights;
 mod kinds;
 mod place;
 mod recipes;

@@ -1,11 +1,13 @@
 //! Whether greeting and request may travel together. It saves a round trip to a SOCKS5 proxy, and some
 //! proxies hang on it (microsocks throws away what comes with the greeting): so a proxy that has served a
-//! while is asked once, on a connection of its own, for a command that does not exist.
+//! while is asked once, on a connection of its own, for a destination that does not exist.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 use underpass_core::upstream::{self, Isolation, Protocol, Upstream};
 
@@ -21,6 +23,10 @@ const SERVED: u32 = 16;
 const MORE: u32 = 16;
 /// How long the answer may take; no answer is one, too.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Nothing can listen on port 0: a proxy that tries finds out by itself, and at once. Some (Dante) answer an
+/// unknown command by closing, so it is a known one.
+const NOWHERE: Destination = Destination::Address(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
 
 const ONE: u32 = u32::MAX;
 const TWO: u32 = u32::MAX - 1;
@@ -101,7 +107,7 @@ pub(super) fn consider(hop: &Arc<Hop>) {
         let hop = Arc::clone(hop);
         tokio::spawn(async move {
             let probed = tokio::time::timeout(PATIENCE, probe(&hop)).await;
-            // It has read the request, and says that it does not know the command.
+            // It has read the request, and says no. What it closes without a word could mean anything.
             let one = matches!(probed, Ok(Err(Failure::Socks5(_))));
             hop.flights.state.store(if one { ONE } else { TWO }, Ordering::Relaxed);
             tracing::debug!(hop = %hop.upstream, one, "greeting and request in one flight");
@@ -112,7 +118,7 @@ pub(super) fn consider(hop: &Arc<Hop>) {
 async fn probe(hop: &Hop) -> Result<(), Failure> {
     let Some(proxy) = hop.proxy() else { return Ok(()) };
     let mut far = path::connect(hop, &proxy.host, proxy.port, &FarOptions::default()).await?;
-    converse(&mut far.stream, &mut OneFlight::of_no_command()).await
+    converse(&mut far.stream, &mut OneFlight::new(&NOWHERE)).await
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! handshakes: a connection that has been greeted can wait for its request.
 #![forbid(unsafe_code)]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
@@ -12,7 +12,6 @@ use super::handshake::{Handshake, Step};
 
 const VERSION: u8 = 5;
 const CONNECT: u8 = 1;
-const NO_COMMAND: u8 = 0;
 const NO_AUTHENTICATION: u8 = 0;
 const USER_PASSWORD: u8 = 2;
 const NONE_ACCEPTABLE: u8 = 0xff;
@@ -182,18 +181,7 @@ pub(crate) struct OneFlight {
 
 impl OneFlight {
     pub(crate) fn new(destination: &Destination) -> Self {
-        Self::with(Request::new(destination))
-    }
-
-    /// Asks for a command that no proxy knows: it goes nowhere, and has an answer all the same.
-    pub(crate) fn of_no_command() -> Self {
-        let mut request = Request::new(&Destination::Address((Ipv4Addr::UNSPECIFIED, 0).into()));
-        request.request[1] = NO_COMMAND;
-        Self::with(request)
-    }
-
-    fn with(mut request: Request) -> Self {
-        let mut greeting = Greeting::new(None);
+        let (mut greeting, mut request) = (Greeting::new(None), Request::new(destination));
         let both = [&greeting.greeting[..], &request.request].concat();
         greeting.state = Greeted::AwaitMethod;
         request.state = Requested::AwaitReply;
