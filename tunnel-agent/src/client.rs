@@ -2,6 +2,7 @@
 //! the spot; a connection attempt becomes a task, [`attempt`].
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, UCred};
 use tokio::io::Interest;
 use underpass_core::failure::errno;
-use underpass_core::wire::{Family, Reply, Request};
+use underpass_core::wire::{Addresses, Family, Reply, Request};
 
 use crate::agent::Agent;
 use crate::attempt::{self, Attempt};
@@ -129,18 +130,27 @@ pub(crate) fn program_of(pid: i32) -> Option<String> {
 /// address is given, not two: a name that fails would be tried twice.
 fn resolve(agent: &Agent, name: &[u8], family: Family) -> Reply<'static> {
     let Some(name) = normalised(name) else { return Reply::Unknown };
-    let (v4, v6) = match agent.hosts.find(&name) {
-        Some(local) => (local.v4.filter(|_| family != Family::V6), local.v6.filter(|_| family != Family::V4)),
+    let wanted = |ip: &IpAddr| match family {
+        Family::Any => true,
+        Family::V4 => ip.is_ipv4(),
+        Family::V6 => ip.is_ipv6(),
+    };
+    let addresses: Addresses = match agent.hosts.find(&name) {
+        // IPv6 first, as RFC 6724 orders loopback.
+        Some(local) => {
+            let both = [local.v6.map(IpAddr::V6), local.v4.map(IpAddr::V4)];
+            both.into_iter().flatten().filter(wanted).collect()
+        }
         None => match agent.names.addresses_of(&name) {
-            Ok((_, v6)) if family == Family::V6 => (None, Some(v6)),
-            Ok((v4, _)) => (Some(v4), None),
+            Ok((_, v6)) if family == Family::V6 => std::iter::once(IpAddr::V6(v6)).collect(),
+            Ok((v4, _)) => std::iter::once(IpAddr::V4(v4)).collect(),
             Err(NoAddress::Full) => return Reply::TryAgain,
         },
     };
-    if v4.is_none() && v6.is_none() { Reply::Unknown } else { Reply::Resolved { v4, v6 } }
+    if addresses.is_empty() { Reply::Unknown } else { Reply::Resolved { addresses, canonical: b"" } }
 }
 
-fn name_of(agent: &Agent, ip: std::net::IpAddr) -> Option<String> {
+fn name_of(agent: &Agent, ip: IpAddr) -> Option<String> {
     match agent.names.meaning(ip) {
         crate::names::Meaning::Name(name) => Some(name),
         crate::names::Meaning::Unknown => None,

@@ -97,7 +97,7 @@ unsafe fn by_name(
             };
         }
         let found = match resolve::addresses(bytes, family) {
-            Ok(found) => found.into_iter().flatten().next(),
+            Ok(found) => found.iter().next(),
             Err(libc::EAI_AGAIN) => return failed(error, TRY_AGAIN),
             Err(_) => None,
         };

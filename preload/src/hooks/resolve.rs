@@ -3,16 +3,17 @@
 
 use std::ffi::{CStr, c_char};
 use std::io::Write;
-use std::net::IpAddr;
 
 use libc::{addrinfo, c_int};
-use underpass_core::wire::{Family, MAX_NAME, Reply, Request};
+use underpass_core::wire::{Addresses, Family, MAX_NAME, Reply, Request};
 
 use super::hooks;
 use crate::{link, real};
 
 /// The longest numeric address with a scope, and a zero (INET6_ADDRSTRLEN plus IF_NAMESIZE).
 const NUMERIC: usize = 64;
+/// The name exists, and has no address of that family (netdb.h; glibc's extension).
+const EAI_NODATA: c_int = -5;
 
 hooks! {
     /// getaddrinfo(3).
@@ -45,8 +46,8 @@ fn default_hints() -> addrinfo {
     hints
 }
 
-/// The addresses that stand for a name, IPv6 first as RFC 6724 orders loopback; or an `EAI_` code.
-pub(super) fn addresses(name: &[u8], family: c_int) -> Result<[Option<IpAddr>; 2], c_int> {
+/// The addresses that stand for a name, in the agent's order; or an `EAI_` code.
+pub(super) fn addresses(name: &[u8], family: c_int) -> Result<Addresses, c_int> {
     let family = match family {
         libc::AF_UNSPEC => Family::Any,
         libc::AF_INET => Family::V4,
@@ -57,7 +58,8 @@ pub(super) fn addresses(name: &[u8], family: c_int) -> Result<[Option<IpAddr>; 2
         return Err(libc::EAI_NONAME);
     }
     link::ask(&Request::Resolve { name, family }, |reply| match reply {
-        Reply::Resolved { v4, v6 } => Ok([v6.map(IpAddr::V6), v4.map(IpAddr::V4)]),
+        Reply::Resolved { addresses, .. } => Ok(addresses),
+        Reply::NoAddress => Err(EAI_NODATA),
         Reply::Unknown => Err(libc::EAI_NONAME),
         _ => Err(libc::EAI_AGAIN),
     })
@@ -72,12 +74,12 @@ unsafe fn build(
     service: *const c_char,
     wanted: &addrinfo,
     result: *mut *mut addrinfo,
-    found: [Option<IpAddr>; 2],
+    found: Addresses,
 ) -> c_int {
     let Some(real) = real::getaddrinfo.get() else { return libc::EAI_SYSTEM };
     let mut head: *mut addrinfo = std::ptr::null_mut();
     let mut code = libc::EAI_NONAME;
-    for ip in found.into_iter().flatten() {
+    for ip in found.iter() {
         let mut text = [0u8; NUMERIC];
         // The array is longer than any address, and stays zero-terminated.
         if write!(text.get_mut(..NUMERIC - 1).unwrap_or_default(), "{ip}").is_err() {

@@ -1,0 +1,133 @@
+//! What the library asks.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::frame::{Reader, put_name};
+use super::{Family, Frame, MAGIC, Token, VERSION, WireError, kind};
+
+/// What a hook asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Request<'a> {
+    /// "Connect the socket that comes with this frame (`SCM_RIGHTS`, exactly one) to this address."
+    Connect {
+        /// As the program gave it; it may be a fake address.
+        address: SocketAddr,
+        /// An epoll set of the program may watch the socket already: hand-off would show it a
+        /// connection to the proxy too early.
+        watched: bool,
+        /// The port of the hold listener at which the library has put the socket into `SYN_SENT`
+        /// itself, or 0. The library does not wait for an answer then.
+        held_at: u16,
+    },
+    /// On the connection of a waiting [`Request::Connect`]: the program's wait was interrupted, go
+    /// on without it.
+    Convert,
+    /// "What became of the connection attempt of the socket with this cookie?" The answer is given once.
+    Outcome {
+        /// `SO_COOKIE` of the program's socket.
+        cookie: u64,
+    },
+    /// "Whom did the socket with this cookie want to reach?"
+    Peer {
+        /// `SO_COOKIE` of the program's socket.
+        cookie: u64,
+    },
+    /// "Which addresses stand for this name?"
+    Resolve {
+        /// Host name as the program gave it, 1 to [`super::MAX_NAME`] bytes.
+        name: &'a [u8],
+        /// Which addresses are of use.
+        family: Family,
+    },
+    /// "Which name does this (fake) address stand for?"
+    NameOf {
+        /// The address; only fake addresses and the hosts file are answered.
+        ip: IpAddr,
+    },
+    /// "Where do datagrams of the socket that comes with this frame go, when they are for this address?"
+    Datagram {
+        /// As the program gave it; it may be a fake address.
+        address: SocketAddr,
+        /// The program connects the socket to it.
+        connecting: bool,
+    },
+    /// "For whom does this address of [`Reply::Via`] stand?"
+    Source {
+        /// An address of this machine, from which a datagram has come.
+        at: SocketAddr,
+    },
+    /// "What would a resolver answer to this?" The answer is no [`Reply`]: see [`super::read_answer`].
+    Query {
+        /// A DNS message (RFC 1035 section 4), 1 to [`super::MAX_QUESTION`] bytes.
+        message: &'a [u8],
+    },
+}
+
+impl<'a> Request<'a> {
+    /// Encodes the request for the session of `token`.
+    pub fn encode(&self, token: &Token) -> Frame {
+        let kind = match self {
+            Self::Connect { .. } => kind::CONNECT,
+            Self::Convert => kind::CONVERT,
+            Self::Outcome { .. } => kind::OUTCOME,
+            Self::Peer { .. } => kind::PEER,
+            Self::Resolve { .. } => kind::RESOLVE,
+            Self::NameOf { .. } => kind::NAME_OF,
+            Self::Datagram { .. } => kind::DATAGRAM,
+            Self::Source { .. } => kind::SOURCE,
+            Self::Query { .. } => kind::QUERY,
+        };
+        let frame = Frame::new().put(&MAGIC).put(&[VERSION, kind]).put(&token.0);
+        match *self {
+            Self::Connect { address, watched, held_at } => {
+                frame.put(&[u8::from(watched)]).put(&held_at.to_le_bytes()).address(address)
+            }
+            Self::Convert => frame,
+            Self::Outcome { cookie } | Self::Peer { cookie } => frame.put(&cookie.to_le_bytes()),
+            Self::Resolve { name, family } => {
+                let family = match family {
+                    Family::Any => 0,
+                    Family::V4 => 4,
+                    Family::V6 => 6,
+                };
+                put_name(frame.put(&[family]), name)
+            }
+            Self::NameOf { ip } => frame.ip(ip),
+            Self::Datagram { address, connecting } => frame.put(&[u8::from(connecting)]).address(address),
+            Self::Source { at } => frame.address(at),
+            Self::Query { message } => frame.put(message),
+        }
+    }
+
+    /// Decodes one whole frame.
+    pub fn decode(bytes: &'a [u8]) -> Result<(Token, Self), WireError> {
+        let mut r = Reader(bytes);
+        if r.array()? != MAGIC || r.u8()? != VERSION {
+            return Err(WireError::Foreign);
+        }
+        let kind = r.u8()?;
+        let token = Token(r.array()?);
+        let request = match kind {
+            kind::CONNECT => Self::Connect { watched: r.flag()?, held_at: r.u16()?, address: r.address()? },
+            kind::CONVERT => Self::Convert,
+            kind::OUTCOME => Self::Outcome { cookie: r.cookie()? },
+            kind::PEER => Self::Peer { cookie: r.cookie()? },
+            kind::RESOLVE => {
+                let family = match r.u8()? {
+                    0 => Family::Any,
+                    4 => Family::V4,
+                    6 => Family::V6,
+                    _ => return Err(WireError::Unknown),
+                };
+                Self::Resolve { family, name: r.name()? }
+            }
+            kind::NAME_OF => Self::NameOf { ip: r.ip()? },
+            kind::DATAGRAM => Self::Datagram { connecting: r.flag()?, address: r.address()? },
+            kind::SOURCE => Self::Source { at: r.address()? },
+            kind::QUERY => Self::Query { message: r.rest()? },
+            _ => return Err(WireError::Unknown),
+        };
+        r.end((token, request))
+    }
+}

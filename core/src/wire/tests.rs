@@ -1,0 +1,103 @@
+//! Every frame there and back, whole, cut and lengthened.
+
+use std::net::IpAddr;
+
+use super::*;
+
+const TOKEN: Token = Token([7; 16]);
+
+fn requests() -> Vec<Request<'static>> {
+    vec![
+        Request::Connect { address: "10.1.2.3:443".parse().unwrap(), watched: false, held_at: 0 },
+        Request::Connect { address: "[fe80::1%3]:53".parse().unwrap(), watched: true, held_at: 40_000 },
+        Request::Convert,
+        Request::Outcome { cookie: u64::MAX },
+        Request::Peer { cookie: 1 },
+        Request::Resolve { name: b"example.org", family: Family::V6 },
+        Request::Resolve { name: &[b'a'; MAX_NAME], family: Family::Any },
+        Request::NameOf { ip: "198.18.0.1".parse().unwrap() },
+        Request::Datagram { address: "198.18.0.1:123".parse().unwrap(), connecting: true },
+        Request::Datagram { address: "[fd00::1]:123".parse().unwrap(), connecting: false },
+        Request::Source { at: "127.0.0.1:40000".parse().unwrap() },
+    ]
+}
+
+fn replies() -> Vec<Reply<'static>> {
+    let one: Addresses = std::iter::once::<IpAddr>("198.18.0.1".parse().unwrap()).collect();
+    let all: Addresses =
+        (0..MAX_ADDRESSES).map(|n| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, n as u16])).collect();
+    vec![
+        Reply::Direct,
+        Reply::Refuse { errno: 111 },
+        Reply::Held { blocking: true, port: 65_535 },
+        Reply::HandedOff,
+        Reply::Outcome { errno: 0 },
+        Reply::Peer { peer: "1.2.3.4:5".parse().unwrap(), local: None },
+        Reply::Peer { peer: "[::1]:5".parse().unwrap(), local: Some("4.3.2.1:9".parse().unwrap()) },
+        Reply::Resolved { addresses: one, canonical: b"" },
+        Reply::Resolved { addresses: all, canonical: &[b'a'; MAX_NAME] },
+        Reply::Name { name: b"x" },
+        Reply::Unknown,
+        Reply::TryAgain,
+        Reply::NoAddress,
+        Reply::Via { at: "[::1]:40000".parse().unwrap() },
+    ]
+}
+
+#[test]
+fn requests_survive_the_round_trip_and_no_prefix_or_extension_does() {
+    for request in requests() {
+        let frame = request.encode(&TOKEN);
+        let bytes = frame.as_bytes();
+        assert_eq!(Request::decode(bytes), Ok((TOKEN, request)));
+        for cut in 0..bytes.len() {
+            assert_eq!(Request::decode(&bytes[..cut]), Err(WireError::Short), "{request:?} cut at {cut}");
+        }
+        let longer = [bytes, &[0]].concat();
+        assert_eq!(Request::decode(&longer), Err(WireError::Trailing));
+    }
+}
+
+#[test]
+fn replies_survive_the_round_trip_and_no_prefix_or_extension_does() {
+    for reply in replies() {
+        let frame = reply.encode();
+        let bytes = frame.as_bytes();
+        assert_eq!(Reply::decode(bytes), Ok(reply));
+        for cut in 0..bytes.len() {
+            assert_eq!(Reply::decode(&bytes[..cut]), Err(WireError::Short), "{reply:?} cut at {cut}");
+        }
+        let longer = [bytes, &[0]].concat();
+        assert_eq!(Reply::decode(&longer), Err(WireError::Trailing));
+    }
+}
+
+#[test]
+fn other_versions_and_bad_fields_are_named() {
+    let frame = Request::Convert.encode(&TOKEN);
+    let mut bytes = frame.as_bytes().to_vec();
+    bytes[3] = VERSION + 1;
+    assert_eq!(Request::decode(&bytes), Err(WireError::Foreign));
+    bytes[3] = VERSION;
+    bytes[4] = 99;
+    assert_eq!(Request::decode(&bytes), Err(WireError::Unknown));
+    assert_eq!(Reply::decode(&[kind::REFUSE, 0, 0, 0, 0]), Err(WireError::Range));
+    assert_eq!(Reply::decode(&[kind::RESOLVED, 0, 0]), Err(WireError::Range));
+    let many =
+        [vec![kind::RESOLVED, MAX_ADDRESSES as u8 + 1], [4, 1, 2, 3, 4].repeat(MAX_ADDRESSES + 1), vec![0]];
+    assert_eq!(Reply::decode(&many.concat()), Err(WireError::Range));
+    assert_eq!(Reply::decode(&[kind::HELD, 2]), Err(WireError::Unknown));
+}
+
+#[test]
+fn questions_are_whole_messages_and_answers_too() {
+    let message = [1u8; MAX_QUESTION];
+    let frame = Request::Query { message: &message }.encode(&TOKEN);
+    assert_eq!(Request::decode(frame.as_bytes()), Ok((TOKEN, Request::Query { message: &message })));
+    let empty = Request::Query { message: &[] }.encode(&TOKEN);
+    assert_eq!(Request::decode(empty.as_bytes()), Err(WireError::Short));
+    assert_eq!(read_answer(&answer(&message)), Ok(&message[..]));
+    assert_eq!(read_answer(&[]), Err(WireError::Short));
+    assert_eq!(read_answer(&[kind::ANSWER]), Err(WireError::Short));
+    assert_eq!(read_answer(&[kind::UNKNOWN, 0]), Err(WireError::Unknown));
+}
