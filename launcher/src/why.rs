@@ -50,21 +50,19 @@ pub(crate) fn why(destination: &str, found: &Found, here: Here<'_>) -> Result<St
         }
     };
     let mut text = String::new();
-    if asked.ip.is_some_and(is_local) {
-        let dns = "refused, DNS never leaves directly";
-        let _ = match port {
-            Some(DNS_PORT) => writeln!(text, "{destination}: {dns}{origin}"),
-            Some(_) => writeln!(text, "{destination}: direct, loopback{origin}"),
-            None => writeln!(text, "{destination}: direct, loopback; port {DNS_PORT} {dns}{origin}"),
-        };
-        return Ok(text);
+    let local = asked.ip.is_some_and(is_local);
+    let dns = if local { "refused, DNS never leaves directly" } else { "" };
+    if local && port == Some(DNS_PORT) {
+        return Ok(format!("{destination}: {dns}{origin}\n"));
     }
     let (number, to) = config.decide(&asked);
+    let way_there = if local && number.is_none() { "direct, loopback".to_owned() } else { way(config, to) };
     let by_name = if asked.name.is_some() { resolved(config, to) } else { "" };
-    let _ = writeln!(text, "{destination}: {}{by_name}{origin}", way(config, to));
+    let but = if local && port.is_none() { format!("; port {DNS_PORT} {dns}") } else { String::new() };
+    let _ = writeln!(text, "{destination}: {way_there}{by_name}{but}{origin}");
     if let Some(number) = number {
         text.push_str(&place(found, number));
-    } else if !config.routes.is_empty() {
+    } else if !config.routes.is_empty() && !local {
         let _ = writeln!(text, "  no route matches, so by default");
     }
     for (earlier, route) in config.routes.iter().enumerate().take(number.unwrap_or(usize::MAX)) {

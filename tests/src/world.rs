@@ -111,6 +111,26 @@ impl World {
         self.command(self.namespaces.far, program.as_ref())
     }
 
+    /// A program on the far side as the only user of a user namespace, `far`: what refuses to run as root
+    /// (squid, PostgreSQL), or as root wants more users than an ordinary user can make (sshd).
+    pub fn far_user(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let home = self.directory().display();
+        let [passwd, group] = ["far-passwd", "far-group"].map(|name| self.directory().join(name));
+        // Once: another program may be reading them.
+        if !passwd.exists() {
+            let line = format!("far:x:1000:1000:far:{home}:/bin/bash\n");
+            std::fs::write(&passwd, line).expect("the directory is ours");
+            std::fs::write(&group, "far:x:1000:\n").expect("the directory is ours");
+        }
+        let script = r#"
+            mount --bind "$1" /etc/passwd
+            mount --bind "$2" /etc/group
+            shift 2
+            exec unshare --user --map-user=1000 --map-group=1000 -- "$@""#;
+        let unshare = self.far("unshare").args(["--mount", "sh", "-ec", script, "far"]);
+        unshare.args([passwd, group]).arg(program)
+    }
+
     /// A program outside of the world, as the user who runs the test.
     pub fn outside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         self.environment(Command::new(vec!["env".to_owned()], &self.directory.0, program.as_ref()))

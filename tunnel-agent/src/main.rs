@@ -40,6 +40,7 @@ mod loopback;
 mod names;
 mod pipes;
 mod plan;
+mod processes;
 mod relay;
 mod reload;
 mod session;

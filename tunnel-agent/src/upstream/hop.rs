@@ -37,6 +37,7 @@ pub(crate) struct Health {
     pub(crate) tried: Option<Instant>,
     /// From the first packet to the connection, where this hop was the first.
     pub(crate) round_trip: Option<Duration>,
+    /// When that was measured last, or a measurement has begun.
     pub(crate) measured: Option<Instant>,
 }
 
@@ -162,6 +163,11 @@ impl Hop {
         health.failures = 0;
         health.passed_over_until = None;
         health.tried = Some(Instant::now());
+    }
+
+    /// Notes that a measurement begins.
+    pub(crate) fn is_measured(&self) {
+        self.health.lock().measured = Some(Instant::now());
     }
 
     /// Takes a measured round trip; sudden changes count for a quarter.
