@@ -13,7 +13,7 @@ use super::Question;
 use super::reply::{MAX_MESSAGE, Target};
 
 /// What an answer has said.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// At least one address, and the canonical name.
     Addresses(Vec<IpAddr>, String),

@@ -89,6 +89,12 @@ fn extras(message: &Message<[u8]>) -> Option<(Option<Edns>, u8)> {
 }
 
 impl Question {
+    /// One of our own; `None` for a name that DNS has no room for.
+    pub(crate) fn of(name: &str, kind: Rtype) -> Option<Self> {
+        let name = super::reply::written(name)?;
+        Some(Self { id: 0, rd: true, cd: false, name, kind, edns: None })
+    }
+
     /// The name as a host name is written, see [`host`].
     pub(crate) fn host(&self) -> Option<String> {
         host(&self.name)
