@@ -9,7 +9,8 @@ pub(crate) mod words;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use underpass_core::config::route::{Asked, Route};
+use underpass_core::config::dns::Mode;
+use underpass_core::config::route::{Asked, Route, To};
 use underpass_core::destination::{DNS_PORT, is_local};
 use underpass_core::wire::MAX_NAME;
 
@@ -51,7 +52,7 @@ pub(crate) fn why(destination: &str, found: &Found, here: Here<'_>) -> Result<St
     };
     let mut text = String::new();
     if asked.ip.is_some_and(is_local) {
-        let dns = "refused, DNS never leaves directly";
+        let dns = "answered by the agent, DNS never leaves directly";
         let _ = match port {
             Some(DNS_PORT) => writeln!(text, "{destination}: {dns}{origin}"),
             Some(_) => writeln!(text, "{destination}: direct, loopback{origin}"),
@@ -60,8 +61,17 @@ pub(crate) fn why(destination: &str, found: &Found, here: Here<'_>) -> Result<St
         return Ok(text);
     }
     let (number, to) = config.decide(&asked);
-    let by_name = if asked.name.is_some() { resolved(config, to) } else { "" };
-    let _ = writeln!(text, "{destination}: {}{by_name}{origin}", way(config, to));
+    let by_name = match (asked.name, config.dns.mode) {
+        (None, _) => "",
+        (Some(name), mode) if mode == Mode::Fake || config.minds_name(name) => resolved(config, to),
+        (Some(_), Mode::Exit) => ", unless a route is for its address (--dns exit)",
+        (Some(_), _) => ", unless a route is for its address (--dns local)",
+    };
+    let dns = match (port, to) {
+        (Some(DNS_PORT), To::Chain(_)) => "DNS, answered by the agent, and what it does not know ",
+        _ => "",
+    };
+    let _ = writeln!(text, "{destination}: {dns}{}{by_name}{origin}", way(config, to));
     if let Some(number) = number {
         text.push_str(&place(found, number));
     } else if !config.routes.is_empty() {
