@@ -1,0 +1,71 @@
+//! A list of `getaddrinfo`, made and freed by libc.
+
+use std::ffi::{CStr, c_char};
+use std::ptr::{NonNull, null_mut};
+
+use libc::{addrinfo, c_int};
+
+use crate::real;
+
+/// A list that libc has made, one entry at least; freed by libc unless it is given away.
+pub(crate) struct Entries(NonNull<addrinfo>);
+
+/// What the real function makes of a numeric host: it asks nobody. Otherwise its `EAI_` code.
+///
+/// # Safety
+///
+/// `service` is null or a C string; the hints have `AI_NUMERICHOST`.
+pub(crate) unsafe fn numeric(
+    host: &CStr,
+    service: *const c_char,
+    hints: &addrinfo,
+) -> Result<Entries, c_int> {
+    let Some(real) = real::getaddrinfo.get() else { return Err(libc::EAI_SYSTEM) };
+    let mut list = null_mut();
+    // SAFETY: both are C strings by their types and the caller's promise; the hints and the result are ours.
+    let code = unsafe { real(host.as_ptr(), service, hints, &mut list) };
+    match NonNull::new(list) {
+        Some(list) if code == 0 => Ok(Entries(list)),
+        _ => Err(if code == 0 { libc::EAI_FAIL } else { code }),
+    }
+}
+
+impl Entries {
+    /// This list, and the other one behind it.
+    pub(crate) fn joined(self, tail: Self) -> Self {
+        let mut last = self.0.as_ptr();
+        // SAFETY: the list is ours, and ends with a null `ai_next`; freeaddrinfo frees entry by entry.
+        unsafe {
+            while !(*last).ai_next.is_null() {
+                last = (*last).ai_next;
+            }
+            (*last).ai_next = tail.into_raw();
+        }
+        self
+    }
+
+    /// Gives the first entry this canonical name; without memory it has none.
+    pub(crate) fn name(&self, name: &[u8]) {
+        let first = self.0.as_ptr();
+        // SAFETY: the list is ours; its canonical name is null or malloc'ed apart, which freeaddrinfo
+        // frees by free(3). strndup reads no more than the slice.
+        unsafe {
+            libc::free((*first).ai_canonname.cast());
+            (*first).ai_canonname = libc::strndup(name.as_ptr().cast(), name.len());
+        }
+    }
+
+    /// Gives the list away.
+    pub(crate) fn into_raw(self) -> *mut addrinfo {
+        let list = self.0.as_ptr();
+        std::mem::forget(self);
+        list
+    }
+}
+
+impl Drop for Entries {
+    fn drop(&mut self) {
+        // SAFETY: the list is ours, and nobody else has it.
+        unsafe { libc::freeaddrinfo(self.0.as_ptr()) }
+    }
+}
