@@ -17,7 +17,7 @@ mod tests;
 pub use question::{Edns, Head, head};
 pub use search::{Found, Herror, Policy, Tried, search};
 
-use crate::wire::Family;
+use crate::wire::{Family, MAX_NAME};
 
 /// netdb.h of glibc on Linux.
 pub mod flag {
@@ -88,8 +88,14 @@ pub fn numeric(flags: i32, choice: bool) -> i32 {
     (flags | flag::NUMERICHOST) & !without
 }
 
-/// Whether libc may take a host for an address, or for none (`*`): as inet_aton(3) reads it, it begins
-/// with a digit, and an IPv6 address has a colon. Everything else is a name.
+/// Whether libc may take a host for an address: as inet_aton(3) reads it, it begins with a digit, and an IPv6 address has a colon. Everything else is a name.
 pub fn may_be_numeric(host: &[u8]) -> bool {
-    matches!(host, [] | [b'*'] | [b'0'..=b'9', ..]) || host.contains(&b':')
+    matches!(host, [] | [b'0'..=b'9', ..]) || host.contains(&b':')
+}
+
+/// Whether a question about a name can be written at all (RFC 1035 section 2.3.4): what is too long, or has
+/// an empty label, does not exist.
+pub fn is_name(name: &[u8]) -> bool {
+    let labels = name.strip_suffix(b".").unwrap_or(name);
+    labels.len() <= MAX_NAME - 2 && labels.split(|b| *b == b'.').all(|label| (1..=63).contains(&label.len()))
 }

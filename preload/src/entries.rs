@@ -44,15 +44,37 @@ impl Entries {
         self
     }
 
-    /// Gives the first entry this canonical name; without memory it has none.
-    pub(crate) fn name(&self, name: &[u8]) {
+    /// The first entry without a canonical name.
+    pub(crate) fn without_name(self) -> Self {
         let first = self.0.as_ptr();
         // SAFETY: the list is ours; its canonical name is null or malloc'ed apart, which freeaddrinfo
-        // frees by free(3). strndup reads no more than the slice.
+        // frees by free(3).
         unsafe {
             libc::free((*first).ai_canonname.cast());
-            (*first).ai_canonname = libc::strndup(name.as_ptr().cast(), name.len());
+            (*first).ai_canonname = null_mut();
         }
+        self
+    }
+
+    /// The first entry with this canonical name; without memory it has none.
+    pub(crate) fn with_name(self, name: &[u8]) -> Self {
+        let list = self.without_name();
+        // SAFETY: as above; strndup reads no more than the slice.
+        unsafe { (*list.0.as_ptr()).ai_canonname = libc::strndup(name.as_ptr().cast(), name.len()) };
+        list
+    }
+
+    /// Each entry with these flags: libc leaves those of the hints there.
+    pub(crate) fn with_flags(self, flags: c_int) -> Self {
+        let mut entry = self.0.as_ptr();
+        while !entry.is_null() {
+            // SAFETY: the list is ours, and ends with a null `ai_next`.
+            unsafe {
+                (*entry).ai_flags = flags;
+                entry = (*entry).ai_next;
+            }
+        }
+        self
     }
 
     /// Gives the list away.

@@ -13,8 +13,8 @@ pub(crate) struct TooSmall;
 /// What an entry says.
 pub(crate) struct Host<'a> {
     pub(crate) name: &'a [u8],
-    /// Another name of the host, or empty.
-    pub(crate) alias: &'a [u8],
+    /// Its other names, with blanks between them; perhaps none.
+    pub(crate) aliases: &'a [u8],
     /// Of one family, one at least.
     pub(crate) addresses: &'a [IpAddr],
 }
@@ -66,10 +66,11 @@ pub(crate) unsafe fn write(
 ) -> Result<(), TooSmall> {
     let mut room = Room { next: buffer.cast(), left: size };
     let addresses = room.take::<*mut c_char>(host.addresses.len() + 1)?;
-    let aliases = room.take::<*mut c_char>(2)?;
+    let names = || host.aliases.split(|b| *b == b' ').filter(|name| !name.is_empty());
+    let aliases = room.take::<*mut c_char>(names().count() + 1)?;
     let v6 = host.addresses.first().is_some_and(IpAddr::is_ipv6);
     let (family, length) = if v6 { (libc::AF_INET6, 16) } else { (libc::AF_INET, 4) };
-    // SAFETY: `take` gave one place more than there are addresses, and two for an alias and the end.
+    // SAFETY: `take` gave one place more than there are addresses, and than there are aliases.
     unsafe {
         let mut place = addresses;
         for ip in host.addresses {
@@ -82,8 +83,12 @@ pub(crate) unsafe fn write(
             place = place.add(1);
         }
         *place = null_mut();
-        *aliases = if host.alias.is_empty() { null_mut() } else { room.text(host.alias)? };
-        *aliases.add(1) = null_mut();
+        let mut place = aliases;
+        for name in names() {
+            *place = room.text(name)?;
+            place = place.add(1);
+        }
+        *place = null_mut();
         *entry = hostent {
             h_name: room.text(host.name)?,
             h_aliases: aliases,
@@ -102,7 +107,7 @@ mod tests {
 
     fn written(size: usize, shift: usize) -> Result<(), TooSmall> {
         let addresses = ["198.18.0.7", "198.18.0.8"].map(|ip| ip.parse().unwrap());
-        let host = Host { name: b"db.internal", alias: b"db", addresses: &addresses };
+        let host = Host { name: b"db.internal", aliases: b"db db2", addresses: &addresses };
         let mut buffer = [0 as c_char; 128];
         // SAFETY: all zero bytes are a valid hostent (null pointers and integers).
         let mut entry: hostent = unsafe { std::mem::zeroed() };
@@ -111,7 +116,8 @@ mod tests {
             write(&mut entry, buffer.as_mut_ptr().add(shift), size, &host)?;
             assert_eq!(CStr::from_ptr(entry.h_name).to_bytes(), b"db.internal");
             assert_eq!(CStr::from_ptr(*entry.h_aliases).to_bytes(), b"db");
-            assert!((*entry.h_aliases.add(1)).is_null());
+            assert_eq!(CStr::from_ptr(*entry.h_aliases.add(1)).to_bytes(), b"db2");
+            assert!((*entry.h_aliases.add(2)).is_null());
             for (number, last) in [7, 8].into_iter().enumerate() {
                 let bytes = (*entry.h_addr_list.add(number)).cast::<[u8; 4]>().read();
                 assert_eq!(bytes, [198, 18, 0, last]);
@@ -130,8 +136,8 @@ mod tests {
 
     #[test]
     fn miri_a_small_buffer_is_refused() {
-        // Five pointers, two addresses, two names with their zeros.
-        let needed = 5 * size_of::<*mut c_char>() + 8 + 12 + 3;
+        // Six pointers, two addresses, three names with their zeros.
+        let needed = 6 * size_of::<*mut c_char>() + 8 + 12 + 3 + 4;
         for size in 0..needed {
             assert_eq!(written(size, 0), Err(TooSmall), "{size}");
         }
@@ -140,7 +146,7 @@ mod tests {
     #[test]
     fn miri_addresses_of_the_other_family_are_left_out() {
         let addresses = ["::1", "198.18.0.8"].map(|ip| ip.parse().unwrap());
-        let host = Host { name: b"x", alias: b"", addresses: &addresses };
+        let host = Host { name: b"x", aliases: b"", addresses: &addresses };
         let mut buffer = [0u64; 16];
         // SAFETY: as above.
         let mut entry: hostent = unsafe { std::mem::zeroed() };

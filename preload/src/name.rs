@@ -1,4 +1,4 @@
-//! A host name on the stack.
+//! A host name on the stack, or the names of one host.
 #![forbid(unsafe_code)]
 
 use underpass_core::wire::MAX_NAME;
@@ -26,5 +26,14 @@ impl Name {
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// The first of the names, and the others with blanks between them.
+    pub(crate) fn split(&self) -> (&[u8], &[u8]) {
+        let all = self.as_bytes();
+        match all.iter().position(|b| *b == b' ') {
+            Some(blank) => all.split_at_checked(blank).map_or((all, b""), |(first, rest)| (first, rest.trim_ascii())),
+            None => (all, b""),
+        }
     }
 }

@@ -101,9 +101,7 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 .map_or(Reply::Unknown, |(peer, local)| Reply::Peer { peer, local });
             frames::reply(&connection, &reply);
         }
-        (Request::Resolve { name, family }, None) => {
-            frames::reply(&connection, &resolve(agent, name, family))
-        }
+        (Request::Resolve { name, family }, None) => resolve(agent, &connection, name, family),
         (Request::NameOf { ip }, None) => match name_of(agent, ip) {
             Some(name) => frames::reply(&connection, &Reply::Name { name: name.as_bytes() }),
             None => frames::reply(&connection, &Reply::Unknown),
@@ -128,26 +126,20 @@ pub(crate) fn program_of(pid: i32) -> Option<String> {
 
 /// Names of this machine get their addresses, all others a fake one. Without a wanted family one
 /// address is given, not two: a name that fails would be tried twice.
-fn resolve(agent: &Agent, name: &[u8], family: Family) -> Reply<'static> {
-    let Some(name) = normalised(name) else { return Reply::Unknown };
-    let wanted = |ip: &IpAddr| match family {
-        Family::Any => true,
-        Family::V4 => ip.is_ipv4(),
-        Family::V6 => ip.is_ipv6(),
+fn resolve(agent: &Agent, connection: &OwnedFd, name: &[u8], family: Family) {
+    let Some(name) = normalised(name) else { return frames::reply(connection, &Reply::Unknown) };
+    if let Some(local) = agent.hosts.find(&name, family) {
+        let addresses: Addresses = local.addresses.into_iter().collect();
+        let found = Reply::Resolved { addresses, canonical: local.names.as_bytes() };
+        return frames::reply(connection, if addresses.is_empty() { &Reply::Unknown } else { &found });
+    }
+    let ip: IpAddr = match agent.names.addresses_of(&name) {
+        Ok((_, v6)) if family == Family::V6 => v6.into(),
+        Ok((v4, _)) => v4.into(),
+        Err(NoAddress::Full) => return frames::reply(connection, &Reply::TryAgain),
     };
-    let addresses: Addresses = match agent.hosts.find(&name) {
-        // IPv6 first, as RFC 6724 orders loopback.
-        Some(local) => {
-            let both = [local.v6.map(IpAddr::V6), local.v4.map(IpAddr::V4)];
-            both.into_iter().flatten().filter(wanted).collect()
-        }
-        None => match agent.names.addresses_of(&name) {
-            Ok((_, v6)) if family == Family::V6 => std::iter::once(IpAddr::V6(v6)).collect(),
-            Ok((v4, _)) => std::iter::once(IpAddr::V4(v4)).collect(),
-            Err(NoAddress::Full) => return Reply::TryAgain,
-        },
-    };
-    if addresses.is_empty() { Reply::Unknown } else { Reply::Resolved { addresses, canonical: b"" } }
+    let addresses = std::iter::once(ip).collect();
+    frames::reply(connection, &Reply::Resolved { addresses, canonical: b"" });
 }
 
 fn name_of(agent: &Agent, ip: IpAddr) -> Option<String> {

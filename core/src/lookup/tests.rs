@@ -16,11 +16,22 @@ fn hints_say_which_families_are_asked_for() {
 
 #[test]
 fn addresses_in_every_notation_may_be_numeric() {
-    for host in ["1.2.3.4", "0x7f.1", "::1", "fe80::1%lo", "a:b", "*", "", "4294967296", "3com.test"] {
+    for host in ["1.2.3.4", "0x7f.1", "::1", "fe80::1%lo", "a:b", "", "4294967296", "3com.test"] {
         assert!(may_be_numeric(host.as_bytes()), "{host}");
     }
     for host in ["a", "x1", ".1", "-1", " 1.2.3.4", "**", "a.1"] {
         assert!(!may_be_numeric(host.as_bytes()), "{host}");
+    }
+}
+
+#[test]
+fn a_name_has_labels_of_1_to_63_bytes_and_is_253_long_at_most() {
+    let long = |count: usize, last: usize| ["x".repeat(63) + "."].repeat(count).concat() + &"x".repeat(last);
+    for name in ["a", "a.b", "a.b.", "_x-y.z", &long(0, 63), &long(3, 61)] {
+        assert!(is_name(name.as_bytes()), "{name}");
+    }
+    for name in ["", ".", "..", "a..b", ".a", "a..", &long(0, 64), &long(3, 62)] {
+        assert!(!is_name(name.as_bytes()), "{name}");
     }
 }
 

@@ -25,8 +25,9 @@ pub(super) fn set_h_errno(value: c_int) {
     unsafe { *__h_errno_location() = value }
 }
 
-/// The largest entry that an answer of the agent can be is smaller.
-const SIZE: usize = 1024;
+/// The largest entry that an answer of the agent can be is smaller: twelve addresses, and names of 255 bytes,
+/// of which each has a pointer.
+const SIZE: usize = 2048;
 
 /// What the functions without `_r` return, overwritten by each call, as gethostbyname(3) says.
 struct Static(UnsafeCell<(MaybeUninit<hostent>, [c_char; SIZE])>);
@@ -89,39 +90,35 @@ unsafe fn by_name(name: *const c_char, family: c_int, place: Place) -> c_int {
         *place.result = null_mut();
         CStr::from_ptr(name)
     };
-    let wanted = match family {
-        libc::AF_INET => Some(Family::V4),
-        libc::AF_INET6 => Some(Family::V6),
-        _ => None,
-    };
     let bytes = name.to_bytes();
-    let Some(wanted) = wanted.filter(|_| !is_numeric(bytes)) else {
-        if wanted.is_none() {
-            errno::set(libc::EAFNOSUPPORT);
-            // SAFETY: the caller's promise.
-            return unsafe { place.not(NETDB_INTERNAL, libc::EAFNOSUPPORT) };
-        }
+    if is_numeric(bytes) {
         let Some(real) = real::gethostbyname2_r.get() else {
-            // SAFETY: as above.
+            // SAFETY: the caller's promise.
             return unsafe { place.not(Herror::NoRecovery as c_int, 0) };
         };
         // SAFETY: the caller's promise; libc answers numbers by itself and asks nobody.
         return unsafe {
             real(name.as_ptr(), family, place.entry, place.buffer, place.size, place.result, place.error)
         };
+    }
+    let wanted = match family {
+        libc::AF_INET => Family::V4,
+        libc::AF_INET6 => Family::V6,
+        _ => {
+            errno::set(libc::EAFNOSUPPORT);
+            // SAFETY: as above.
+            return unsafe { place.not(Herror::NoData as c_int, libc::EAFNOSUPPORT) };
+        }
     };
     // SAFETY: the caller's promise.
     unsafe {
         match resolve::ask(bytes, wanted, None) {
-            Ok(known) if known.canonical.is_empty() => {
-                let name = bytes.strip_suffix(b".").unwrap_or(bytes);
-                place.put(&Host { name, alias: b"", addresses: known.addresses.as_slice() })
+            Ok(known) => {
+                let (canonical, aliases) = known.canonical.split();
+                let asked = bytes.strip_suffix(b".").unwrap_or(bytes);
+                let name = if canonical.is_empty() { asked } else { canonical };
+                place.put(&Host { name, aliases, addresses: known.addresses.as_slice() })
             }
-            Ok(known) => place.put(&Host {
-                name: known.canonical.as_bytes(),
-                alias: bytes,
-                addresses: known.addresses.as_slice(),
-            }),
             Err(libc::EAI_AGAIN) => place.not(Herror::TryAgain as c_int, libc::EAGAIN),
             Err(resolve::EAI_NODATA) => place.not(Herror::NoData as c_int, 0),
             Err(_) => place.not(Herror::NotFound as c_int, 0),

@@ -30,8 +30,9 @@ hooks! {
             let given = if by_name { crate::address::read(address, len) } else { Given::Nothing };
             let Given::Inet(given) = given else { return by_libc(flags) };
             let Some(name) = name_of(given.ip()) else { return by_libc(flags | libc::NI_NUMERICHOST) };
-            let shown = if flags & NI_IDN != 0 { idn::to_native(name.as_bytes()) } else { None };
-            let name = shown.as_ref().unwrap_or(&name).as_bytes();
+            let (name, _) = name.split();
+            let shown = if flags & NI_IDN != 0 { idn::to_native(name) } else { None };
+            let name = shown.as_ref().map_or(name, Name::as_bytes);
             let name = if flags & libc::NI_NOFQDN != 0 { without_domain(name) } else { name };
             if name.len() >= host_size as usize {
                 return libc::EAI_OVERFLOW;
@@ -83,7 +84,13 @@ unsafe fn by_address(address: *const c_void, len: socklen_t, family: c_int, plac
         *place.result = null_mut();
         let ip = crate::address::read_ip(address, len, family);
         match ip.and_then(|ip| Some((ip, name_of(ip)?))) {
-            Some((ip, name)) => place.put(&Host { name: name.as_bytes(), alias: b"", addresses: &[ip] }),
+            Some((ip, name)) => {
+                let (name, aliases) = name.split();
+                place.put(&Host { name, aliases, addresses: &[ip] })
+            }
+            None if ip.is_some_and(|ip| ip.is_unspecified() && ip.is_ipv6()) => {
+                place.not(Herror::NotFound as c_int, libc::ENOENT)
+            }
             None => place.not(Herror::NotFound as c_int, 0),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use libc::{addrinfo, c_int};
 use underpass_core::lookup::{self, Mapped, Wanted, flag};
-use underpass_core::wire::{Addresses, Family, MAX_NAME, Reply, Request};
+use underpass_core::wire::{Addresses, Family, Reply, Request};
 
 use super::{hooks, idn};
 use crate::entries::{self, Entries};
@@ -42,7 +42,8 @@ pub(super) unsafe fn find(
 ) -> c_int {
     // SAFETY: the caller's promise.
     let call = unsafe {
-        if node.is_null() {
+        // `*` is no host either.
+        if node.is_null() || CStr::from_ptr(node) == c"*" {
             let Some(real) = real::getaddrinfo.get() else { return libc::EAI_SYSTEM };
             return real(node, service, hints, result);
         }
@@ -51,6 +52,8 @@ pub(super) unsafe fn find(
     };
     match call.answer() {
         Ok(list) => {
+            // The entries show the flags of the call.
+            let list = list.with_flags(call.hints.ai_flags);
             // SAFETY: the program's result pointer.
             unsafe { *result = list.into_raw() };
             0
@@ -103,9 +106,10 @@ impl Call<'_> {
         if flags & libc::AI_CANONNAME != 0 {
             let plain = name.strip_suffix(b".").unwrap_or(name);
             let asked = own.as_ref().map_or(plain, Name::as_bytes);
-            let canonical = if found.canonical.is_empty() { asked } else { found.canonical.as_bytes() };
+            let (canonical, _) = found.canonical.split();
+            let canonical = if canonical.is_empty() { asked } else { canonical };
             let native = if flags & flag::CANONIDN != 0 { idn::to_native(canonical) } else { None };
-            list.name(native.as_ref().map_or(canonical, Name::as_bytes));
+            return Ok(list.with_name(native.as_ref().map_or(canonical, Name::as_bytes)));
         }
         Ok(list)
     }
@@ -121,7 +125,7 @@ impl Call<'_> {
                 continue;
             }
             let Ok(text) = CStr::from_bytes_until_nul(&text) else { continue };
-            list = match (list, self.by_libc(text, choice)) {
+            list = match (list, self.by_libc(text, choice).map(Entries::without_name)) {
                 (Ok(head), Ok(tail)) => Ok(head.joined(tail)),
                 (Ok(list), Err(_)) | (Err(_), Ok(list)) => Ok(list),
                 (Err(_), Err(code)) => Err(code),
@@ -169,7 +173,7 @@ fn addresses(name: &[u8], wanted: Wanted, patience: Option<Duration>) -> Result<
 
 /// One question to the agent.
 pub(super) fn ask(name: &[u8], family: Family, patience: Option<Duration>) -> Result<Known, c_int> {
-    if name.is_empty() || name.len() > MAX_NAME {
+    if !lookup::is_name(name) {
         return Err(libc::EAI_NONAME);
     }
     let asked = link::ask_within(&Request::Resolve { name, family }, patience, |reply| match reply {

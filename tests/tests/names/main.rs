@@ -1,0 +1,6 @@
+//! The resolver functions in both worlds: the same calls natively against a real resolver (dnsmasq), and
+//! redirected, must give the same, call by call, and not a packet may go elsewhere than to the proxy.
+
+mod addresses;
+mod both;
+mod hosts;
