@@ -32,7 +32,9 @@ impl Name {
     pub(crate) fn split(&self) -> (&[u8], &[u8]) {
         let all = self.as_bytes();
         match all.iter().position(|b| *b == b' ') {
-            Some(blank) => all.split_at_checked(blank).map_or((all, b""), |(first, rest)| (first, rest.trim_ascii())),
+            Some(blank) => {
+                all.split_at_checked(blank).map_or((all, b""), |(first, rest)| (first, rest.trim_ascii()))
+            }
             None => (all, b""),
         }
     }

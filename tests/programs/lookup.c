@@ -116,6 +116,7 @@ static void get_host(char **words) {
     struct hostent entry, *result = (void *)1, *host = NULL;
     char *space = malloc(size + 1);
     h_errno = 0;
+    errno = 0;
     bool r = strstr(words[0], "_r");
     if (!strcmp(words[0], "gethostbyname")) host = gethostbyname(name);
     if (!strcmp(words[0], "gethostbyname2")) host = gethostbyname2(name, family);
@@ -145,6 +146,7 @@ static void get_host_by_address(char **words) {
     struct hostent entry, *result = (void *)1, *host = NULL;
     char *space = malloc(size + 1);
     h_errno = 0;
+    errno = 0;
     if (r)
         code = gethostbyaddr_r(bytes, length, family, &entry, space, size, &result, &herrno);
     else

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
 use libc::{c_int, hostent, size_t};
-use underpass_core::lookup::Herror;
+use underpass_core::lookup::{self, Herror};
 use underpass_core::wire::Family;
 
 use super::{hooks, resolve};
@@ -104,6 +104,8 @@ unsafe fn by_name(name: *const c_char, family: c_int, place: Place) -> c_int {
     let wanted = match family {
         libc::AF_INET => Family::V4,
         libc::AF_INET6 => Family::V6,
+        // SAFETY: as above.
+        _ if !lookup::is_name(bytes) => return unsafe { place.not(Herror::NotFound as c_int, 0) },
         _ => {
             errno::set(libc::EAFNOSUPPORT);
             // SAFETY: as above.

@@ -21,8 +21,7 @@ struct Function {
 }
 
 static TO_ASCII: Function = Function { name: c"idn2_lookup_ul", found: AtomicPtr::new(null_mut()) };
-static TO_NATIVE: Function =
-    Function { name: c"idn2_to_unicode_lzlz", found: AtomicPtr::new(null_mut()) };
+static TO_NATIVE: Function = Function { name: c"idn2_to_unicode_lzlz", found: AtomicPtr::new(null_mut()) };
 
 impl Function {
     fn get(&self) -> Option<Convert> {

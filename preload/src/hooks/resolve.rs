@@ -11,8 +11,8 @@ use underpass_core::wire::{Addresses, Family, Reply, Request};
 
 use super::{hooks, idn};
 use crate::entries::{self, Entries};
-use crate::name::Name;
 use crate::link::{self, LinkError};
+use crate::name::Name;
 use crate::real;
 
 /// The longest numeric address with a scope, and a zero (INET6_ADDRSTRLEN plus IF_NAMESIZE).

@@ -2,5 +2,7 @@
 //! redirected, must give the same, call by call, and not a packet may go elsewhere than to the proxy.
 
 mod addresses;
+mod asynchronous;
 mod both;
+mod guests;
 mod hosts;
