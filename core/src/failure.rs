@@ -62,6 +62,8 @@ pub enum Failure {
     Socks5(u8),
     /// A SOCKS4 reply code other than 90 (request granted).
     Socks4(u8),
+    /// A hop speaks no protocol that carries datagrams.
+    NoDatagrams,
     /// SOCKS4 carries no names and no addresses of IPv6.
     Socks4Destination,
     /// An HTTP status other than 2xx in answer to `CONNECT`, and the errno that the proxy tells beside
@@ -105,7 +107,8 @@ impl Failure {
     /// The errno that the program's `connect()` returns.
     pub fn errno(&self) -> i32 {
         match self {
-            Self::UpstreamUnreachable(_) | Self::UpstreamName(_) | Self::Socket(_) => errno::ENETUNREACH,
+            Self::UpstreamUnreachable(_) | Self::UpstreamName(_) => errno::ENETUNREACH,
+            Self::Socket(_) | Self::NoDatagrams => errno::ENETUNREACH,
             Self::TimedOut => errno::ETIMEDOUT,
             Self::UpstreamClosed | Self::Protocol(_) => errno::ECONNRESET,
             Self::NoAcceptableMethod | Self::Unauthorized | Self::Challenged => errno::EACCES,

@@ -13,6 +13,8 @@
 //! A request is `magic, version, kind, token, body`; a reply is `kind, body`. A frame that is too
 //! short, too long, or of unknown kind is an error, never a guess.
 
+use std::net::Ipv4Addr;
+
 mod addresses;
 mod answer;
 mod frame;
@@ -25,7 +27,7 @@ pub use addresses::{Addresses, MAX_ADDRESSES};
 pub use answer::{MAX_ANSWER, MAX_QUESTION, answer, is_answer, read_answer};
 pub use frame::Frame;
 pub use reply::Reply;
-pub use request::Request;
+pub use request::{Barred, Request};
 
 /// The version of this format. It is part of the agent's address (one agent per version), so that
 /// an upgraded library never speaks to an old agent.
@@ -34,6 +36,11 @@ pub const VERSION: u8 = 1;
 pub const MAX_FRAME: usize = 512;
 /// The longest host name on the wire, in bytes (RFC 1035 section 3.1; RFC 1928 has one length byte).
 pub const MAX_NAME: usize = 255;
+
+/// The address of this machine at which the agent takes datagrams for IPv4, and sends the answers from: of
+/// loopback, and not one that programs use among themselves, so that a source which is none is known without
+/// a question. For IPv6 there is only `::1`.
+pub const AT: Ipv4Addr = Ipv4Addr::new(127, 117, 112, 1);
 
 const MAGIC: [u8; 3] = *b"UPs";
 
@@ -84,6 +91,7 @@ mod kind {
     pub(super) const DATAGRAM: u8 = 7;
     pub(super) const SOURCE: u8 = 8;
     pub(super) const QUERY: u8 = 9;
+    pub(super) const BARRED: u8 = 10;
 
     pub(super) const DIRECT: u8 = 0x80;
     pub(super) const REFUSE: u8 = 0x81;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use lexopt::Arg::{Long, Short, Value};
 use underpass_core::upstream::Upstream;
 
-use crate::configuration::Given;
+use crate::configuration::{Changes, Given};
 use crate::launch::Program;
 use crate::messages::Failure;
 
@@ -14,14 +14,14 @@ pub(crate) const HELP: &str = "\
 Runs any Linux program, unmodified, and carries its traffic through proxies.
 Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
 
-  -x, --proxy URL        a proxy, spelled as for curl: socks4a, http, https,
-                         socks5h://[USER:PASSWORD@]HOST[:PORT]; ssh://HOST; or
-                         local: to try it with none; repeated: a chain
+  -x, --proxy URL        socks5h, socks4a, http or https://[USER:PASSWORD@]HOST
+                         [:PORT], ssh://HOST, local: (none); repeated: a chain
   -f, --config FILE      chains and routes: TOML, or proxychains.conf,
                          torsocks.conf, tsocks.conf by their names
       --format NAME      of FILE: underpass, proxychains, torsocks, tsocks
       --dns MODE[:ADDR]  names get fake addresses (default), or real ones from
                          the far exit or this local machine; ADDR: a resolver
+      --udp MODE         carry datagrams (default), or refuse them
   -q, -v                 --quiet: no warnings; --verbose: say what is done
       --shell            print what makes a shell carried: eval \"$(...)\"
       --check            try each hop of each chain; status 1 if one fails
@@ -36,11 +36,12 @@ be executed or carried, 127 if it is not found. Example:
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 12] = [
+const OPTIONS: [&str; 13] = [
     "--proxy",
     "--config",
     "--format",
     "--dns",
+    "--udp",
     "--quiet",
     "--verbose",
     "--shell",
@@ -99,6 +100,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Short('x') | Long("proxy") => source.urls.push(value(&mut parser, "--proxy", "URL")?),
             Short('f') | Long("config") => source.files.push(value(&mut parser, "--config", "FILE")?),
             Long("format") => source.format = Some(value(&mut parser, "--format", "NAME")?),
+            Long("udp") => source.udp = Some(value(&mut parser, "--udp", "MODE")?),
             Long("dns") => source.dns = Some(value(&mut parser, "--dns", "MODE")?),
             Short('q') | Long("quiet") => verbosity = Verbosity::Quiet,
             Short('v') | Long("verbose") => verbosity = Verbosity::Verbose,
@@ -146,18 +148,28 @@ struct Source {
     files: Vec<OsString>,
     format: Option<OsString>,
     dns: Option<OsString>,
+    udp: Option<OsString>,
 }
 
 impl Source {
     fn is_empty(&self) -> bool {
-        self.urls.is_empty() && self.files.is_empty() && self.format.is_none() && self.dns.is_none()
+        self.urls.is_empty()
+            && self.files.is_empty()
+            && self.format.is_none()
+            && self.dns.is_none()
+            && self.udp.is_none()
     }
 
     fn given(mut self) -> Result<Given, Failure> {
-        let Some(dns) = self.dns.take() else { return self.place() };
-        let dns = dns.to_string_lossy().parse();
-        let dns = dns.map_err(|why: String| Failure::setup(format_args!("--dns: {why}")))?;
-        Ok(Given::With(dns, Box::new(self.place()?)))
+        let dns = self.dns.take().map(|dns| dns.to_string_lossy().parse());
+        let dns = dns.transpose().map_err(|why: String| Failure::setup(format_args!("--dns: {why}")))?;
+        let udp = self.udp.take().map(|udp| udp.to_string_lossy().parse());
+        let udp = udp.transpose().map_err(|why: &str| Failure::setup(format_args!("--udp: {why}")))?;
+        let place = self.place()?;
+        Ok(match (dns, udp) {
+            (None, None) => place,
+            (dns, udp) => Given::With(Changes { dns, udp }, Box::new(place)),
+        })
     }
 
     fn place(self) -> Result<Given, Failure> {

@@ -24,7 +24,7 @@
 //! # Layout
 //!
 //! Unsafe code lives in `hooks/`, [`real`], [`fence`], [`address`], [`socket`], [`environment`],
-//! [`host_entry`], [`entries`] and [`session`]; [`redirect`] and [`link`] are safe.
+//! [`host_entry`], [`entries`] and [`session`]; [`redirect`], [`link`] and [`paths`] are safe.
 
 #![cfg_attr(test, allow(dead_code, reason = "what only the hooks use"))]
 #![cfg_attr(
@@ -53,6 +53,7 @@ mod hooks;
 mod host_entry;
 mod link;
 mod name;
+mod paths;
 mod real;
 mod redirect;
 mod session;

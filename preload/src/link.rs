@@ -20,7 +20,7 @@ use rustix::net::{
     SocketAddrUnix, SocketFlags, SocketType,
 };
 use rustix::process::{Resource, Rlimit};
-use underpass_core::wire::{self, Frame, MAX_FRAME, Reply, Request, Token};
+use underpass_core::wire::{self, Barred, Frame, MAX_FRAME, Reply, Request, Token};
 
 use crate::redirect::Connected;
 use crate::{ahead, session};
@@ -55,14 +55,18 @@ pub(crate) fn ask_within<T>(
         set_socket_timeout(&link.fd, Timeout::Recv, patience).map_err(LinkError::Io)?;
     }
     link.send(request, None)?;
-    let mut buffer = [0; MAX_FRAME];
-    loop {
-        match link.receive(&mut buffer) {
-            Err(LinkError::Io(Errno::INTR)) => {}
-            Err(LinkError::Io(Errno::AGAIN)) => return Err(LinkError::Late),
-            other => return other.map(answer),
-        }
-    }
+    link.answer(answer)
+}
+
+/// Asks one question about a socket of the program's.
+pub(crate) fn ask_about<T>(
+    socket: BorrowedFd<'_>,
+    request: &Request<'_>,
+    answer: impl FnOnce(Reply<'_>) -> T,
+) -> Result<T, LinkError> {
+    let link = Link::open()?;
+    link.send(request, Some(socket))?;
+    link.answer(answer)
 }
 
 /// Asks a DNS question. The answer is written to the caller's buffer, as much as it holds; its whole
@@ -83,6 +87,11 @@ pub(crate) fn query(message: &[u8], answer: &mut [u8]) -> Result<usize, LinkErro
 /// Tells the agent where a socket that is held already wants to go; the outcome comes to the socket.
 pub(crate) fn tell(socket: BorrowedFd<'_>, address: SocketAddr, held_at: u16) -> Result<(), LinkError> {
     Link::open()?.send(&Request::Connect { address, watched: false, held_at }, Some(socket))
+}
+
+/// Tells the agent what was refused, for its log.
+pub(crate) fn tell_barred(what: Barred) {
+    let _ = Link::open().and_then(|link| link.send(&Request::Barred(what), None));
 }
 
 /// Asks the agent to connect `socket`, and waits as `connect(2)` does: a signal whose handler was
@@ -147,6 +156,18 @@ impl Link {
             ancillary.push(SendAncillaryMessage::ScmRights(passed));
         }
         retry(|| rustix::net::sendmsg(&self.fd, &bytes, &mut ancillary, SendFlags::NOSIGNAL)).map(drop)
+    }
+
+    /// Waits for the answer, also after a signal.
+    fn answer<T>(&self, answer: impl FnOnce(Reply<'_>) -> T) -> Result<T, LinkError> {
+        let mut buffer = [0; MAX_FRAME];
+        loop {
+            match self.receive(&mut buffer) {
+                Err(LinkError::Io(Errno::INTR)) => {}
+                Err(LinkError::Io(Errno::AGAIN)) => return Err(LinkError::Late),
+                other => return other.map(answer),
+            }
+        }
     }
 
     fn receive<'b>(&self, buffer: &'b mut [u8; MAX_FRAME]) -> Result<Reply<'b>, LinkError> {

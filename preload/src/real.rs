@@ -79,7 +79,10 @@ macro_rules! real_functions {
     };
 }
 
-use libc::{addrinfo, c_char, c_int, epoll_event, hostent, mmsghdr, msghdr, pid_t, sockaddr, socklen_t};
+use libc::{
+    addrinfo, c_char, c_int, c_uint, epoll_event, hostent, mmsghdr, msghdr, pid_t, sockaddr, socklen_t,
+    timespec,
+};
 use libc::{posix_spawn_file_actions_t as actions, posix_spawnattr_t as attributes, size_t, ssize_t};
 
 type Environment = *const *const c_char;
@@ -95,7 +98,12 @@ real_functions! {
     epoll_ctl: fn(c_int, c_int, c_int, *mut epoll_event) -> c_int = libc::epoll_ctl;
     sendto: fn(c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t) -> ssize_t = libc::sendto;
     sendmsg: fn(c_int, *const msghdr, c_int) -> ssize_t = libc::sendmsg;
-    sendmmsg: fn(c_int, *mut mmsghdr, std::ffi::c_uint, c_int) -> c_int = libc::sendmmsg;
+    setsockopt: fn(c_int, c_int, c_int, *const c_void, socklen_t) -> c_int = libc::setsockopt;
+    recvfrom: fn(c_int, *mut c_void, size_t, c_int, *mut sockaddr, *mut socklen_t) -> ssize_t = libc::recvfrom;
+    __recvfrom_chk: fn(c_int, *mut c_void, size_t, size_t, c_int, *mut sockaddr, *mut socklen_t) -> ssize_t;
+    recvmsg: fn(c_int, *mut msghdr, c_int) -> ssize_t = libc::recvmsg;
+    recvmmsg: fn(c_int, *mut mmsghdr, c_uint, c_int, *mut timespec) -> c_int = libc::recvmmsg;
+    sendmmsg: fn(c_int, *mut mmsghdr, c_uint, c_int) -> c_int = libc::sendmmsg;
 
     getaddrinfo: fn(*const c_char, *const c_char, *const addrinfo, *mut *mut addrinfo) -> c_int = libc::getaddrinfo;
     getnameinfo: fn(*const sockaddr, socklen_t, *mut c_char, socklen_t, *mut c_char, socklen_t, c_int) -> c_int = libc::getnameinfo;

@@ -2,6 +2,8 @@
 //! [`Socket`], and the tests play it.
 #![forbid(unsafe_code)]
 
+pub(crate) mod datagram;
+
 use std::net::SocketAddr;
 
 use libc::{
@@ -10,6 +12,7 @@ use libc::{
 use underpass_core::destination::{DNS_PORT, canonical, is_local};
 
 use crate::address::Given;
+use datagram::Way;
 
 /// What a hook does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(crate) enum Outcome {
     Pass(Bypass),
     /// The call fails with this errno.
     Fail(c_int),
+    /// Connect a datagram socket to the agent's.
+    ConnectTo(SocketAddr),
     /// Wait for the connecting socket in the kernel, then [`waited`].
     Wait(Waiting),
 }
@@ -72,7 +77,9 @@ impl State {
 /// What a socket that is not TCP is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// An inet socket that is not carried: datagrams, raw, SCTP, MPTCP …
+    /// A UDP socket.
+    Datagram,
+    /// An inet socket that is not carried: raw, SCTP, MPTCP …
     OtherInet,
     /// Unix, netlink, …
     NotInet,
@@ -106,6 +113,10 @@ pub(crate) trait Socket {
     fn loopback_is_routed(&self) -> bool;
     /// Asks the agent to connect the socket.
     fn ask(&self, address: SocketAddr) -> Connected;
+    /// Where datagrams for the address go, if that is known without asking.
+    fn known_way(&self, address: SocketAddr) -> Option<Way>;
+    /// Where they go; asks the agent.
+    fn way(&self, address: SocketAddr, connecting: bool) -> Way;
     /// Makes a half-connected socket unconnected.
     fn dissolve(&self);
     fn clear_error(&self);
@@ -129,14 +140,13 @@ pub(crate) fn connect(socket: &impl Socket, given: Given) -> Outcome {
         return Outcome::Pass(Bypass::Loopback);
     }
     match socket.state() {
+        // A resolver's stub, through which names would leave.
+        Ok(_) if local => Outcome::Fail(ECONNREFUSED),
         Ok(State::Closed) => carry(socket, address),
         Ok(State::Connecting) if !socket.is_blocking() => Outcome::Fail(EALREADY),
         Ok(State::Connecting | State::Other) => Outcome::Wait(Waiting::Later),
         Err(_) if local && !stub => Outcome::Pass(Bypass::Loopback),
-        Err(_) => match not_tcp(socket) {
-            Outcome::Fail(ENETUNREACH) if stub => Outcome::Fail(ECONNREFUSED),
-            outcome => outcome,
-        },
+        Err(_) => datagram::connect(socket, address),
     }
 }
 
@@ -147,6 +157,8 @@ pub(crate) enum Send {
     Pass(Bypass),
     /// Connect first (tcp(7), `MSG_FASTOPEN`), then send.
     ConnectFirst(SocketAddr),
+    /// Send to the agent's socket instead.
+    Via(SocketAddr),
     /// The call fails with this errno.
     Fail(c_int),
 }
@@ -163,25 +175,15 @@ pub(crate) fn send(socket: &impl Socket, given: Given, fast_open: bool) -> Send 
     if local && !stub && !(fast_open && socket.loopback_is_routed()) {
         return Send::Pass(Bypass::Loopback);
     }
+    if let Some(way) = socket.known_way(address) {
+        return datagram::to_send(way);
+    }
     match socket.state() {
         // Without Fast Open a TCP socket ignores the address (send(2)).
         Ok(_) if !fast_open => Send::Pass(Bypass::NotInet),
         Ok(_) => Send::ConnectFirst(address),
         Err(_) if local && !stub => Send::Pass(Bypass::Loopback),
-        Err(_) => match not_tcp(socket) {
-            Outcome::Fail(ENETUNREACH) if stub => Send::Fail(ECONNREFUSED),
-            Outcome::Fail(errno) => Send::Fail(errno),
-            _ => Send::Pass(Bypass::NotInet),
-        },
-    }
-}
-
-/// Datagrams and every other inet socket are refused: their packets would go round the tunnel.
-fn not_tcp(socket: &impl Socket) -> Outcome {
-    match socket.kind() {
-        Ok(Kind::OtherInet) => Outcome::Fail(ENETUNREACH),
-        // Not a socket at all included: the kernel says so itself.
-        Ok(Kind::NotInet) | Err(_) => Outcome::Pass(Bypass::NotInet),
+        Err(_) => datagram::send(socket, address),
     }
 }
 
@@ -226,173 +228,4 @@ pub(crate) fn waited(socket: &impl Socket, waiting: Waiting, ended: Result<(), c
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::{Cell, RefCell};
-
-    use super::*;
-
-    struct Fake {
-        state: Result<State, c_int>,
-        kind: Result<Kind, c_int>,
-        blocking: bool,
-        loopback: bool,
-        answer: Connected,
-        failure: Option<c_int>,
-        dissolved: Cell<bool>,
-        asked: RefCell<Vec<SocketAddr>>,
-    }
-
-    impl Default for Fake {
-        fn default() -> Self {
-            Self {
-                state: Ok(State::Closed),
-                kind: Ok(Kind::OtherInet),
-                blocking: true,
-                loopback: false,
-                answer: Connected::HandedOff,
-                failure: None,
-                dissolved: Cell::default(),
-                asked: RefCell::default(),
-            }
-        }
-    }
-
-    impl Socket for Fake {
-        fn state(&self) -> Result<State, c_int> {
-            self.state
-        }
-        fn kind(&self) -> Result<Kind, c_int> {
-            self.kind
-        }
-        fn is_blocking(&self) -> bool {
-            self.blocking
-        }
-        fn loopback_is_routed(&self) -> bool {
-            self.loopback
-        }
-        fn ask(&self, address: SocketAddr) -> Connected {
-            self.asked.borrow_mut().push(address);
-            self.answer
-        }
-        fn dissolve(&self) {
-            self.dissolved.set(true);
-        }
-        fn clear_error(&self) {}
-        fn failure(&self) -> Option<c_int> {
-            self.failure
-        }
-    }
-
-    fn inet(text: &str) -> Given {
-        Given::Inet(text.parse().unwrap())
-    }
-
-    const UDP: Result<State, c_int> = Err(libc::ENOPROTOOPT);
-
-    #[test]
-    fn loopback_passes_unless_it_is_dns() {
-        let fake = Fake::default();
-        for address in ["127.0.0.1:80", "[::1]:80", "[::ffff:127.9.9.9]:80", "0.0.0.0:80"] {
-            assert_eq!(connect(&fake, inet(address)), Outcome::Pass(Bypass::Loopback));
-        }
-        assert!(fake.asked.borrow().is_empty());
-        let udp = Fake { state: UDP, ..Fake::default() };
-        for address in ["127.0.0.53:53", "[::1]:53", "[::ffff:127.0.0.1]:53"] {
-            assert_eq!(connect(&fake, inet(address)), Outcome::Done);
-            assert_eq!(connect(&udp, inet(address)), Outcome::Fail(ECONNREFUSED));
-        }
-        assert_eq!(fake.asked.borrow().len(), 3);
-    }
-
-    #[test]
-    fn the_agent_is_asked_about_loopback_where_a_route_names_it() {
-        let fake = Fake { loopback: true, ..Fake::default() };
-        for address in ["127.0.0.1:80", "[::1]:80", "[::ffff:127.9.9.9]:80", "0.0.0.0:80"] {
-            assert_eq!(connect(&fake, inet(address)), Outcome::Done);
-            let to = address.parse().unwrap();
-            assert_eq!(send(&fake, inet(address), true), Send::ConnectFirst(to));
-            assert_eq!(send(&fake, inet(address), false), Send::Pass(Bypass::Loopback));
-        }
-        assert_eq!(fake.asked.borrow().len(), 4);
-        let udp = Fake { state: UDP, loopback: true, ..Fake::default() };
-        assert_eq!(connect(&udp, inet("127.0.0.1:80")), Outcome::Pass(Bypass::Loopback));
-        assert_eq!(send(&udp, inet("127.0.0.1:80"), true), Send::Pass(Bypass::Loopback));
-        assert_eq!(send(&udp, inet("127.0.0.1:53"), true), Send::Fail(ECONNREFUSED));
-    }
-
-    #[test]
-    fn what_the_agent_says_is_what_the_program_gets() {
-        let table = [
-            (Connected::Direct, Outcome::Pass(Bypass::Route)),
-            (Connected::HandedOff, Outcome::Done),
-            (Connected::Held { blocking: false }, Outcome::Fail(EINPROGRESS)),
-            (Connected::Held { blocking: true }, Outcome::Wait(Waiting::First)),
-            (Connected::Failed(libc::ETIMEDOUT), Outcome::Fail(libc::ETIMEDOUT)),
-            (Connected::Interrupted, Outcome::Fail(EINTR)),
-            (Connected::Lost, Outcome::Fail(ENETUNREACH)),
-        ];
-        for (answer, outcome) in table {
-            let fake = Fake { answer, ..Fake::default() };
-            assert_eq!(connect(&fake, inet("10.0.0.1:80")), outcome);
-            assert_eq!(fake.dissolved.get(), answer == Connected::Lost);
-        }
-    }
-
-    #[test]
-    fn a_second_connect_follows_the_state_of_the_socket() {
-        let address = inet("10.0.0.1:80");
-        let connecting = Fake { state: Ok(State::Connecting), blocking: false, ..Fake::default() };
-        assert_eq!(connect(&connecting, address), Outcome::Fail(EALREADY));
-        let connected = Fake { state: Ok(State::Other), ..Fake::default() };
-        assert_eq!(connect(&connected, address), Outcome::Wait(Waiting::Later));
-        let blocking = Fake { state: Ok(State::Connecting), ..Fake::default() };
-        assert_eq!(connect(&blocking, address), Outcome::Wait(Waiting::Later));
-        assert!(connecting.asked.borrow().is_empty() && connected.asked.borrow().is_empty());
-    }
-
-    #[test]
-    fn an_ended_wait_tells_the_true_errno() {
-        use Waiting::{First, Later};
-        let waited =
-            |waiting, kernel, failure| waited(&Fake { failure, ..Fake::default() }, waiting, Err(kernel));
-        assert_eq!(waited(First, EPIPE, Some(libc::EHOSTUNREACH)), Outcome::Fail(libc::EHOSTUNREACH));
-        assert_eq!(waited(First, EPIPE, None), Outcome::Fail(ENETUNREACH));
-        assert_eq!(waited(First, libc::ETIMEDOUT, None), Outcome::Fail(libc::ETIMEDOUT));
-        assert_eq!(waited(First, EINTR, Some(1)), Outcome::Fail(EINTR));
-        assert_eq!(waited(First, EALREADY, Some(1)), Outcome::Fail(EINPROGRESS));
-        assert_eq!(waited(First, EISCONN, None), Outcome::Done);
-        assert_eq!(waited(Later, EALREADY, None), Outcome::Fail(EALREADY));
-        assert_eq!(waited(Later, EISCONN, None), Outcome::Fail(EISCONN));
-    }
-
-    #[test]
-    fn datagrams_leave_only_to_loopback() {
-        let udp = Fake { state: UDP, ..Fake::default() };
-        assert_eq!(connect(&udp, inet("10.0.0.1:53")), Outcome::Fail(ENETUNREACH));
-        assert_eq!(send(&udp, inet("10.0.0.1:9"), false), Send::Fail(ENETUNREACH));
-        // A datagram socket takes AF_UNSPEC for AF_INET.
-        let unspecified = Given::Unspecified(Some("10.0.0.1:9".parse().unwrap()));
-        assert_eq!(send(&udp, unspecified, false), Send::Fail(ENETUNREACH));
-        assert_eq!(send(&udp, inet("127.0.0.1:9"), false), Send::Pass(Bypass::Loopback));
-        assert_eq!(send(&udp, inet("127.0.0.1:53"), false), Send::Fail(ECONNREFUSED));
-    }
-
-    #[test]
-    fn other_sockets_and_families_pass() {
-        let unix = Fake { state: Err(libc::EOPNOTSUPP), kind: Ok(Kind::NotInet), ..Fake::default() };
-        assert_eq!(connect(&unix, inet("10.0.0.1:9")), Outcome::Pass(Bypass::NotInet));
-        let no_socket = Fake { state: Err(libc::ENOTSOCK), kind: Err(libc::ENOTSOCK), ..Fake::default() };
-        assert_eq!(connect(&no_socket, inet("10.0.0.1:9")), Outcome::Pass(Bypass::NotInet));
-        assert_eq!(connect(&unix, Given::Foreign), Outcome::Pass(Bypass::NotInet));
-        assert_eq!(connect(&unix, Given::Unspecified(None)), Outcome::Pass(Bypass::Disconnect));
-        assert_eq!(send(&unix, Given::Foreign, false), Send::Pass(Bypass::NotInet));
-    }
-
-    #[test]
-    fn fast_open_connects_first() {
-        let tcp = Fake::default();
-        let address = "10.0.0.1:80".parse().unwrap();
-        assert_eq!(send(&tcp, Given::Inet(address), true), Send::ConnectFirst(address));
-        assert_eq!(send(&tcp, Given::Inet(address), false), Send::Pass(Bypass::NotInet));
-    }
-}
+mod tests;

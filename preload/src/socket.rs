@@ -11,8 +11,9 @@ use underpass_core::destination::{canonical, is_local};
 use underpass_core::wire::{Reply, Request};
 
 use crate::address::Raw;
+use crate::redirect::datagram::Way;
 use crate::redirect::{Connected, Kind, Socket, State};
-use crate::{ahead, errno, link, real, session};
+use crate::{ahead, errno, link, paths, real, session};
 
 /// socket(7); the device as a number, which needs no buffer.
 const SO_BINDTOIFINDEX: c_int = 62;
@@ -82,6 +83,20 @@ impl ProgramSocket {
         self.short_connect(libc::AF_INET as libc::sa_family_t)
     }
 
+    /// The other end as the kernel has it.
+    pub(crate) fn kernel_peer(&self) -> Option<SocketAddr> {
+        // SAFETY: the descriptor is the program's open socket for the length of its own call.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.0) };
+        rustix::net::getpeername(fd).ok()??.try_into().ok()
+    }
+
+    /// Connects a datagram socket to one of the agent's.
+    pub(crate) fn connect_to(&self, at: SocketAddr) -> Result<(), c_int> {
+        let family = self.option::<c_int>(libc::SOL_SOCKET, libc::SO_DOMAIN)?;
+        let (raw, len) = Raw::new(at, family);
+        self.real_connect((&raw const raw).cast(), len)
+    }
+
     /// Puts a non-blocking socket into `SYN_SENT` at `hold`; whether it is there now. If not, nothing
     /// has happened to it, or another thread was first: then its errno.
     fn hold_ahead(&self, hold: SocketAddr) -> Result<bool, c_int> {
@@ -127,7 +142,11 @@ impl Socket for ProgramSocket {
 
     fn kind(&self) -> Result<Kind, c_int> {
         let domain = self.option::<c_int>(libc::SOL_SOCKET, libc::SO_DOMAIN)?;
-        Ok(if matches!(domain, libc::AF_INET | libc::AF_INET6) { Kind::OtherInet } else { Kind::NotInet })
+        if !matches!(domain, libc::AF_INET | libc::AF_INET6) {
+            return Ok(Kind::NotInet);
+        }
+        let protocol = self.option::<c_int>(libc::SOL_SOCKET, libc::SO_PROTOCOL)?;
+        Ok(if protocol == libc::IPPROTO_UDP { Kind::Datagram } else { Kind::OtherInet })
     }
 
     fn is_blocking(&self) -> bool {
@@ -155,6 +174,27 @@ impl Socket for ProgramSocket {
             Some((_, Err(errno))) => Connected::Failed(errno),
             _ => link::connect(fd, address, watched),
         }
+    }
+
+    fn known_way(&self, address: SocketAddr) -> Option<Way> {
+        paths::way(address, || self.cookie())
+    }
+
+    fn way(&self, address: SocketAddr, connecting: bool) -> Way {
+        // SAFETY: as above.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.0) };
+        let request = Request::Datagram { address, connecting };
+        let asked = link::ask_about(fd, &request, |reply| match reply {
+            Reply::Direct => Way::Direct,
+            Reply::Via { at } => Way::Via(at),
+            Reply::Refuse { errno } => Way::Refused(errno),
+            _ => Way::Refused(libc::ENETUNREACH),
+        });
+        let way = asked.unwrap_or(Way::Refused(libc::ENETUNREACH));
+        if let Some(cookie) = self.cookie() {
+            paths::learn(cookie, address, way);
+        }
+        way
     }
 
     fn dissolve(&self) {

@@ -20,6 +20,7 @@ use underpass_core::session_env::{OUTSIDE, VARIABLE};
 use crate::attempts::Attempts;
 use crate::carried::Carried;
 use crate::course::Courses;
+use crate::datagram::Datagrams;
 use crate::flow::Flows;
 use crate::hold::Holds;
 use crate::hosts::Hosts;
@@ -31,6 +32,8 @@ use crate::{client, dns, facts, lifetime, processes, reload};
 
 /// Connections at once, being made or relayed, whatever the limit on descriptors is.
 const MAX_CONNECTIONS: u64 = 100_000;
+/// Descriptors for datagrams, whatever that limit is.
+const MAX_DATAGRAMS: u64 = 65_536;
 /// Descriptors for everything that is not a connection: listeners, files, frames that are being read.
 const RESERVE: u64 = 36;
 
@@ -40,6 +43,8 @@ struct Budget {
     connections: usize,
     /// Each has two ends.
     pipes: usize,
+    /// Each remote address of a program's datagram socket is one, and each association has a few.
+    datagrams: usize,
 }
 
 /// Held by the agent for life.
@@ -59,6 +64,7 @@ pub(crate) struct Agent {
     /// Whether this kernel or sandbox can hold and complete; otherwise every connect blocks.
     pub(crate) can_hold: bool,
     pub(crate) carried: Carried,
+    pub(crate) datagrams: Datagrams,
     pub(crate) courses: Courses,
     pub(crate) flows: Flows,
     pub(crate) relays: Relays,
@@ -134,8 +140,10 @@ fn raise_descriptor_limit() -> Budget {
     }
     let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let pipes = (limit / 32).clamp(2, 4096);
-    let rest = limit.saturating_sub(RESERVE + 2 * pipes);
-    Budget { connections: (rest / 3).clamp(1, MAX_CONNECTIONS) as usize, pipes: pipes as usize }
+    let datagrams = (limit / 8).clamp(8, MAX_DATAGRAMS);
+    let rest = limit.saturating_sub(RESERVE + 2 * pipes + datagrams);
+    let connections = (rest / 3).clamp(1, MAX_CONNECTIONS) as usize;
+    Budget { connections, pipes: pipes as usize, datagrams: datagrams as usize }
 }
 
 async fn serve(
@@ -163,6 +171,7 @@ async fn serve(
         holds,
         can_hold,
         carried: Carried::default(),
+        datagrams: Datagrams::new(budget.datagrams),
         courses: Courses::default(),
         flows: Flows::default(),
         relays: Relays::start(budget.pipes)?,

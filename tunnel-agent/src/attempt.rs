@@ -114,7 +114,7 @@ pub(crate) fn begin(mut attempt: Attempt) {
 }
 
 /// What the program really wants. A fake address is never dialled.
-fn destination(agent: &Agent, address: SocketAddr) -> Result<Destination, Failure> {
+pub(crate) fn destination(agent: &Agent, address: SocketAddr) -> Result<Destination, Failure> {
     match agent.names.meaning(address.ip()) {
         Meaning::Name(host) => Ok(Destination::Name { host, port: address.port() }),
         Meaning::Unknown => Err(Failure::UnknownFakeAddress),
@@ -123,7 +123,7 @@ fn destination(agent: &Agent, address: SocketAddr) -> Result<Destination, Failur
 }
 
 /// What routes can judge.
-fn asked<'a>(client: &'a Client, destination: &'a Destination) -> Asked<'a> {
+pub(crate) fn asked<'a>(client: &'a Client, destination: &'a Destination) -> Asked<'a> {
     let (name, ip) = match destination {
         Destination::Name { host, .. } => (Some(host.as_str()), None),
         Destination::Address(address) => (None, Some(address.ip())),
@@ -138,7 +138,7 @@ pub(crate) fn way<'a>(plan: &'a Plan, client: &Client, destination: &Destination
 }
 
 /// The connection as people want to know it.
-fn trip(agent: &Agent, plan: &Arc<Plan>, client: &Client, destination: Destination) -> Trip {
+pub(crate) fn trip(agent: &Agent, plan: &Arc<Plan>, client: &Client, destination: Destination) -> Trip {
     let course = agent.courses.get(agent.courses.number(plan, &asked(client, &destination)));
     let program = client.program.as_deref().filter(|_| log::is_on()).map(Into::into);
     Trip { pid: client.pid, program, destination, course }

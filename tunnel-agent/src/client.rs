@@ -17,11 +17,12 @@ use underpass_core::wire::{self, Family, Reply, Request};
 
 use crate::agent::Agent;
 use crate::attempt::{self, Attempt};
+use crate::datagram::{self, Ask};
 use crate::facts::Facts;
 use crate::frames::{self, NoFrame, Received};
 use crate::plan::Plan;
 use crate::upstream::hop::Client;
-use crate::{dns, sys};
+use crate::{dns, log, sys};
 
 /// Serves programs for ever.
 pub(crate) async fn accept(agent: &Arc<Agent>, listener: OwnedFd) -> io::Result<()> {
@@ -95,6 +96,21 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 since: Instant::now(),
             });
         }
+        (Request::Datagram { address, connecting }, Some(socket)) => {
+            let agent = Arc::clone(agent);
+            let client = client(&plan, peer);
+            datagram::begin(Ask { agent, plan, client, connection, address, connecting }, socket);
+        }
+        (Request::Source { at }, None) => {
+            let reply = agent
+                .datagrams
+                .source(at)
+                .map_or(Reply::Unknown, |(peer, local)| Reply::Peer { peer, local });
+            frames::reply(&connection, &reply);
+        }
+        (Request::Barred(what), None) => {
+            log::barred(&agent.datagrams, &plan, &client(&plan, peer), what);
+        }
         (Request::Outcome { cookie }, None) => {
             let errno = agent.carried.take_failure(cookie).unwrap_or(0);
             frames::reply(&connection, &Reply::Outcome { errno });
@@ -115,7 +131,8 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
             Some(name) => frames::reply(&connection, &Reply::Name { name: name.as_bytes() }),
             None => frames::reply(&connection, &Reply::Unknown),
         },
-        // Convert belongs to a connection that waits for an attempt; a descriptor, only to Connect.
+        // Convert belongs to a connection that waits for an attempt; a descriptor, only to Connect and
+        // Datagram.
         _ => {}
     }
 }

@@ -8,8 +8,12 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use underpass_core::failure::Failure;
+use underpass_core::wire::Barred;
 
+use crate::datagram::Datagrams;
 use crate::flow::{Ended, Flow, Trip};
+use crate::plan::Plan;
+use crate::upstream::hop::Client;
 
 /// What is logged.
 pub(crate) const FILTER: &str = "UNDERPASS_LOG";
@@ -71,6 +75,42 @@ pub(crate) fn failed(trip: &Trip, failure: &Failure) {
 /// The program's socket could not be held, or not be completed.
 pub(crate) fn not_carried(trip: &Trip, error: &io::Error) {
     line!(trip, { reason = error.to_string(), }, "failed");
+}
+
+/// Datagrams of a program are not carried. Programs try again and again, so the same is said once.
+pub(crate) fn no_datagrams(
+    datagrams: &Datagrams,
+    plan: &Plan,
+    chain: Option<&str>,
+    client: &Client,
+    failure: &Failure,
+) {
+    if is_on() && datagrams.is_news(plan, failure.to_string()) {
+        tracing::info!(
+            program = client.program.as_deref(),
+            pid = client.pid,
+            chain,
+            reason = failure.to_string(),
+            hint = failure.hint(),
+            errno = failure.errno(),
+            "datagrams are not carried"
+        );
+    }
+}
+
+/// The library has refused what goes round every tunnel; said once for each kind.
+pub(crate) fn barred(datagrams: &Datagrams, plan: &Plan, client: &Client, what: Barred) {
+    let what = match what {
+        Barred::Raw => "raw sockets",
+        Barred::Packets => "packet sockets",
+        Barred::Icmp => "ICMP sockets",
+        Barred::Transport => "sockets of other transports than TCP and UDP",
+        Barred::Groups => "joining a multicast group",
+        Barred::Device => "binding a datagram socket to a device",
+    };
+    if is_on() && datagrams.is_news(plan, what.to_owned()) {
+        tracing::info!(program = client.program.as_deref(), pid = client.pid, what, "refused");
+    }
 }
 
 /// The program has its own socket connected.

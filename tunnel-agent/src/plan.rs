@@ -71,6 +71,10 @@ impl Plan {
         }
     }
 
+    pub(crate) fn chain(&self, name: &str) -> Option<&Chain> {
+        self.chains.get(name)
+    }
+
     pub(crate) fn chains(&self) -> impl Iterator<Item = (&str, &Chain)> {
         self.chains.iter().map(|(name, chain)| (name.as_str(), chain))
     }

@@ -1,4 +1,4 @@
-//! The kernel's list of TCP sockets (sock_diag(7)): cookies, and what has passed. It needs no privilege. Two
+//! The kernel's lists of TCP and UDP sockets (sock_diag(7)): cookies, and what has passed. It needs no privilege. Two
 //! fixed-size structures of linux/inet_diag.h are all that is used, so they are read and written here.
 #![forbid(unsafe_code)]
 
@@ -41,9 +41,18 @@ pub(crate) struct Info {
 
 /// Gives `each` the cookies of all TCP sockets of this network namespace that a program may still have. Sockets
 /// that are not connected, bound or listening are in no list.
-pub(crate) fn tcp_cookies(mut each: impl FnMut(u64)) -> io::Result<()> {
+pub(crate) fn tcp_cookies(each: impl FnMut(u64)) -> io::Result<()> {
+    cookies(libc::IPPROTO_TCP, each)
+}
+
+/// The same for UDP sockets, which are in the list while they are bound.
+pub(crate) fn udp_cookies(each: impl FnMut(u64)) -> io::Result<()> {
+    cookies(libc::IPPROTO_UDP, each)
+}
+
+fn cookies(protocol: libc::c_int, mut each: impl FnMut(u64)) -> io::Result<()> {
     for family in FAMILIES {
-        dump(&request(family, 0), |datagram| {
+        dump(&request(family, protocol, 0), |datagram| {
             messages(datagram, |message| {
                 each(cookie(message)?);
                 Some(())
@@ -56,7 +65,7 @@ pub(crate) fn tcp_cookies(mut each: impl FnMut(u64)) -> io::Result<()> {
 /// The same sockets with what has passed, some at a time; `take` says whether it wants more.
 pub(crate) fn tcp_infos(mut take: impl FnMut(Vec<Info>) -> bool) -> io::Result<()> {
     for family in FAMILIES {
-        dump(&request(family, 1 << (INET_DIAG_INFO - 1)), |datagram| {
+        dump(&request(family, libc::IPPROTO_TCP, 1 << (INET_DIAG_INFO - 1)), |datagram| {
             let mut infos = Vec::new();
             let last = messages(datagram, |message| {
                 infos.push(info(message)?);
@@ -89,14 +98,14 @@ fn dump(request: &[u8], mut read: impl FnMut(&[u8]) -> io::Result<bool>) -> io::
 }
 
 /// A dump request: nlmsghdr and inet_diag_req_v2.
-fn request(family: u8, attributes: u8) -> [u8; HEADER + 56] {
+fn request(family: u8, protocol: libc::c_int, attributes: u8) -> [u8; HEADER + 56] {
     let mut bytes = [0; HEADER + 56];
     let len = bytes.len() as u32;
     bytes[0..4].copy_from_slice(&len.to_ne_bytes());
     bytes[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
     bytes[HEADER] = family;
-    bytes[HEADER + 1] = libc::IPPROTO_TCP as u8;
+    bytes[HEADER + 1] = protocol as u8;
     bytes[HEADER + 2] = attributes;
     let states = !(1u32 << TIME_WAIT);
     bytes[HEADER + 4..HEADER + 8].copy_from_slice(&states.to_ne_bytes());
@@ -198,8 +207,22 @@ mod tests {
     }
 
     #[test]
+    fn a_datagram_socket_is_listed_while_it_is_open() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let wanted: u64 = sys::option(&socket, libc::SOL_SOCKET, libc::SO_COOKIE).unwrap();
+        let is_listed = || {
+            let mut found = false;
+            udp_cookies(|cookie| found |= cookie == wanted).unwrap();
+            found
+        };
+        assert!(is_listed());
+        drop(socket);
+        assert!(!is_listed());
+    }
+
+    #[test]
     fn what_is_cut_short_is_an_error_or_nothing() {
-        let socket = request(2, 0);
+        let socket = request(2, libc::IPPROTO_TCP, 0);
         let mut datagram = socket.to_vec();
         datagram.resize(HEADER + MESSAGE + 4 + 136, 0);
         let length = (datagram.len() as u32).to_ne_bytes();

@@ -1,5 +1,9 @@
 //! The system calls that no crate has a safe form for. Unsafe code of the agent is here and nowhere
-//! else.
+//! else; `many` is a part of it.
+
+mod many;
+
+pub(crate) use many::{MANY, receive_many, send_many};
 
 use std::ffi::{c_int, c_void};
 use std::io;

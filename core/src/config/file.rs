@@ -16,7 +16,9 @@ use self::reader::{Entry, Reader};
 use super::dns::Dns;
 use super::problem::{nearest, unknown};
 use super::route::To;
-use super::{Chain, Config, ConfigError, DEADLINE, Handoff, Kind, MAIN_CHAIN, Parsed, Warning, no_proxy};
+use super::{
+    Chain, Config, ConfigError, DEADLINE, Handoff, Kind, MAIN_CHAIN, Parsed, Udp, Warning, no_proxy,
+};
 use crate::failure::errno;
 
 /// A configuration longer than this, in bytes, is refused.
@@ -25,11 +27,12 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// The longest deadline, in seconds.
 pub const MAX_DEADLINE: u32 = 3600;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "proxy",
     "deadline",
     "handoff",
     "warm",
+    "udp",
     "default",
     "chain",
     "route",
@@ -76,9 +79,10 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         None => Handoff::default(),
     };
     let warm = root.take("warm").map_or(Ok(true), |entry| reader.boolean(&entry))?;
+    let udp = root.take("udp").map_or(Ok(Udp::default()), |entry| reader.word(&entry, &Udp::WORDS))?;
     let dns = root.take("dns").map_or(Ok(Dns::default()), |entry| names::dns(&reader, &entry))?;
     let pool = names::pool(&reader, root.take("fake-pool"), root.take("fake-pool6"))?;
-    let config = Config { chains, routes, otherwise, handoff, deadline, warm, dns, pool };
+    let config = Config { chains, routes, otherwise, handoff, deadline, warm, udp, dns, pool };
     let warnings = unused(&reader, &config, &places);
     Ok(Parsed { config, warnings })
 }

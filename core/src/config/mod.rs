@@ -64,6 +64,9 @@ pub struct Config {
     pub deadline: u32,
     /// Whether connections are kept warm for the next attempt.
     pub warm: bool,
+    /// What becomes of datagrams.
+    #[serde(default)]
+    pub udp: Udp,
     /// How names are answered.
     #[serde(default)]
     pub dns: dns::Dns,
@@ -116,6 +119,31 @@ pub enum Handoff {
     Never,
 }
 
+/// What becomes of datagrams that a chain would have to carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Udp {
+    /// They are carried, as far as the chain can.
+    #[default]
+    Carry,
+    /// They are refused.
+    Refuse,
+}
+
+impl Udp {
+    /// The words of configurations and of the command line.
+    pub const WORDS: [(&'static str, Self); 2] = [("carry", Self::Carry), ("refuse", Self::Refuse)];
+}
+
+impl std::str::FromStr for Udp {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
+        found.map(|(_, udp)| *udp).ok_or("neither carry nor refuse")
+    }
+}
+
 /// How long a connection attempt may take if nothing else is said, in seconds.
 pub const DEADLINE: u32 = 10;
 
@@ -130,6 +158,7 @@ impl Config {
             handoff: Handoff::default(),
             deadline: DEADLINE,
             warm: true,
+            udp: Udp::default(),
             dns: dns::Dns::default(),
             pool: pool::Pool::default(),
         }

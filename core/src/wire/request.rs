@@ -5,6 +5,32 @@ use std::net::{IpAddr, SocketAddr};
 use super::frame::{Reader, put_name};
 use super::{Family, Frame, MAGIC, Token, VERSION, WireError, kind};
 
+/// What is refused by the library itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Barred {
+    /// A raw socket of IP.
+    Raw = 1,
+    /// A socket below IP.
+    Packets = 2,
+    /// An ICMP socket.
+    Icmp = 3,
+    /// SCTP, DCCP, UDP-Lite, SMC …
+    Transport = 4,
+    /// Joining a multicast group.
+    Groups = 5,
+    /// Binding a datagram socket to a device.
+    Device = 6,
+}
+
+impl Barred {
+    fn from_byte(byte: u8) -> Result<Self, WireError> {
+        use Barred::*;
+        let all = [Raw, Packets, Icmp, Transport, Groups, Device];
+        all.into_iter().find(|what| *what as u8 == byte).ok_or(WireError::Unknown)
+    }
+}
+
 /// What a hook asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,6 +83,8 @@ pub enum Request<'a> {
         /// An address of this machine, from which a datagram has come.
         at: SocketAddr,
     },
+    /// Told, not asked: a call was refused, for the log.
+    Barred(Barred),
     /// "What would a resolver answer to this?" The answer is no [`Reply`]: see [`super::read_answer`].
     Query {
         /// A DNS message (RFC 1035 section 4), 1 to [`super::MAX_QUESTION`] bytes.
@@ -76,6 +104,7 @@ impl<'a> Request<'a> {
             Self::NameOf { .. } => kind::NAME_OF,
             Self::Datagram { .. } => kind::DATAGRAM,
             Self::Source { .. } => kind::SOURCE,
+            Self::Barred(_) => kind::BARRED,
             Self::Query { .. } => kind::QUERY,
         };
         let frame = Frame::new().put(&MAGIC).put(&[VERSION, kind]).put(&token.0);
@@ -96,6 +125,7 @@ impl<'a> Request<'a> {
             Self::NameOf { ip } => frame.ip(ip),
             Self::Datagram { address, connecting } => frame.put(&[u8::from(connecting)]).address(address),
             Self::Source { at } => frame.address(at),
+            Self::Barred(what) => frame.put(&[what as u8]),
             Self::Query { message } => frame.put(message),
         }
     }
@@ -125,6 +155,7 @@ impl<'a> Request<'a> {
             kind::NAME_OF => Self::NameOf { ip: r.ip()? },
             kind::DATAGRAM => Self::Datagram { connecting: r.flag()?, address: r.address()? },
             kind::SOURCE => Self::Source { at: r.address()? },
+            kind::BARRED => Self::Barred(Barred::from_byte(r.u8()?)?),
             kind::QUERY => Self::Query { message: r.rest()? },
             _ => return Err(WireError::Unknown),
         };

@@ -19,6 +19,8 @@ fn requests() -> Vec<Request<'static>> {
         Request::Datagram { address: "198.18.0.1:123".parse().unwrap(), connecting: true },
         Request::Datagram { address: "[fd00::1]:123".parse().unwrap(), connecting: false },
         Request::Source { at: "127.0.0.1:40000".parse().unwrap() },
+        Request::Barred(Barred::Raw),
+        Request::Barred(Barred::Device),
     ]
 }
 

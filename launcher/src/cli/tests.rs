@@ -1,3 +1,4 @@
+use underpass_core::config::Udp;
 use underpass_core::config::format::Format;
 
 use super::*;
@@ -68,9 +69,17 @@ fn what_is_asked_instead_of_a_command_is_told_apart() {
 fn how_names_are_answered_goes_with_any_source() {
     let exit = "exit:9.9.9.9".parse().unwrap();
     let local = || Given::Proxies(vec![Upstream::Local]);
-    assert_eq!(run("-x local: --dns exit:9.9.9.9 a").given, Given::With(exit, Box::new(local())));
+    let with = |dns, given| Given::With(Changes { dns: Some(dns), udp: None }, Box::new(given));
+    assert_eq!(run("-x local: --dns exit:9.9.9.9 a").given, with(exit, local()));
     let fake = "fake".parse().unwrap();
-    assert_eq!(run("--dns=exit --dns=fake a").given, Given::With(fake, Box::new(Given::Nothing)));
+    assert_eq!(run("--dns=exit --dns=fake a").given, with(fake, Given::Nothing));
+}
+
+#[test]
+fn what_becomes_of_datagrams_goes_with_any_source() {
+    let with = |dns, udp| Given::With(Changes { dns, udp: Some(udp) }, Box::new(Given::Nothing));
+    assert_eq!(run("--udp refuse a").given, with(None, Udp::Refuse));
+    assert_eq!(run("--udp=carry --dns exit a").given, with("exit".parse().ok(), Udp::Carry));
 }
 
 #[test]
@@ -89,7 +98,7 @@ fn an_unknown_option_names_the_nearest() {
 
 #[test]
 fn options_of_later_versions_are_no_options_yet() {
-    for line in ["--tier hook a", "--udp carry a", "--leaktest a"] {
+    for line in ["--tier hook a", "--leaktest a"] {
         let (message, hint) = refused(line);
         assert!(message.ends_with(": unknown option"), "{line}: {message}");
         assert_eq!(hint.unwrap(), "underpass --help lists the options", "{line}");
@@ -105,6 +114,7 @@ fn each_mistake_is_said() {
         ("--why", "--why: HOST is missing"),
         ("-f", "--config: FILE is missing"),
         ("--dns", "--dns: MODE is missing"),
+        ("--udp no a", "--udp: neither carry nor refuse"),
         ("--dns fke a", "--dns: no way to answer names (did you mean \"fake\"?)"),
         ("--dns exit:dns.example a", "--dns: the resolver is not ADDRESS or ADDRESS:PORT"),
         ("--dns fake --explain a", "--explain: takes no other option"),

@@ -16,7 +16,7 @@ use underpass_core::config::dns::Dns;
 use underpass_core::config::environment::from_environment;
 use underpass_core::config::file::MAX_BYTES;
 use underpass_core::config::format::{Format, parse_as};
-use underpass_core::config::{Config, Warning};
+use underpass_core::config::{Config, Udp, Warning};
 use underpass_core::control::Source;
 use underpass_core::upstream::{Credentials, Upstream};
 
@@ -45,8 +45,17 @@ pub(crate) enum Given {
         /// Where it is not as the name says.
         format: Option<Format>,
     },
-    /// `--dns`: whatever the rest says of it.
-    With(Dns, Box<Given>),
+    /// Options that change what the rest says.
+    With(Changes, Box<Given>),
+}
+
+/// What options say, whatever the configuration says of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// `--dns`
+    pub(crate) dns: Option<Dns>,
+    /// `--udp`
+    pub(crate) udp: Option<Udp>,
 }
 
 /// A configuration and where it comes from.
@@ -77,12 +86,16 @@ pub(crate) enum Origin {
 
 /// The configuration of this launch; its paths are absolute, its credentials not fetched yet.
 pub(crate) fn find(given: Given) -> Result<Found, Failure> {
-    let (given, dns) = match given {
-        Given::With(dns, given) => (*given, Some(dns)),
-        given => (given, dns_of_environment()?),
+    let (given, Changes { dns, udp }) = match given {
+        Given::With(changes, given) => (*given, changes),
+        given => (given, Changes::default()),
+    };
+    let dns = match dns {
+        Some(dns) => Some(dns),
+        None => dns_of_environment()?,
     };
     let mut found = match given {
-        Given::With(..) => return Err(Failure::setup("--dns: given twice")),
+        Given::With(..) => return Err(Failure::setup("options that change a configuration: given twice")),
         Given::Proxies(hops) => Found::new(Config::strict(hops), Origin::Options),
         Given::File { path, format } => read(&path, format)?,
         Given::Nothing => match search()? {
@@ -92,6 +105,10 @@ pub(crate) fn find(given: Given) -> Result<Found, Failure> {
     };
     if let Some(dns) = dns {
         found.config.dns = dns;
+        found.once = true;
+    }
+    if let Some(udp) = udp {
+        found.config.udp = udp;
         found.once = true;
     }
     found.with_absolute_paths()

@@ -7,7 +7,7 @@ use crate::address::{self, Given};
 use crate::fence::{cancellation_point, fenced};
 use crate::redirect::Outcome;
 use crate::socket::ProgramSocket;
-use crate::{ahead, errno, real, redirect};
+use crate::{ahead, errno, paths, real, redirect};
 
 hooks! {
     /// connect(2). Fails with what connect(2) documents and nothing else.
@@ -17,17 +17,6 @@ hooks! {
     /// The public alias of `connect` in glibc.
     fn __connect(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int,
         closed errno::fail(libc::ENETUNREACH) => None, real judged_and_made(fd, address, len);
-
-    /// socket(2): MPTCP sockets (RFC 8684) cannot be held, so they are made as TCP, to which they
-    /// fall back anyway where the peer does not speak MPTCP.
-    fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int,
-        closed errno::fail(libc::EAFNOSUPPORT) => {
-            let protocol = if protocol == libc::IPPROTO_MPTCP { libc::IPPROTO_TCP } else { protocol };
-            match real::socket.get() {
-                Some(socket) => socket(domain, kind, protocol),
-                None => errno::fail(libc::ENOSYS),
-            }
-        };
 
     /// epoll_ctl(2): notes that a socket is watched before it is connected.
     fn epoll_ctl(set: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int,
@@ -66,6 +55,11 @@ pub(super) fn carried(fd: c_int, given: Given) -> Option<c_int> {
     let judge = || {
         if let Given::Unspecified(_) = given {
             ahead::dissolved();
+            if paths::is_used()
+                && let Some(cookie) = socket.cookie()
+            {
+                paths::forget(cookie);
+            }
         }
         redirect::connect(&socket, given)
     };
@@ -79,6 +73,10 @@ pub(super) fn carried(fd: c_int, given: Given) -> Option<c_int> {
     cancellation_point();
     match outcome {
         Outcome::Done => Some(0),
+        Outcome::ConnectTo(at) => Some(match fenced(|| socket.connect_to(at), || Err(libc::ENETUNREACH)) {
+            Ok(()) => 0,
+            Err(errno) => errno::fail(errno),
+        }),
         Outcome::Fail(errno) => Some(errno::fail(errno)),
         Outcome::Pass(_) | Outcome::Wait(_) => None,
     }

@@ -4,6 +4,7 @@
 
 mod asynchronous;
 mod connect;
+mod control;
 mod datagram;
 mod exec;
 mod execl;
@@ -11,7 +12,9 @@ mod hostname;
 mod idn;
 mod name_info;
 mod notification;
+mod open;
 mod peer;
+mod receive;
 mod remote;
 mod resolve;
 mod resolver;
@@ -19,6 +22,9 @@ mod resolver;
 use crate::{real, session};
 
 /// Exports hooks: `fn name(arguments) -> type, closed answer => judge, real call`.
+///
+/// `name(arguments) -> type, open body` has no fence around it: for hot calls, whose bodies fence what they
+/// judge.
 ///
 /// `judge` runs inside the fence and answers `Some`, or `None` for the real call, which is made
 /// outside it: a cancelled thread unwinds from there, and nothing may catch that. Without `real`, the
@@ -33,6 +39,17 @@ macro_rules! hooks {
         #[unsafe(no_mangle)]
         pub(crate) unsafe extern "C-unwind" fn $name($($arg: $t),*) -> $r {
             hooks!(@body $r, $closed, $judge $(, $real)?)
+        }
+    )*};
+    ($(
+        $(#[$doc:meta])*
+        fn $name:ident($($arg:ident: $t:ty),* $(,)?) -> $r:ty, open $body:expr;
+    )*) => {$(
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        pub(crate) unsafe extern "C-unwind" fn $name($($arg: $t),*) -> $r {
+            // SAFETY: as below.
+            unsafe { $body }
         }
     )*};
     (@body $r:ty, $closed:expr, $judge:expr) => {

@@ -8,16 +8,21 @@ use underpass_core::destination::is_local;
 use underpass_core::wire::{Reply, Request};
 
 use super::hooks;
+use super::receive::stands_for;
 use crate::address::{Given, Raw};
-use crate::redirect::{Socket, State};
+use crate::fence::fenced;
+use crate::redirect::{Kind, Socket, State};
 use crate::socket::ProgramSocket;
-use crate::{errno, link, real};
+use crate::{errno, link, paths, real};
 
 hooks! {
     /// getpeername(2): the destination, not the proxy and not the loopback leg.
     fn getpeername(fd: c_int, address: *mut sockaddr, len: *mut socklen_t) -> c_int,
         closed errno::fail(libc::ENOTCONN) => match real::getpeername.get() {
-            Some(get) => shown(fd, address, len, get, |socket, _| peer_of(socket).map(|(peer, _)| peer)),
+            Some(get) => shown(fd, address, len, get, |socket, real| match at_of_agent(socket, real) {
+                Some(at) => stands_for(at),
+                None => peer_of(socket).map(|(peer, _)| peer),
+            }),
             None => errno::fail(libc::ENOSYS),
         };
 
@@ -30,7 +35,10 @@ hooks! {
                 }
                 // The address is that of the leg that leaves; the port is the program's own, which it
                 // may have bound.
-                let (_, local) = peer_of(socket)?;
+                let (_, local) = match datagram_peer(socket) {
+                    Some(at) => source(at)?,
+                    None => peer_of(socket)?,
+                };
                 // An IPv4 socket cannot show that the proxy is reached by IPv6.
                 let local = local.filter(|local| local.is_ipv4() || real.is_ipv6())?;
                 Some(SocketAddr::new(local.ip(), real.port()))
@@ -91,6 +99,33 @@ unsafe fn shown(
     }
     // SAFETY: the program's own arguments.
     unsafe { real(fd, address, len) }
+}
+
+/// Whether a socket is connected to one of the agent's that take datagrams.
+pub(super) fn is_connected_to_agent(fd: c_int) -> bool {
+    fenced(|| datagram_peer(&ProgramSocket(fd)).is_some(), || true)
+}
+
+/// Which of the agent's sockets a datagram socket is connected to.
+fn datagram_peer(socket: &ProgramSocket) -> Option<SocketAddr> {
+    let peer = socket.kernel_peer()?;
+    at_of_agent(socket, peer)
+}
+
+/// The address if it is one of the agent's for datagrams.
+fn at_of_agent(socket: &ProgramSocket, address: SocketAddr) -> Option<SocketAddr> {
+    let is_datagram = || socket.kind() == Ok(Kind::Datagram);
+    (paths::may_be_at(address) && is_datagram()).then_some(address)
+}
+
+/// For whom it stands, and the local address that the kernel would have chosen.
+fn source(at: SocketAddr) -> Option<(SocketAddr, Option<SocketAddr>)> {
+    link::ask(&Request::Source { at }, |reply| match reply {
+        Reply::Peer { peer, local } => Some((peer, local)),
+        _ => None,
+    })
+    .ok()
+    .flatten()
 }
 
 /// Destination and local address, if the socket is one that the agent carries.

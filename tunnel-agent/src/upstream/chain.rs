@@ -84,18 +84,44 @@ impl Chain {
         &self.hops
     }
 
+    /// Whether connections leave from this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.hops.iter().all(|hop| hop.upstream == Upstream::Local)
+    }
+
+    /// How many hops a path has where it is drawn, or may be chosen.
+    pub(super) fn length(&self) -> usize {
+        match self.kind {
+            Kind::Random | Kind::RoundRobin => self.length,
+            _ => 1,
+        }
+    }
+
+    /// Whether a path goes through every hop that is alive.
+    pub(super) fn takes_all_hops(&self) -> bool {
+        matches!(self.kind, Kind::Strict | Kind::Dynamic)
+    }
+
+    /// A failure in the name of one hop of a path.
+    pub(super) fn named(&self, path: &Path, hop: usize, failure: Failure) -> Failure {
+        match &self.hops[path[hop]].upstream {
+            Upstream::Local => failure,
+            upstream => {
+                let (of, name) = (path.len(), upstream.to_string());
+                Failure::At { hop: hop + 1, of, name, failure: Box::new(failure) }
+            }
+        }
+    }
+
     /// The path for a connection, or for the next attempt after hops have failed: then `None` if there
     /// is no other.
-    fn path(&self, failed: &[usize]) -> Option<Path> {
+    pub(super) fn path(&self, failed: &[usize]) -> Option<Path> {
         if self.kind == Kind::Strict {
             return failed.is_empty().then(|| (0..self.hops.len()).collect());
         }
         let left: Vec<usize> = (0..self.hops.len()).filter(|place| !failed.contains(place)).collect();
         let up: Vec<usize> = left.iter().copied().filter(|&place| !self.hops[place].is_down()).collect();
-        let wanted = match self.kind {
-            Kind::Random | Kind::RoundRobin => self.length,
-            _ => 1,
-        };
+        let wanted = self.length();
         // Where too few are known to be well, those that were not may be again.
         let mut from = if up.len() >= wanted { up } else { left };
         if from.len() < wanted {
@@ -124,15 +150,11 @@ impl Chain {
 
     /// How long an attempt may take: all that is left, or half of it where another path could be tried.
     pub(crate) fn patience(&self, failed: usize, left: Duration) -> Duration {
-        let needed = match self.kind {
-            Kind::Random | Kind::RoundRobin => self.length,
-            _ => 1,
-        };
-        let is_last = self.kind == Kind::Strict || self.hops.len().saturating_sub(failed) <= needed;
+        let is_last = self.kind == Kind::Strict || self.hops.len().saturating_sub(failed) <= self.length();
         if is_last { left } else { (left / 2).max(LEAST).min(left) }
     }
 
-    fn along(&self, path: &Path) -> Vec<Arc<Hop>> {
+    pub(super) fn along(&self, path: &Path) -> Vec<Arc<Hop>> {
         path.iter().map(|&place| Arc::clone(&self.hops[place])).collect()
     }
 
@@ -171,7 +193,12 @@ impl Chain {
 
     /// Which hop of the path a failure speaks against, from 0, or none if it is about the destination; and
     /// the failure in its name.
-    fn accuse(&self, failure: Failure, path: &Path, progress: &Progress) -> (Option<usize>, Failure) {
+    pub(super) fn accuse(
+        &self,
+        failure: Failure,
+        path: &Path,
+        progress: &Progress,
+    ) -> (Option<usize>, Failure) {
         let at = progress.hop();
         let of = path.len();
         let (accused, failure) = match (is_answer(&failure, progress), at + 1 < of) {
@@ -182,14 +209,7 @@ impl Chain {
             (true, false) if failure == Failure::UpstreamClosed => (Some(at), failure),
             (true, false) => (None, failure),
         };
-        let hop = accused.unwrap_or(of - 1);
-        let failure = match &self.hops[path[hop]].upstream {
-            Upstream::Local => failure,
-            upstream => {
-                Failure::At { hop: hop + 1, of, name: upstream.to_string(), failure: Box::new(failure) }
-            }
-        };
-        (accused, failure)
+        (accused, self.named(path, accused.unwrap_or(of - 1), failure))
     }
 
     /// Dials `destination`, by other paths where hops fail, until `deadline` has passed.

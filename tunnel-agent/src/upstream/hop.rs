@@ -110,6 +110,19 @@ impl Hop {
         }
     }
 
+    /// The greeting before an association, unless it has been said; `isolate` stands for a destination.
+    pub(super) fn late_greeting(
+        &self,
+        client: &Client,
+        isolate: &str,
+        said: bool,
+    ) -> Option<Box<dyn Handshake>> {
+        match self.greeting(client) {
+            Some(greeting) => (!said).then_some(greeting),
+            None => Some(Box::new(socks5::Greeting::new(Some(&isolated(isolate))))),
+        }
+    }
+
     /// What is said once the destination is known, one after the other; with the greeting, if that has not
     /// been said.
     pub(crate) fn request(

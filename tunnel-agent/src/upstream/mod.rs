@@ -3,11 +3,13 @@
 //! # Layout
 //!
 //! - [`chain`]: which path a connection takes; [`path`]: the way along one; [`hop`]: one hop and how it
-//!   has fared; [`warm`]: connections kept ready.
+//!   has fared; [`warm`]: connections kept ready; [`associate`]: associations for datagrams.
 //! - [`flights`]: whether greeting and request may travel together.
-//! - [`handshake`]: what a protocol is, without I/O; [`socks4`], [`socks5`], [`http`]: the protocols.
+//! - [`handshake`]: what a protocol is, without I/O; [`socks4`], [`socks5`], [`socks5_udp`], [`http`]: the
+//!   protocols.
 //! - [`stream`]: what is spoken over; [`tls`], [`ssh`] and its [`door`], [`local`]: what is no proxy protocol.
 
+pub(crate) mod associate;
 pub(crate) mod chain;
 pub(crate) mod door;
 pub(crate) mod flights;
@@ -18,6 +20,7 @@ pub(crate) mod local;
 pub(crate) mod path;
 pub(crate) mod socks4;
 pub(crate) mod socks5;
+pub(crate) mod socks5_udp;
 pub(crate) mod ssh;
 pub(crate) mod stream;
 pub(crate) mod tls;

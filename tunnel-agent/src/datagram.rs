@@ -1,0 +1,127 @@
+//! Datagrams. The program keeps its own kernel socket, and the library translates addresses: for each pair
+//! of a program's socket and a remote address the agent has a socket of its own on loopback, `at`, which
+//! is connected to the program's. What the program sends there goes on to the remote address, and what
+//! comes from the remote address is sent to the program from there.
+//!
+//! # Layout
+//!
+//! - [`ask`]: what the library asks, judged and answered; [`facts`]: what the program's socket is.
+//! - [`socket`]: a program's socket and its peers; [`peer`]: one `at`.
+//! - [`association`]: the SOCKS5 side of a program's socket; [`relay`]: one relay, while it lasts.
+//! - [`carry`]: a peer's datagrams on their way out, by association, from this machine, or to DNS.
+//! - [`batch`]: the buffers; [`sweep`]: what is forgotten, and when.
+
+mod ask;
+mod association;
+mod batch;
+mod carry;
+mod facts;
+mod peer;
+mod relay;
+mod socket;
+mod sweep;
+
+pub(crate) use ask::{Ask, begin};
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use underpass_core::destination::canonical;
+use underpass_core::failure::Failure;
+
+use crate::plan::Plan;
+use crate::upstream::chain::Chain;
+use batch::Batch;
+use peer::Peer;
+use socket::Socket;
+
+/// How long a chain that has refused an association is not asked again.
+const REMEMBERED: Duration = Duration::from_secs(5);
+/// Lines about failures that are not written again.
+const MAX_TOLD: usize = 1024;
+
+/// The chain that datagrams go by; `None`: from this machine.
+#[derive(Clone)]
+pub(crate) struct Course {
+    plan: Arc<Plan>,
+    chain: Option<Arc<str>>,
+}
+
+impl Course {
+    fn chain(&self) -> Option<&Chain> {
+        self.plan.chain(self.chain.as_deref()?)
+    }
+
+    fn key(&self) -> Key {
+        (self.plan.number, self.chain.clone())
+    }
+}
+
+type Key = (u32, Option<Arc<str>>);
+
+/// The datagrams of one agent.
+pub(crate) struct Datagrams {
+    /// By cookie.
+    sockets: Mutex<HashMap<u64, Arc<Socket>>>,
+    /// By `at`.
+    sources: Mutex<HashMap<SocketAddr, Weak<Peer>>>,
+    batch: Mutex<Batch>,
+    /// Chains that have failed lately.
+    failed: Mutex<HashMap<Key, (Instant, Failure)>>,
+    told: Mutex<HashSet<(u32, String)>>,
+    /// In descriptors.
+    room: Arc<Semaphore>,
+    sweeping: AtomicBool,
+}
+
+impl Datagrams {
+    /// With so many descriptors at most.
+    pub(crate) fn new(room: usize) -> Self {
+        Self {
+            sockets: Mutex::default(),
+            sources: Mutex::default(),
+            batch: Mutex::new(Batch::new()),
+            failed: Mutex::default(),
+            told: Mutex::default(),
+            room: Arc::new(Semaphore::new(room)),
+            sweeping: AtomicBool::new(false),
+        }
+    }
+
+    /// For whom an `at` stands, and the local address that the kernel would have chosen towards it.
+    pub(crate) fn source(&self, at: SocketAddr) -> Option<(SocketAddr, Option<SocketAddr>)> {
+        let peer = self.sources.lock().get(&canonical(at))?.upgrade()?;
+        Some((peer.given, facts::local_towards(peer.given)))
+    }
+
+    fn room(&self, descriptors: u32) -> Result<OwnedSemaphorePermit, Failure> {
+        Arc::clone(&self.room).try_acquire_many_owned(descriptors).map_err(|_| {
+            Failure::Socket("there are as many datagram sockets as the limit on open files allows")
+        })
+    }
+
+    /// Why the chain cannot be used at the moment.
+    fn remembered(&self, course: &Course) -> Option<Failure> {
+        let mut failed = self.failed.lock();
+        failed.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
+        failed.get(&course.key()).map(|(_, failure)| failure.clone())
+    }
+
+    fn remember(&self, course: &Course, failure: &Failure) {
+        self.failed.lock().insert(course.key(), (Instant::now(), failure.clone()));
+    }
+
+    /// Whether a line of this text about this plan has not been written before.
+    pub(crate) fn is_news(&self, plan: &Plan, text: String) -> bool {
+        let mut told = self.told.lock();
+        if told.len() >= MAX_TOLD {
+            told.clear();
+        }
+        told.insert((plan.number, text))
+    }
+}

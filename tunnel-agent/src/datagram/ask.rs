@@ -1,0 +1,167 @@
+//! What the library asks: where datagrams of a socket go that are for an address.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use underpass_core::config::Udp;
+use underpass_core::config::route::To as Route;
+use underpass_core::destination::{DNS_PORT, Destination, canonical, is_local};
+use underpass_core::failure::{Failure, errno};
+use underpass_core::wire::Reply;
+
+use super::facts::Facts;
+use super::socket::{Found, Socket, To};
+use super::{Course, sweep};
+use crate::agent::Agent;
+use crate::plan::Plan;
+use crate::upstream::hop::Client;
+use crate::{attempt, frames, log};
+
+/// A question, and with what it came.
+pub(crate) struct Ask {
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) client: Client,
+    /// The program waits at its other end.
+    pub(crate) connection: OwnedFd,
+    /// As the program gave it.
+    pub(crate) address: SocketAddr,
+    pub(crate) connecting: bool,
+}
+
+/// What is answered at once, or after the association is there.
+enum Judged {
+    Direct,
+    Via { found: Found, waits: bool },
+}
+
+/// Judges and answers. The copy of the program's socket is let go of at once: it would keep a socket open
+/// that the program has closed.
+pub(crate) fn begin(ask: Ask, socket: OwnedFd) {
+    match ask.judge(socket) {
+        Ok(Judged::Direct) => frames::reply(&ask.connection, &Reply::Direct),
+        Ok(Judged::Via { found, waits: false }) => {
+            frames::reply(&ask.connection, &Reply::Via { at: found.peer.at });
+        }
+        Ok(Judged::Via { found, waits: true }) => {
+            tokio::spawn(async move {
+                let Some(association) = &found.association else { return };
+                match association.ready(&ask.agent).await {
+                    Ok(_) => frames::reply(&ask.connection, &Reply::Via { at: found.peer.at }),
+                    Err(failure) => ask.refuse(&failure),
+                }
+            });
+        }
+        Err(failure) => ask.refuse(&failure),
+    }
+}
+
+impl Ask {
+    /// Says no; and why, in the log, once for each reason.
+    fn refuse(&self, failure: &Failure) {
+        log::no_datagrams(&self.agent.datagrams, &self.plan, None, &self.client, failure);
+        frames::reply(&self.connection, &Reply::Refuse { errno: failure.errno() });
+    }
+
+    fn judge(&self, copy: OwnedFd) -> Result<Judged, Failure> {
+        let address = canonical(self.address);
+        let (destination, to) = if address.port() == DNS_PORT {
+            let server = Destination::Address(address);
+            let asked = attempt::asked(&self.client, &server);
+            // A server that a route sends direct is left alone, as by TCP.
+            match self.plan.config.decide(&asked).1 {
+                Route::Direct if !is_local(address.ip()) => return Ok(Judged::Direct),
+                Route::Refuse(errno) if !is_local(address.ip()) => return Err(Failure::Route(*errno)),
+                _ => (server, To::Names(Arc::clone(&self.plan))),
+            }
+        } else {
+            if is_many(address.ip()) {
+                return Err(Failure::Socket("broadcasts and multicasts are not carried"));
+            }
+            let destination = attempt::destination(&self.agent, address)?;
+            match self.way(&destination)? {
+                Some(course) => (destination, To::Course(course)),
+                None => return Ok(Judged::Direct),
+            }
+        };
+        let facts = Facts::read(&copy, self.agent.network)?;
+        drop(copy);
+        if facts.stays_here && !is_local(address.ip()) {
+            // From such an address nothing leaves this machine (ip(7)).
+            return Err(Failure::Dial(errno::EINVAL));
+        }
+        let (blocking, is_connected) = (facts.blocking, facts.is_connected);
+        let socket = self.socket(facts);
+        let found = match socket.peer(address) {
+            Some(found) => found,
+            None => {
+                if let To::Course(course) = &to
+                    && let Some(failure) = self.agent.datagrams.remembered(course)
+                {
+                    return Err(failure);
+                }
+                socket.add(&self.agent, &self.client, address, destination, to)?
+            }
+        };
+        found.peer.touch();
+        if self.connecting || !is_connected {
+            socket.set_connected(self.connecting.then_some(&found.peer));
+        }
+        let is_ready = found.association.as_ref().is_none_or(|association| association.relay().is_some());
+        Ok(Judged::Via { found, waits: blocking && !is_ready })
+    }
+
+    /// By which chain it goes; `None` where the program sends it itself.
+    fn way(&self, destination: &Destination) -> Result<Option<Course>, Failure> {
+        if let Destination::Address(address) = destination
+            && is_local(address.ip())
+        {
+            return Ok(None);
+        }
+        let (plan, asked) = (Arc::clone(&self.plan), attempt::asked(&self.client, destination));
+        let chain = match plan.config.decide(&asked).1 {
+            Route::Direct if matches!(destination, Destination::Address(_)) => return Ok(None),
+            // The name is known here alone.
+            Route::Direct => return Ok(Some(Course { plan: Arc::clone(&self.plan), chain: None })),
+            Route::Refuse(errno) => return Err(Failure::Route(*errno)),
+            Route::Chain(name) => name,
+        };
+        if plan.config.udp == Udp::Refuse {
+            return Err(Failure::Socket("datagrams are refused (--udp refuse)"));
+        }
+        let found = plan.chain(chain).ok_or(Failure::Socket("there is no such chain"))?;
+        if found.is_local() {
+            return Ok(Some(Course { plan: Arc::clone(&self.plan), chain: None }));
+        }
+        match found.without_datagrams() {
+            Some(failure) => Err(failure),
+            None => Ok(Some(Course { plan: Arc::clone(&self.plan), chain: Some(chain.as_str().into()) })),
+        }
+    }
+
+    /// What is kept about the program's socket, from now on if it is new.
+    fn socket(&self, facts: Facts) -> Arc<Socket> {
+        let datagrams = &self.agent.datagrams;
+        let mut sockets = datagrams.sockets.lock();
+        let socket = match sockets.get(&facts.cookie) {
+            Some(socket) => {
+                socket.update(facts);
+                Arc::clone(socket)
+            }
+            None => {
+                let socket = Arc::new(Socket::new(facts));
+                sockets.insert(socket.cookie, Arc::clone(&socket));
+                socket
+            }
+        };
+        drop(sockets);
+        sweep::begin(&self.agent);
+        socket
+    }
+}
+
+/// Whether an address stands for many machines.
+fn is_many(ip: IpAddr) -> bool {
+    ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
+}

@@ -1,0 +1,207 @@
+//! Datagrams of SOCKS5, without I/O: the handshake of an association and the header of each datagram
+//! (RFC 1928 sections 4 and 7).
+//!
+//! A chain has an association with each hop; a datagram then has a header for each, one inside the other.
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use underpass_core::destination::Destination;
+use underpass_core::failure::Failure;
+
+use super::handshake::{Handshake, Step};
+
+const VERSION: u8 = 5;
+const UDP_ASSOCIATE: u8 = 3;
+/// Reserved bytes and the fragment number before the address, in bytes.
+const FIXED: usize = 3;
+/// No header is longer: a name of 255 bytes with its length, its kind and a port.
+pub(crate) const MAX_HEADER: usize = FIXED + 1 + 1 + 255 + 2;
+
+/// The request for an association. The client's own address is not told: who is behind a translator does
+/// not know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Associate {
+    state: State,
+    kind: u8,
+    first: u8,
+    bound: Option<Destination>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Request,
+    /// The fixed part of the reply, and the first byte of the address.
+    AwaitReply,
+    /// The rest of the address and the port.
+    AwaitAddress(usize),
+    Done,
+}
+
+impl Associate {
+    pub(crate) fn new() -> Self {
+        Self { state: State::Request, kind: 0, first: 0, bound: None }
+    }
+
+    /// Where the proxy takes datagrams, once it has said so.
+    pub(crate) fn bound(&self) -> Option<&Destination> {
+        self.bound.as_ref()
+    }
+}
+
+impl Handshake for Associate {
+    fn step(&mut self) -> Result<Step<'_>, Failure> {
+        Ok(match self.state {
+            State::Request => {
+                self.state = State::AwaitReply;
+                Step::Send(&[VERSION, UDP_ASSOCIATE, 0, 1, 0, 0, 0, 0, 0, 0])
+            }
+            State::AwaitReply => Step::Receive(5),
+            State::AwaitAddress(count) => Step::Receive(count),
+            State::Done => Step::Done,
+        })
+    }
+
+    fn received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.state = match (self.state, bytes) {
+            (State::AwaitReply, &[version, ..]) if version != VERSION => {
+                return Err(Failure::Protocol("it does not answer with SOCKS version 5"));
+            }
+            (State::AwaitReply, &[_, 0, _, kind, first]) => {
+                (self.kind, self.first) = (kind, first);
+                State::AwaitAddress(match kind {
+                    1 => 4 - 1 + 2,
+                    4 => 16 - 1 + 2,
+                    3 => usize::from(first) + 2,
+                    _ => return Err(Failure::Protocol("its reply has an unknown address type")),
+                })
+            }
+            (State::AwaitReply, &[_, code, ..]) => return Err(Failure::Socks5(code)),
+            (State::AwaitAddress(count), bytes) if bytes.len() == count => {
+                let address = [&[self.kind, self.first], bytes].concat();
+                let sender = Sender::read(&address).map(|(sender, _)| sender.destination());
+                // Port 0 takes no datagrams.
+                self.bound = sender.flatten().filter(|bound| bound.port() != 0);
+                if self.bound.is_none() {
+                    return Err(Failure::Protocol("its reply names no place for datagrams"));
+                }
+                State::Done
+            }
+            _ => return Err(Failure::Protocol("its reply has a wrong length")),
+        };
+        Ok(())
+    }
+}
+
+/// Who has sent a datagram, by its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender<'a> {
+    Address(SocketAddr),
+    /// Not as RFC 1928 has it, but some proxies repeat the name.
+    Name(&'a [u8], u16),
+}
+
+impl<'a> Sender<'a> {
+    /// Reads kind, address and port; what follows them is the rest.
+    fn read(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (&kind, bytes) = bytes.split_first()?;
+        let (ip, name, rest) = match kind {
+            1 => {
+                let (ip, rest) = bytes.split_first_chunk::<4>()?;
+                (IpAddr::from(*ip), None, rest)
+            }
+            4 => {
+                let (ip, rest) = bytes.split_first_chunk::<16>()?;
+                (IpAddr::from(*ip).to_canonical(), None, rest)
+            }
+            3 => {
+                let (&length, bytes) = bytes.split_first()?;
+                let (name, rest) = bytes.split_at_checked(length.into())?;
+                (IpAddr::V4(Ipv4Addr::UNSPECIFIED), Some(name), rest)
+            }
+            _ => return None,
+        };
+        let (port, rest) = rest.split_first_chunk::<2>()?;
+        let port = u16::from_be_bytes(*port);
+        Some(match name {
+            None => (Self::Address((ip, port).into()), rest),
+            Some(name) => (Self::Name(name, port), rest),
+        })
+    }
+
+    /// Where it can be reached; `None` for a name that is none.
+    fn destination(self) -> Option<Destination> {
+        match self {
+            Self::Address(address) => Some(Destination::Address(address)),
+            Self::Name([], port) => Some(Destination::Address((Ipv4Addr::UNSPECIFIED, port).into())),
+            Self::Name(name, port) => {
+                let host = std::str::from_utf8(name).ok()?.to_owned();
+                Some(Destination::Name { host, port })
+            }
+        }
+    }
+
+    /// Whether it is this one, as far as the header can say: a name is not compared with an address.
+    pub(crate) fn can_be(&self, destination: &Destination) -> bool {
+        match (self, destination) {
+            (Self::Address(from), Destination::Address(to)) => from == to,
+            (Self::Name(from, port), Destination::Name { host, port: to }) => {
+                port == to && from.eq_ignore_ascii_case(host.as_bytes())
+            }
+            (Self::Address(_) | Self::Name(..), _) => true,
+        }
+    }
+}
+
+/// The header of a datagram that goes to `destination`.
+pub(crate) fn header(destination: &Destination) -> Vec<u8> {
+    let mut bytes = vec![0; FIXED];
+    match destination {
+        Destination::Address(address) => match address.ip().to_canonical() {
+            IpAddr::V4(v4) => {
+                bytes.push(1);
+                bytes.extend(v4.octets());
+            }
+            IpAddr::V6(v6) => {
+                bytes.push(4);
+                bytes.extend(v6.octets());
+            }
+        },
+        Destination::Name { host, .. } => {
+            // `Destination` bounds names at 255 bytes.
+            let host = &host.as_bytes()[..host.len().min(255)];
+            bytes.push(3);
+            bytes.push(host.len() as u8);
+            bytes.extend(host);
+        }
+    }
+    bytes.extend(destination.port().to_be_bytes());
+    bytes
+}
+
+/// Takes the header off a datagram. Fragments are refused, as RFC 1928 allows, and so is everything else
+/// that is not exactly a datagram's header.
+pub(crate) fn open(datagram: &[u8]) -> Option<(Sender<'_>, &[u8])> {
+    match datagram.split_first_chunk::<FIXED>()? {
+        ([0, 0, 0], rest) => Sender::read(rest),
+        _ => None,
+    }
+}
+
+/// Takes off the headers of the hops before the last, which name the next hop's relay, and then the last.
+pub(crate) fn open_nested<'a>(
+    mut datagram: &'a [u8],
+    relays: &[Destination],
+) -> Option<(Sender<'a>, &'a [u8])> {
+    for relay in relays {
+        let (sender, inner) = open(datagram)?;
+        if !sender.can_be(relay) {
+            return None;
+        }
+        datagram = inner;
+    }
+    open(datagram)
+}
+
+#[cfg(test)]
+mod tests;
