@@ -53,4 +53,9 @@ int main(int argc, char **argv) {
     say("port 53, datagram: %s", result(sendto(datagram, "dns", 3, 0, (void *)&stub.address, stub.length)));
     datagram = socket(target.family, SOCK_DGRAM, 0);
     say("port 53, datagram: connect %s", result(start(datagram, &stub)));
+    say("send %s", result(send(datagram, "dns", 3, 0)));
+    int came = 0;
+    for (struct pollfd poll_fd = {.fd = servers[1], .events = POLLIN}; came < 2 && poll(&poll_fd, 1, 300) == 1; came++)
+        MUST(recv(servers[1], buffer, sizeof buffer, 0) == 3);
+    say("the stub has %d", came);
 }

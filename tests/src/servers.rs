@@ -14,7 +14,8 @@ pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));
 /// The destinations' IPv6 address. The proxies know it as `v6.test`.
 pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, 1));
 
-/// The services by their TCP ports. [`ECHO`](port::ECHO) answers datagrams, too.
+/// The services by their TCP ports. [`ECHO`](port::ECHO) and [`ECHO_TOO`](port::ECHO_TOO) answer datagrams,
+/// too, from the address that they were sent to.
 ///
 /// The same services are on the ports 1000 higher, to which a connection takes time in both
 /// worlds: natively the second until the kernel repeats the SYN, which is dropped once
@@ -22,6 +23,8 @@ pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, 1));
 pub mod port {
     /// Sends back what comes, until the end of it.
     pub const ECHO: u16 = 7007;
+    /// Sends datagrams back, and nothing else.
+    pub const ECHO_TOO: u16 = 7009;
     /// Sends `hello\n` and ends.
     pub const BANNER: u16 = 7001;
     /// Resets the connection after the first byte that comes.

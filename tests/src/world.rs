@@ -20,10 +20,12 @@ pub struct World {
 }
 
 /// Counts, and drops, what comes from the client and is not for a proxy. Neighbour discovery,
-/// router solicitations and multicast listener reports are the kernel's own.
+/// router solicitations and multicast listener reports are the kernel's own. The later fragments of a
+/// datagram name no port; its first is counted.
 const SEALED: &str = r"
 table inet world {
   set proxies { type inet_service; }
+  set relays { type inet_service; flags interval; }
   set leaked4 { type ipv4_addr . inet_proto . inet_service; }
   set leaked6 { type ipv6_addr . inet_proto . inet_service; }
   counter leaks { }
@@ -31,6 +33,8 @@ table inet world {
     type filter hook prerouting priority raw; policy accept;
     iifname != veth-n accept
     ip daddr 10.77.0.1 tcp dport @proxies accept
+    ip daddr 10.77.0.1 udp dport @relays accept
+    ip daddr 10.77.0.1 ip frag-off & 0x1fff != 0 accept
     ip6 daddr fd77::1 tcp dport @proxies accept
     icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } accept
     counter name leaks
@@ -51,6 +55,7 @@ const DIRECT: &str = r"
 table inet world {
   counter leaks { }
   set proxies { type inet_service; }
+  set relays { type inet_service; flags interval; }
   set leaked4 { type ipv4_addr . inet_proto . inet_service; }
   set leaked6 { type ipv6_addr . inet_proto . inet_service; }
   set tried { type inet_service . inet_service; flags dynamic, timeout; size 65535; timeout 5s; }
@@ -153,6 +158,12 @@ impl World {
     /// From now on packets to this TCP port of `10.77.0.1` and `fd77::1` are no leaks.
     pub fn allow_proxy(&self, port: u16) {
         let done = self.nft(&["add", "element", "inet", "world", "proxies", &format!("{{ {port} }}")]);
+        assert!(done.is_empty(), "{done}");
+    }
+
+    /// From now on datagrams to these ports of `10.77.0.1` are no leaks: a proxy's relays are there.
+    pub fn allow_relays(&self, first: u16, last: u16) {
+        let done = self.nft(&["add", "element", "inet", "world", "relays", &format!("{{ {first}-{last} }}")]);
         assert!(done.is_empty(), "{done}");
     }
 

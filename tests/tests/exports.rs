@@ -15,12 +15,18 @@ const HOOKS: &[&str] = &[
     "__connect",
     "connect",
     "epoll_ctl",
+    // Sockets.
+    "setsockopt",
     "socket",
     // What a socket says of itself.
     "getpeername",
     "getsockname",
     "getsockopt",
     // Datagrams.
+    "__recvfrom_chk",
+    "recvfrom",
+    "recvmmsg",
+    "recvmsg",
     "sendmmsg",
     "sendmsg",
     "sendto",

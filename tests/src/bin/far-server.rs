@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 use underpass_tests::listening;
-use underpass_tests::servers::port;
+use underpass_tests::servers::{self, port};
 
 fn main() -> io::Result<()> {
     for service in port::ALL {
@@ -16,12 +16,26 @@ fn main() -> io::Result<()> {
             listening::serve(listening::listen(number)?, move || move |client| serve(service, client));
         }
     }
-    let datagrams = UdpSocket::bind(("::", port::ECHO))?;
+    for address in [servers::V4, servers::V6] {
+        for number in [port::ECHO, port::ECHO_TOO] {
+            // Not for all addresses: an answer has to come from the one that was asked.
+            let datagrams = UdpSocket::bind((address, number))?;
+            thread::spawn(move || echo(&datagrams));
+        }
+    }
     io::stdout().write_all(b"ready\n")?;
+    loop {
+        thread::park();
+    }
+}
+
+fn echo(datagrams: &UdpSocket) {
     let mut buffer = [0; 65536];
     loop {
-        let (length, from) = datagrams.recv_from(&mut buffer)?;
-        let _ = datagrams.send_to(&buffer[..length], from);
+        // What nobody takes is reported with the next.
+        if let Ok((length, from)) = datagrams.recv_from(&mut buffer) {
+            let _ = datagrams.send_to(&buffer[..length], from);
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use crate::{Command, World};
 
 const MICROSOCKS_PORT: u16 = 1081;
 const DANTE_PORT: u16 = 1082;
+/// Where Dante's relays are, in all worlds.
+const RELAYS: (u16, u16) = (41_000, 41_999);
 
 /// Starts microsocks (Debian package microsocks), with a user name and password if given; the client
 /// side may reach it.
@@ -52,9 +54,11 @@ pub fn dante_with(world: &World, dante: Dante) -> Real {
          external: lo\nexternal.rotation: route\n\
          socksmethod: {method}\nclientmethod: none\nuser.privileged: root\nuser.unprivileged: root\n\
          client pass {{ from: 0/0 to: 0/0 }}\nclient pass {{ from: ::/0 to: ::/0 }}\n{block}\
-         socks pass {{ from: 0/0 to: 0/0\nlog: connect disconnect error }}\n\
-         socks pass {{ from: ::/0 to: ::/0\nlog: connect disconnect error }}\n",
+         socks pass {{ from: 0/0 to: 0/0\nudp.portrange: {first}-{last}\nlog: connect disconnect error }}\n\
+         socks pass {{ from: ::/0 to: ::/0\nudp.portrange: {first}-{last}\nlog: connect disconnect error }}\n",
         log = log.display(),
+        first = RELAYS.0,
+        last = RELAYS.1,
     );
     std::fs::write(&configuration, text).expect("the directory is ours");
     let mut command = world.far("danted");
@@ -62,6 +66,8 @@ pub fn dante_with(world: &World, dante: Dante) -> Real {
         command = with_user(world, user, password).arg("danted");
     }
     let command = command.args(["-N", "1", "-f"]).arg(&configuration);
+    // Its relays are no proxies that could be reached without it.
+    world.allow_relays(RELAYS.0, RELAYS.1);
     // It writes addresses, never names.
     let record = |_: &str, port| format!(" 10.99.0.1.{port}\n");
     Real::start(world, command, port, Some(log), record).with_login(dante.login)

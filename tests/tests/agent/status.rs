@@ -129,6 +129,30 @@ fn logged(world: &World, proxy: &Fake, handoff: &str, connection: &str) {
     assert_eq!(done.code(), 0, "{done}");
 }
 
+/// A program that sends datagrams in vain does so again and again.
+#[test]
+fn why_datagrams_are_not_carried_is_said_once() {
+    let (world, _proxy) = world();
+    let http = "proxy = 'http://10.77.0.1:3128'\n";
+    let refused = "proxy = 'socks5h://10.77.0.1:1'\nudp = 'refuse'\n";
+    for (name, text, reason) in [
+        ("http", http, "hop 1 of 1, http://10.77.0.1:3128: only SOCKS5 proxies carry datagrams"),
+        ("refused", refused, "datagrams are refused (--udp refuse)"),
+    ] {
+        let file = file(&world, name, text);
+        let send = "for i in 1 2 3; do echo x >/dev/udp/far.test/7007 || :; done";
+        let command = script(&world, &file, send);
+        let done = command.env("UNDERPASS_LOG", "info").env("UNDERPASS_LOG_FORMAT", "json").run();
+        assert_eq!(done.stderr.matches("line 1: ").count(), 3, "{done}");
+        let said = lines(&world, "datagrams are not carried");
+        let said: Vec<_> = said.iter().filter(|line| line["reason"] == reason).collect();
+        assert_eq!(said.len(), 1, "{:?}", lines(&world, "datagrams are not carried"));
+        assert!(said[0]["program"].as_str().is_some_and(|file| file.ends_with("/bash")), "{said:?}");
+        assert_eq!(said[0]["errno"], 101, "{said:?}");
+    }
+    no_leaks(&world);
+}
+
 #[test]
 fn each_connection_has_its_line_in_the_log() {
     let (world, proxy) = world();

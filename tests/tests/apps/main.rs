@@ -13,10 +13,12 @@
 //! | `web` | curl, wget, aria2c, libwww-perl, nginx as a client |
 //! | `remote` | ssh, scp, rsync, git |
 //! | `databases` | psql, pg_dump, redis-cli |
+//! | `datagrams` | openssl (DTLS), chrony, iperf3, snmpget, Python, node |
 //! | `runtimes` | Python, node, Java, bash |
 //! | `system` | nmap, apt-get, programs that change their user |
 
 mod databases;
+mod datagrams;
 mod far;
 mod place;
 mod remote;

@@ -92,6 +92,22 @@ impl Place {
         self.world.wait_listening(port);
     }
 
+    /// Starts the echo servers beyond the proxy.
+    pub(crate) fn start_echo(&self) {
+        underpass_tests::servers::start(&self.world);
+    }
+
+    /// Checks that so many associations of datagrams have ended with their sockets, by Dante's record.
+    #[track_caller]
+    pub(crate) fn associations_ended(&self, times: usize) {
+        let limit = Instant::now() + Duration::from_secs(5);
+        let count = || self.proxy.log().matches("udp/udpassociate ]").count();
+        while count() < times && Instant::now() < limit {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(count(), times, "{}", self.proxy.log());
+    }
+
     /// Checks that the proxy has connected to this port of the destination so many times.
     #[track_caller]
     pub(crate) fn proxied(&self, port: u16, times: usize) {

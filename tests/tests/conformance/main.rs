@@ -4,6 +4,7 @@
 //! test with its reason, and fails the test when it no longer occurs.
 
 mod connect;
+mod datagrams;
 mod failures;
 mod names;
 mod processes;

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use underpass_tests::proxies::Fake;
-use underpass_tests::{Finished, World, artifacts, proxies, servers};
+use underpass_tests::proxies::{Fake, Real};
+use underpass_tests::{Command, Finished, World, artifacts, proxies, servers};
 
 pub(crate) const FAMILIES: [&str; 3] = ["v4", "v6", "mapped"];
 pub(crate) const MODES: [&str; 2] = ["blocking", "nonblocking"];
@@ -62,8 +62,10 @@ pub(crate) struct Both {
     pub(crate) native: World,
     pub(crate) redirected: World,
     pub(crate) proxy: Fake,
-    /// What the redirected programs go through.
+    /// What the redirected programs go through: URLs of hops, with blanks between them.
     pub(crate) upstream: String,
+    /// Lives as long as the worlds.
+    pub(crate) dante: Option<Real>,
 }
 
 impl Both {
@@ -77,12 +79,19 @@ impl Both {
         Self { upstream: "local:".to_owned(), ..Self::with(World::direct()) }
     }
 
+    /// The redirected programs go through Dante, which carries datagrams.
+    pub(crate) fn dante() -> Self {
+        let both = Self::with(World::new());
+        let dante = proxies::dante(&both.redirected);
+        Self { upstream: dante.url().to_owned(), dante: Some(dante), ..both }
+    }
+
     fn with(redirected: World) -> Self {
         let native = World::direct();
         servers::start(&native);
         servers::start(&redirected);
         let proxy = proxies::fake(&redirected);
-        Self { native, redirected, proxy, upstream: String::new() }
+        Self { native, redirected, proxy, upstream: String::new(), dante: None }
     }
 
     /// Runs a command line natively and redirected.
@@ -90,8 +99,14 @@ impl Both {
         let program = artifacts::program(program);
         [
             self.native.client(&program).args(arguments).run_or_kill(),
-            self.redirected.wrapped(&self.upstream, &program).args(arguments).run_or_kill(),
+            self.wrapped(&program).args(arguments).run_or_kill(),
         ]
+    }
+
+    /// A program that is redirected.
+    pub(crate) fn wrapped(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let hops = self.upstream.split(' ').flat_map(|hop| ["-x", hop]);
+        self.redirected.client(artifacts::underpass()).args(hops).arg("--").arg(program)
     }
 
     #[track_caller]

@@ -11,7 +11,7 @@ use underpass_tests::{Running, World, artifacts};
 
 use crate::{agent, no_leaks, serves, world};
 
-fn kill_agent(world: &World) {
+pub(crate) fn kill_agent(world: &World) {
     let agent = agent(world);
     let pid = i32::try_from(agent).ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(pid, Signal::KILL).expect("the agent lives");

@@ -4,6 +4,7 @@
 
 mod agent_killed;
 mod agent_socket;
+mod datagrams;
 mod proxy;
 
 use std::time::{Duration, Instant};
