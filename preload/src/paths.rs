@@ -193,7 +193,7 @@ impl Entry {
         let [key, high, low, rest, value] = self.words.each_ref().map(|word| word.load(Relaxed));
         let written = self.written.load(Relaxed);
         fence(Acquire);
-        let is_whole = version % 2 == 0 && self.version.load(Relaxed) == version;
+        let is_whole = version.is_multiple_of(2) && self.version.load(Relaxed) == version;
         let is_good = value != 0 && now.wrapping_sub(written) <= GOOD;
         (is_whole && is_good).then_some(Content { key, words: [high, low, rest], value })
     }
@@ -202,7 +202,9 @@ impl Entry {
     fn write(&self, content: Content, now: u32) {
         let version = self.version.load(Relaxed);
         let odd = version.wrapping_add(1);
-        if version % 2 != 0 || self.version.compare_exchange(version, odd, Acquire, Relaxed).is_err() {
+        if !version.is_multiple_of(2)
+            || self.version.compare_exchange(version, odd, Acquire, Relaxed).is_err()
+        {
             return;
         }
         fence(Release);
@@ -272,7 +274,7 @@ mod tests {
         assert_eq!(way(address, || Some(7)), Some(at(3)));
         forget(7);
         assert_eq!(way(address, || Some(7)), None);
-        assert_eq!(way(address, || Some(8)).is_some(), true);
+        assert!(way(address, || Some(8)).is_some());
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) unsafe fn without_way<const N: usize>(header: &mut msghdr, space: &mu
             }
         });
     }
-    header.msg_controllen = used as _;
+    header.msg_controllen = used;
     header.msg_control = if used == 0 { std::ptr::null_mut() } else { space.0.as_mut_ptr().cast::<c_void>() };
     fits
 }
@@ -69,12 +69,12 @@ unsafe fn each(header: &msghdr, mut use_it: impl FnMut(&cmsghdr, &[u8])) {
     if header.msg_control.is_null() {
         return;
     }
-    let (base, size) = (header.msg_control.cast::<u8>(), header.msg_controllen as usize);
+    let (base, size) = (header.msg_control.cast::<u8>(), header.msg_controllen);
     let mut at = 0;
     while let Some(left) = size.checked_sub(at).filter(|&left| left >= size_of::<cmsghdr>()) {
         // SAFETY: as many bytes are left as a header has.
         let message = unsafe { base.add(at).cast::<cmsghdr>().read_unaligned() };
-        let length = message.cmsg_len as usize;
+        let length = message.cmsg_len;
         if length < size_of::<cmsghdr>() || length > left {
             return;
         }

@@ -161,3 +161,26 @@ next();
         assert_eq!(place.wrapped("node").args(["-e", script]).run().success(), "good\n");
     });
 }
+
+/// What a program asks a name server itself is answered by the agent, though no datagram is carried.
+#[test]
+fn programs_that_ask_the_name_server_themselves() {
+    place::microsocks(|place| {
+        let node = r#"
+require("dns").resolve4("web.test", (error, found) => {
+    if (error) throw error;
+    require("dns").resolve4("web.test", (error, again) => console.log(found.join() === again.join() ? found[0] : again));
+});
+"#;
+        let programs: [(&str, &[&str]); 4] = [
+            ("dig", &["+short", NAME]),
+            ("dig", &["+short", "@127.0.0.53", NAME]),
+            ("host", &["-t", "A", NAME]),
+            ("node", &["-e", node]),
+        ];
+        for (program, arguments) in programs {
+            let answer = place.wrapped(program).args(arguments).run().success();
+            assert!(answer.trim().contains("198.18.0."), "{program} {arguments:?}: {answer}");
+        }
+    });
+}
