@@ -158,7 +158,9 @@ fn send(question: &[u8], answer: &mut [u8]) -> Option<c_int> {
         Ok(length) => {
             if length > answer.len() {
                 // As over TCP: the answer is cut, and says so (TC).
-                answer[2] |= 2;
+                if let Some(flags) = answer.get_mut(2) {
+                    *flags |= 2;
+                }
             }
             c_int::try_from(length).ok()
         }

@@ -97,8 +97,7 @@ fn aria2c_in_four_parts() {
     });
 }
 
-/// By c-ares. Such questions are not answered yet, but they do not leave either (docs/limits.md):
-/// when this fails since it works, it becomes the test above.
+/// By c-ares, whose questions the agent answers.
 #[test]
 fn aria2c_that_asks_the_name_server_itself() {
     place::microsocks(|place| {
