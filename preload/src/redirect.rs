@@ -122,15 +122,21 @@ pub(crate) fn connect(socket: &impl Socket, given: Given) -> Outcome {
         Given::Foreign => return Outcome::Pass(Bypass::NotInet),
     };
     let local = is_local(canonical(address).ip());
-    if local && let Some(outcome) = unrouted(socket, address) {
-        return outcome;
+    let stub = local && address.port() == DNS_PORT;
+    // Loopback is direct where no route names it, but for the stub resolver's port, through which names would
+    // leave: the agent answers there.
+    if local && !stub && !socket.loopback_is_routed() {
+        return Outcome::Pass(Bypass::Loopback);
     }
     match socket.state() {
         Ok(State::Closed) => carry(socket, address),
         Ok(State::Connecting) if !socket.is_blocking() => Outcome::Fail(EALREADY),
         Ok(State::Connecting | State::Other) => Outcome::Wait(Waiting::Later),
-        Err(_) if local => Outcome::Pass(Bypass::Loopback),
-        Err(_) => not_tcp(socket),
+        Err(_) if local && !stub => Outcome::Pass(Bypass::Loopback),
+        Err(_) => match not_tcp(socket) {
+            Outcome::Fail(ENETUNREACH) if stub => Outcome::Fail(ECONNREFUSED),
+            outcome => outcome,
+        },
     }
 }
 
@@ -160,7 +166,6 @@ pub(crate) fn send(socket: &impl Socket, given: Given, fast_open: bool) -> Send 
     match socket.state() {
         // Without Fast Open a TCP socket ignores the address (send(2)).
         Ok(_) if !fast_open => Send::Pass(Bypass::NotInet),
-        Ok(_) if stub => Send::Fail(ECONNREFUSED),
         Ok(_) => Send::ConnectFirst(address),
         Err(_) if local && !stub => Send::Pass(Bypass::Loopback),
         Err(_) => match not_tcp(socket) {
@@ -168,15 +173,6 @@ pub(crate) fn send(socket: &impl Socket, given: Given, fast_open: bool) -> Send 
             Outcome::Fail(errno) => Send::Fail(errno),
             _ => Send::Pass(Bypass::NotInet),
         },
-    }
-}
-
-/// Loopback is direct where no route names it, but for the stub resolver's port, through which names would
-/// leave; `None` where the agent has to be asked.
-fn unrouted(socket: &impl Socket, address: SocketAddr) -> Option<Outcome> {
-    match address.port() {
-        DNS_PORT => Some(Outcome::Fail(ECONNREFUSED)),
-        _ => (!socket.loopback_is_routed()).then_some(Outcome::Pass(Bypass::Loopback)),
     }
 }
 
@@ -299,10 +295,13 @@ mod tests {
         for address in ["127.0.0.1:80", "[::1]:80", "[::ffff:127.9.9.9]:80", "0.0.0.0:80"] {
             assert_eq!(connect(&fake, inet(address)), Outcome::Pass(Bypass::Loopback));
         }
-        for address in ["127.0.0.53:53", "[::1]:53", "[::ffff:127.0.0.1]:53"] {
-            assert_eq!(connect(&fake, inet(address)), Outcome::Fail(ECONNREFUSED));
-        }
         assert!(fake.asked.borrow().is_empty());
+        let udp = Fake { state: UDP, ..Fake::default() };
+        for address in ["127.0.0.53:53", "[::1]:53", "[::ffff:127.0.0.1]:53"] {
+            assert_eq!(connect(&fake, inet(address)), Outcome::Done);
+            assert_eq!(connect(&udp, inet(address)), Outcome::Fail(ECONNREFUSED));
+        }
+        assert_eq!(fake.asked.borrow().len(), 3);
     }
 
     #[test]
@@ -315,8 +314,6 @@ mod tests {
             assert_eq!(send(&fake, inet(address), false), Send::Pass(Bypass::Loopback));
         }
         assert_eq!(fake.asked.borrow().len(), 4);
-        assert_eq!(connect(&fake, inet("127.0.0.53:53")), Outcome::Fail(ECONNREFUSED));
-        assert_eq!(send(&fake, inet("127.0.0.53:53"), true), Send::Fail(ECONNREFUSED));
         let udp = Fake { state: UDP, loopback: true, ..Fake::default() };
         assert_eq!(connect(&udp, inet("127.0.0.1:80")), Outcome::Pass(Bypass::Loopback));
         assert_eq!(send(&udp, inet("127.0.0.1:80"), true), Send::Pass(Bypass::Loopback));

@@ -1,9 +1,13 @@
 //! What listens beyond the proxies: one process on the far side, all services, on all its
-//! addresses ([`V4`], [`V6`]).
+//! addresses ([`V4`], [`V6`]); and a real resolver.
+
+mod resolver;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{World, artifacts};
+
+pub use resolver::{Resolver, resolver, resolver_with};
 
 /// The destinations' IPv4 address. The proxies know it as `echo.test`, `web.test` and `far.test`.
 pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));

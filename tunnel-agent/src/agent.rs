@@ -27,7 +27,7 @@ use crate::lifetime::Lifetime;
 use crate::names::Names;
 use crate::relay::Relays;
 use crate::session::Sessions;
-use crate::{client, facts, lifetime, processes, reload};
+use crate::{client, dns, facts, lifetime, processes, reload};
 
 /// Connections at once, being made or relayed, whatever the limit on descriptors is.
 const MAX_CONNECTIONS: u64 = 100_000;
@@ -54,6 +54,7 @@ pub(crate) struct Agent {
     pub(crate) sessions: Sessions,
     pub(crate) names: Names,
     pub(crate) hosts: Hosts,
+    pub(crate) resolver: dns::Resolver,
     pub(crate) holds: Holds,
     /// Whether this kernel or sandbox can hold and complete; otherwise every connect blocks.
     pub(crate) can_hold: bool,
@@ -156,8 +157,9 @@ async fn serve(
     let agent = Arc::new(Agent {
         uid,
         sessions,
-        names: Names::open(&directory.join("names"))?,
+        names: Names::open(directory)?,
         hosts: Hosts::new("/etc/hosts"),
+        resolver: dns::Resolver::default(),
         holds,
         can_hold,
         carried: Carried::default(),
@@ -192,7 +194,7 @@ async fn serve(
     let _ = fs::remove_file(&agent.sessions.socket);
     if !processes::any_program(&agent.sessions.socket, &agent.lifetime.seen_and_alive()) {
         let _ = fs::remove_file(directory.join("sessions"));
-        agent.names.remove_if_crowded(&directory.join("names"));
+        agent.names.remove_if_crowded();
         // The network namespace goes with us, and nobody will look for an agent of it again. A log stays, and
         // the directory with it.
         if processes::is_last_here() {

@@ -49,7 +49,8 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
     let reply = match line.strip_suffix('\n').map(ControlRequest::from_line) {
         Some(Ok(ControlRequest::OpenSession { config, linger, source, for_process })) => {
             let keeper = for_process.map_or(peer.pid(), |pid| pid.try_into().ok()).unwrap_or(0);
-            match agent.sessions.open_session(*config, source, Process::of(keeper)) {
+            let pool = agent.names.add(&config.pool);
+            match pool.and_then(|()| agent.sessions.open_session(*config, source, Process::of(keeper))) {
                 Ok(environment) => {
                     Lifetime::watch(agent, keeper, linger);
                     ControlReply::Session { environment }
