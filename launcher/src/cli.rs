@@ -20,14 +20,14 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
   -f, --config FILE      chains and routes: TOML, or proxychains.conf,
                          torsocks.conf, tsocks.conf by their names
       --format NAME      of FILE: underpass, proxychains, torsocks, tsocks
-  -q, --quiet            no warnings
-  -v, --verbose          say on standard error what is done
+      --dns MODE[:ADDR]  names get fake addresses (default), or real ones from
+                         the far exit or this local machine; ADDR: a resolver
+  -q, -v                 --quiet: no warnings; --verbose: say what is done
       --shell            print what makes a shell carried: eval \"$(...)\"
       --check            try each hop of each chain; status 1 if one fails
       --why HOST[:PORT]  print how a connection to there would go
       --explain PROGRAM  print what PROGRAM is and whether it can be carried
       --version, --help  (-h) print the version, print this
-
 Without -x and -f: UNDERPASS_CONFIG, ~/.config/underpass/config.toml,
 /etc/underpass/config.toml, ALL_PROXY, HTTPS_PROXY, SOCKS_SERVER. The exit
 status is COMMAND's, or 125 if underpass itself fails, 126 if COMMAND cannot
@@ -36,10 +36,11 @@ be executed or carried, 127 if it is not found. Example:
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 11] = [
+const OPTIONS: [&str; 12] = [
     "--proxy",
     "--config",
     "--format",
+    "--dns",
     "--quiet",
     "--verbose",
     "--shell",
@@ -98,6 +99,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Short('x') | Long("proxy") => source.urls.push(value(&mut parser, "--proxy", "URL")?),
             Short('f') | Long("config") => source.files.push(value(&mut parser, "--config", "FILE")?),
             Long("format") => source.format = Some(value(&mut parser, "--format", "NAME")?),
+            Long("dns") => source.dns = Some(value(&mut parser, "--dns", "MODE")?),
             Short('q') | Long("quiet") => verbosity = Verbosity::Quiet,
             Short('v') | Long("verbose") => verbosity = Verbosity::Verbose,
             Long("shell") => asked.push(("--shell", None)),
@@ -143,14 +145,22 @@ struct Source {
     urls: Vec<OsString>,
     files: Vec<OsString>,
     format: Option<OsString>,
+    dns: Option<OsString>,
 }
 
 impl Source {
     fn is_empty(&self) -> bool {
-        self.urls.is_empty() && self.files.is_empty() && self.format.is_none()
+        self.urls.is_empty() && self.files.is_empty() && self.format.is_none() && self.dns.is_none()
     }
 
-    fn given(self) -> Result<Given, Failure> {
+    fn given(mut self) -> Result<Given, Failure> {
+        let Some(dns) = self.dns.take() else { return self.place() };
+        let dns = dns.to_string_lossy().parse();
+        let dns = dns.map_err(|why: String| Failure::setup(format_args!("--dns: {why}")))?;
+        Ok(Given::With(dns, Box::new(self.place()?)))
+    }
+
+    fn place(self) -> Result<Given, Failure> {
         let mut files = self.files.into_iter();
         match (files.next(), files.next()) {
             (Some(_), None) if !self.urls.is_empty() => {

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::env;
 use std::ffi::OsString;
 
+use underpass_core::config::dns::Mode;
+
 use crate::cli::Verbosity;
 use crate::configuration::{Found, Origin, logins};
 use crate::library::Remark;
@@ -49,6 +51,9 @@ pub(crate) fn warn(found: &Found, verbosity: Verbosity) {
     }
     for warning in &found.warnings {
         note(format_args!("{}:{}: warning: {}", warning.file, warning.line, warning.message));
+    }
+    if found.config.dns.mode == Mode::Local {
+        note("warning: dns local: names leave this machine by its own resolver, past every proxy");
     }
 }
 

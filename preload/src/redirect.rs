@@ -119,14 +119,20 @@ pub(crate) fn connect(socket: &impl Socket, given: Given) -> Outcome {
         Given::Nothing | Given::Malformed => return Outcome::Pass(Bypass::Malformed),
         Given::Foreign => return Outcome::Pass(Bypass::NotInet),
     };
-    if is_local(canonical(address).ip()) {
-        return local(address);
+    let local = is_local(canonical(address).ip());
+    // Loopback is direct, but for the stub resolver's port, through which names would leave: the agent
+    // answers there.
+    if local && address.port() != DNS_PORT {
+        return Outcome::Pass(Bypass::Loopback);
     }
     match socket.state() {
         Ok(State::Closed) => carry(socket, address),
         Ok(State::Connecting) if !socket.is_blocking() => Outcome::Fail(EALREADY),
         Ok(State::Connecting | State::Other) => Outcome::Wait(Waiting::Later),
-        Err(_) => not_tcp(socket),
+        Err(_) => match not_tcp(socket) {
+            Outcome::Fail(ENETUNREACH) if local => Outcome::Fail(ECONNREFUSED),
+            outcome => outcome,
+        },
     }
 }
 
@@ -155,7 +161,6 @@ pub(crate) fn send(socket: &impl Socket, given: Given, fast_open: bool) -> Send 
     match socket.state() {
         // Without Fast Open a TCP socket ignores the address (send(2)).
         Ok(_) if !fast_open => Send::Pass(Bypass::NotInet),
-        Ok(_) if local => Send::Fail(ECONNREFUSED),
         Ok(_) => Send::ConnectFirst(address),
         Err(_) => match not_tcp(socket) {
             Outcome::Fail(ENETUNREACH) if local => Send::Fail(ECONNREFUSED),
@@ -163,11 +168,6 @@ pub(crate) fn send(socket: &impl Socket, given: Given, fast_open: bool) -> Send 
             _ => Send::Pass(Bypass::NotInet),
         },
     }
-}
-
-/// Loopback is direct, but for the stub resolver's port, through which names would leave.
-fn local(address: SocketAddr) -> Outcome {
-    if address.port() == DNS_PORT { Outcome::Fail(ECONNREFUSED) } else { Outcome::Pass(Bypass::Loopback) }
 }
 
 /// Datagrams and every other inet socket are refused: their packets would go round the tunnel.
@@ -284,10 +284,13 @@ mod tests {
         for address in ["127.0.0.1:80", "[::1]:80", "[::ffff:127.9.9.9]:80", "0.0.0.0:80"] {
             assert_eq!(connect(&fake, inet(address)), Outcome::Pass(Bypass::Loopback));
         }
-        for address in ["127.0.0.53:53", "[::1]:53", "[::ffff:127.0.0.1]:53"] {
-            assert_eq!(connect(&fake, inet(address)), Outcome::Fail(ECONNREFUSED));
-        }
         assert!(fake.asked.borrow().is_empty());
+        let udp = Fake { state: UDP, ..Fake::default() };
+        for address in ["127.0.0.53:53", "[::1]:53", "[::ffff:127.0.0.1]:53"] {
+            assert_eq!(connect(&fake, inet(address)), Outcome::Done);
+            assert_eq!(connect(&udp, inet(address)), Outcome::Fail(ECONNREFUSED));
+        }
+        assert_eq!(fake.asked.borrow().len(), 3);
     }
 
     #[test]

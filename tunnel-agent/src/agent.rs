@@ -27,7 +27,7 @@ use crate::lifetime::Lifetime;
 use crate::names::Names;
 use crate::relay::Relays;
 use crate::session::Sessions;
-use crate::{client, facts, lifetime, reload};
+use crate::{client, dns, facts, lifetime, reload};
 
 /// Connections at once, being made or relayed, whatever the limit on descriptors is.
 const MAX_CONNECTIONS: u64 = 100_000;
@@ -51,6 +51,7 @@ pub(crate) struct Agent {
     pub(crate) sessions: Sessions,
     pub(crate) names: Names,
     pub(crate) hosts: Hosts,
+    pub(crate) resolver: dns::Resolver,
     pub(crate) holds: Holds,
     /// Whether this kernel or sandbox can hold and complete; otherwise every connect blocks.
     pub(crate) can_hold: bool,
@@ -154,8 +155,9 @@ async fn serve(
     let agent = Arc::new(Agent {
         uid,
         sessions,
-        names: Names::open(&directory.join("names"))?,
+        names: Names::open(directory)?,
         hosts: Hosts::new("/etc/hosts"),
+        resolver: dns::Resolver::default(),
         holds,
         can_hold,
         carried: Carried::default(),
@@ -190,7 +192,7 @@ async fn serve(
     let _ = fs::remove_file(&agent.sessions.socket);
     if !lifetime::any_program(&agent.sessions.socket, &agent.lifetime.seen_and_alive()) {
         let _ = fs::remove_file(directory.join("sessions"));
-        agent.names.remove_if_crowded(&directory.join("names"));
+        agent.names.remove_if_crowded();
     }
     tracing::info!("ended");
     result

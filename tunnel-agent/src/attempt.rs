@@ -24,7 +24,7 @@ use crate::flow::Trip;
 use crate::names::Meaning;
 use crate::plan::{Plan, Way};
 use crate::upstream::hop::Client;
-use crate::{frames, log, sys};
+use crate::{dns, frames, log, sys};
 
 /// What the program asked for, and with what.
 pub(crate) struct Attempt {
@@ -83,23 +83,30 @@ pub(crate) fn begin(mut attempt: Attempt) {
         let agent = Arc::clone(&agent);
         tokio::task::spawn_blocking(move || agent.carried.sweep());
     }
-    let direct = match way(&attempt.plan, &attempt.client, &destination) {
-        Way::Chain(_) => false,
+    let way = way(&attempt.plan, &attempt.client, &destination);
+    // Also a name that a route sends direct is dialled by the agent, which alone knows what it stands for.
+    let by_agent = matches!(way, Way::Direct) || dns::is_served(&destination, &way);
+    match way {
+        Way::Chain(_) => {}
         Way::Refuse(errno) => return attempt.refuse(&Failure::Route(errno)),
         // The program's own connect does it, unless the library has answered for it, or the address is a
         // fake one.
-        Way::Direct if attempt.held_at == 0 && matches!(destination, Destination::Address(_)) => {
+        Way::Direct
+            if attempt.held_at == 0
+                && matches!(destination, Destination::Address(_))
+                && !dns::is_served(&destination, &way) =>
+        {
             return frames::reply(&attempt.connection, &Reply::Direct);
         }
-        Way::Direct => true,
-    };
+        Way::Direct => {}
+    }
     if attempt.held_at != 0 {
         if agent.holds.is_ours(attempt.held_at) {
             return attempt.hold(destination, room);
         }
         return attempt.refuse(&Failure::Socket("it is held by another agent"));
     }
-    if direct {
+    if by_agent {
         return attempt.hold_or_refuse(destination, room);
     }
     agent.attempts.begin_handoff(cookie);
@@ -126,7 +133,7 @@ fn asked<'a>(client: &'a Client, destination: &'a Destination) -> Asked<'a> {
 }
 
 /// Where the connection goes.
-fn way<'a>(plan: &'a Plan, client: &Client, destination: &Destination) -> Way<'a> {
+pub(crate) fn way<'a>(plan: &'a Plan, client: &Client, destination: &Destination) -> Way<'a> {
     plan.way(&asked(client, destination)).1
 }
 

@@ -2,7 +2,7 @@
 //! the spot; a connection attempt becomes a task, [`attempt`].
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, UCred};
 use tokio::io::Interest;
+use tokio::sync::OwnedSemaphorePermit;
+use underpass_core::destination::DNS_PORT;
 use underpass_core::failure::errno;
-use underpass_core::wire::{Addresses, Family, Reply, Request};
+use underpass_core::wire::{self, Family, Reply, Request};
 
 use crate::agent::Agent;
 use crate::attempt::{self, Attempt};
 use crate::facts::Facts;
 use crate::frames::{self, NoFrame, Received};
-use crate::names::{NoAddress, normalised};
 use crate::plan::Plan;
-use crate::sys;
 use crate::upstream::hop::Client;
+use crate::{dns, sys};
 
 /// Serves programs for ever.
 pub(crate) async fn accept(agent: &Arc<Agent>, listener: OwnedFd) -> io::Result<()> {
@@ -101,7 +102,11 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 .map_or(Reply::Unknown, |(peer, local)| Reply::Peer { peer, local });
             frames::reply(&connection, &reply);
         }
-        (Request::Resolve { name, family }, None) => resolve(agent, &connection, name, family),
+        (Request::Resolve { name, family }, None) => match dns::lookup::known(agent, &plan, name, family) {
+            Some(told) => frames::reply(&connection, &told.reply()),
+            None => look_up(agent, plan, connection, peer, name, family),
+        },
+        (Request::Query { message }, None) => query(agent, plan, connection, peer, message),
         (Request::NameOf { ip }, None) => match name_of(agent, ip) {
             Some(name) => frames::reply(&connection, &Reply::Name { name: name.as_bytes() }),
             None => frames::reply(&connection, &Reply::Unknown),
@@ -124,22 +129,41 @@ pub(crate) fn program_of(pid: i32) -> Option<String> {
     Some(file.to_string_lossy().into_owned())
 }
 
-/// Names of this machine get their addresses, all others a fake one. Without a wanted family one
-/// address is given, not two: a name that fails would be tried twice.
-fn resolve(agent: &Agent, connection: &OwnedFd, name: &[u8], family: Family) {
-    let Some(name) = normalised(name) else { return frames::reply(connection, &Reply::Unknown) };
-    if let Some(local) = agent.hosts.find(&name, family) {
-        let addresses: Addresses = local.addresses.into_iter().collect();
-        let found = Reply::Resolved { addresses, canonical: local.names.as_bytes() };
-        return frames::reply(connection, if addresses.is_empty() { &Reply::Unknown } else { &found });
-    }
-    let ip: IpAddr = match agent.names.addresses_of(&name) {
-        Ok((_, v6)) if family == Family::V6 => v6.into(),
-        Ok((v4, _)) => v4.into(),
-        Err(NoAddress::Full) => return frames::reply(connection, &Reply::TryAgain),
-    };
-    let addresses = std::iter::once(ip).collect();
-    frames::reply(connection, &Reply::Resolved { addresses, canonical: b"" });
+/// Asks others for the addresses of a name.
+fn look_up(
+    agent: &Arc<Agent>,
+    plan: Arc<Plan>,
+    connection: OwnedFd,
+    peer: UCred,
+    name: &[u8],
+    family: Family,
+) {
+    let Some(room) = room(agent) else { return frames::reply(&connection, &Reply::TryAgain) };
+    let (agent, name, client) = (Arc::clone(agent), name.to_vec(), client(&plan, peer));
+    tokio::spawn(async move {
+        let told = dns::lookup::look_up(&agent, &plan, &client, &name, family).await;
+        frames::reply(&connection, &told.reply());
+        drop(room);
+    });
+}
+
+/// Answers a message of DNS, which a program that knows no server would send to the one on this machine.
+fn query(agent: &Arc<Agent>, plan: Arc<Plan>, connection: OwnedFd, peer: UCred, message: &[u8]) {
+    let Some(room) = room(agent) else { return };
+    let (agent, message, client) = (Arc::clone(agent), message.to_vec(), client(&plan, peer));
+    tokio::spawn(async move {
+        let asked = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));
+        let answer = dns::answer(&agent, &plan, &client, &message, asked, dns::Over::Tcp).await;
+        if let Some(answer) = answer {
+            frames::send(&connection, &wire::answer(&answer));
+        }
+        drop(room);
+    });
+}
+
+/// Who waits for others is counted as a connection is.
+fn room(agent: &Agent) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(&agent.room).try_acquire_owned().ok()
 }
 
 fn name_of(agent: &Agent, ip: IpAddr) -> Option<String> {

@@ -47,7 +47,8 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
     tokio::time::timeout(DEADLINE, bounded.read_line(&mut line)).await??;
     let reply = match line.strip_suffix('\n').map(ControlRequest::from_line) {
         Some(Ok(ControlRequest::OpenSession { config, linger, source, for_process })) => {
-            match agent.sessions.open_session(*config, source) {
+            let pool = agent.names.add(&config.pool);
+            match pool.and_then(|()| agent.sessions.open_session(*config, source)) {
                 Ok(environment) => {
                     let keeper = for_process.map_or(peer.pid(), |pid| pid.try_into().ok());
                     Lifetime::watch(agent, keeper.unwrap_or(0), linger);

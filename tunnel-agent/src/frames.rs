@@ -93,8 +93,12 @@ pub(crate) async fn wait(connection: &OwnedFd) -> Option<Received> {
 
 /// Answers. A client that has gone, or that has filled the connection, gets nothing.
 pub(crate) fn reply(connection: &impl AsFd, reply: &Reply<'_>) {
-    let frame = reply.encode();
-    let iov = [IoSlice::new(frame.as_bytes())];
+    send(connection, reply.encode().as_bytes());
+}
+
+/// Sends one message, which may be longer than a frame: a DNS answer.
+pub(crate) fn send(connection: &impl AsFd, message: &[u8]) {
+    let iov = [IoSlice::new(message)];
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     let _ = rustix::net::sendmsg(connection, &iov, &mut SendAncillaryBuffer::default(), flags);
 }

@@ -28,6 +28,7 @@ mod client;
 mod control;
 mod counted;
 mod course;
+mod dns;
 mod facts;
 mod flow;
 mod frames;

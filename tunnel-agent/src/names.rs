@@ -1,56 +1,50 @@
 //! Fake addresses: stand-ins for names that are not resolved here.
 //!
-//! One table per agent, so an address that one process was given is good in every other, also after
-//! exec and in the next launch. It is kept in a file, so that a restarted agent knows the addresses
+//! One table per agent and pool, so an address that one process was given is good in every other, also
+//! after exec and in the next launch. It is kept in a file, so that a restarted agent knows the addresses
 //! that programs still hold. No address is given twice in the table's life.
+//!
+//! A session may bring a pool of its own. The addresses of every pool that this agent has stand for names
+//! in all of its sessions, since they travel from program to program; so no two pools may share one.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use underpass_core::config::pool::Pool;
 use underpass_core::wire::MAX_NAME;
 
 use crate::lines::Lines;
 
-/// 198.18.0.0/15, set aside for benchmarks of network devices (RFC 2544, RFC 5735): no host on any
-/// network should have such an address.
-const V4_BASE: u32 = 0xc612_0000;
-/// Less the first and the last address of the block.
-const CAPACITY: u32 = (1 << 17) - 2;
-/// A unique local prefix (RFC 4193) of our own.
-const V6_BASE: u128 = 0xfd75_6e64_6572_7061_0000_0000_0000_0000;
-
-/// Whether an address is one of a fake pool, known to the table or not.
-fn index_of(ip: IpAddr) -> Option<u32> {
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => {
-            let offset = u32::from(v4).wrapping_sub(V4_BASE);
-            (offset < 1 << 17).then(|| offset.wrapping_sub(1))
-        }
-        IpAddr::V6(v6) => {
-            let bits = u128::from(v6);
-            (bits >> 64 == V6_BASE >> 64)
-                .then(|| u32::try_from((bits as u64).wrapping_sub(1)).unwrap_or(u32::MAX))
-        }
-    }
-}
-
-fn addresses(index: u32) -> (Ipv4Addr, Ipv6Addr) {
-    (Ipv4Addr::from(V4_BASE + 1 + index), Ipv6Addr::from(V6_BASE + 1 + u128::from(index)))
-}
+/// How many pools one agent has at most.
+const MAX_POOLS: usize = 16;
+/// The file of the first pool; others follow it with their ranges.
+const FILE: &str = "names";
 
 #[derive(Default)]
-struct Table {
+struct Entries {
     by_name: HashMap<Box<str>, u32>,
     names: Vec<Box<str>>,
+    /// That it is full has been said.
+    has_complained: bool,
 }
 
-/// The table of one agent.
-pub(crate) struct Names {
-    table: Mutex<Table>,
+/// The names of one pool.
+struct Table {
+    pool: Pool,
+    path: PathBuf,
+    entries: Mutex<Entries>,
     lines: Lines,
+}
+
+/// The tables of one agent.
+pub(crate) struct Names {
+    directory: PathBuf,
+    tables: RwLock<Vec<Arc<Table>>>,
 }
 
 /// What an address is to this agent.
@@ -82,29 +76,31 @@ pub(crate) fn normalised(name: &[u8]) -> Option<String> {
     good.then(|| name.to_ascii_lowercase())
 }
 
-impl Names {
+impl Table {
     /// The table kept in the file at `path`, one name a line, in the order of their addresses.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let (lines, found) = Lines::open(path)?;
-        let mut table = Table::default();
+    fn open(path: PathBuf, pool: Pool) -> io::Result<Self> {
+        let (lines, found) = Lines::open(&path)?;
+        let mut entries = Entries::default();
         for name in found {
             let name: Box<str> = name.into();
-            let index = table.names.len() as u32;
-            table.by_name.insert(name.clone(), index);
-            table.names.push(name);
+            let index = entries.names.len() as u32;
+            entries.by_name.insert(name.clone(), index);
+            entries.names.push(name);
         }
-        Ok(Self { table: Mutex::new(table), lines })
+        Ok(Self { pool, path, entries: Mutex::new(entries), lines })
     }
 
-    /// The addresses that stand for a normalised name, from now on.
-    pub(crate) fn addresses_of(&self, name: &str) -> Result<(Ipv4Addr, Ipv6Addr), NoAddress> {
-        let mut table = self.table.lock();
-        if let Some(&index) = table.by_name.get(name) {
-            return Ok(addresses(index));
+    fn addresses_of(&self, name: &str) -> Result<(Ipv4Addr, Ipv6Addr), NoAddress> {
+        let mut entries = self.entries.lock();
+        if let Some(&index) = entries.by_name.get(name) {
+            return Ok(self.pool.addresses(index));
         }
-        let index = table.names.len() as u32;
-        if index >= CAPACITY {
-            tracing::warn!("the pool of fake addresses is used up: {CAPACITY} names");
+        let index = entries.names.len() as u32;
+        if index >= self.pool.capacity() {
+            if !std::mem::replace(&mut entries.has_complained, true) {
+                let pool = self.pool;
+                tracing::warn!(names = index, %pool, "the pool of fake addresses is used up: new names have none");
+            }
             return Err(NoAddress::Full);
         }
         // The file first: an address that a restarted agent would give to another name is never given.
@@ -112,24 +108,79 @@ impl Names {
             tracing::warn!(%error, "the table of names cannot be kept");
             return Err(NoAddress::Full);
         }
-        table.by_name.insert(name.into(), index);
-        table.names.push(name.into());
-        Ok(addresses(index))
+        entries.by_name.insert(name.into(), index);
+        entries.names.push(name.into());
+        Ok(self.pool.addresses(index))
+    }
+}
+
+impl Names {
+    /// The tables kept in `directory`.
+    pub(crate) fn open(directory: &Path) -> io::Result<Self> {
+        let mut tables = vec![Arc::new(Table::open(directory.join(FILE), Pool::default())?)];
+        for entry in fs::read_dir(directory)? {
+            if let Some(pool) = entry?.file_name().to_str().and_then(pool_of) {
+                tables.push(Arc::new(Table::open(directory.join(file_of(&pool)), pool)?));
+            }
+        }
+        Ok(Self { directory: directory.to_owned(), tables: RwLock::new(tables) })
     }
 
-    /// Ends the table's life where a long one has used up much of the pool; called when no program is
-    /// left that could hold an address.
-    pub(crate) fn remove_if_crowded(&self, path: &Path) {
-        if self.table.lock().names.len() as u32 > CAPACITY / 2 {
-            let _ = std::fs::remove_file(path);
+    /// Makes a pool one of this agent's, or says why it cannot be.
+    pub(crate) fn add(&self, pool: &Pool) -> Result<(), String> {
+        self.table(pool).map(drop)
+    }
+
+    fn table(&self, pool: &Pool) -> Result<Arc<Table>, String> {
+        let find = |tables: &[Arc<Table>]| tables.iter().find(|table| table.pool == *pool).cloned();
+        if let Some(known) = find(&self.tables.read()) {
+            return Ok(known);
+        }
+        let mut tables = self.tables.write();
+        if let Some(known) = find(&tables) {
+            return Ok(known);
+        }
+        if let Some(other) = tables.iter().find(|table| table.pool.overlaps(pool)) {
+            let other = other.pool;
+            return Err(format!("fake-pool {pool} shares addresses with another of this agent, {other}"));
+        }
+        if tables.len() >= MAX_POOLS {
+            return Err(format!("fake-pool {pool}: this agent has {MAX_POOLS} of them already"));
+        }
+        let table = Table::open(self.directory.join(file_of(pool)), *pool);
+        let table = Arc::new(table.map_err(|error| format!("fake-pool {pool}: it cannot be kept: {error}"))?);
+        tables.push(Arc::clone(&table));
+        Ok(table)
+    }
+
+    /// The addresses of `pool` that stand for a normalised name, from now on.
+    pub(crate) fn addresses_of(&self, name: &str, pool: &Pool) -> Result<(Ipv4Addr, Ipv6Addr), NoAddress> {
+        match self.table(pool) {
+            Ok(table) => table.addresses_of(name),
+            Err(why) => {
+                tracing::warn!(reason = why.as_str(), "names have no addresses");
+                Err(NoAddress::Full)
+            }
+        }
+    }
+
+    /// Ends the life of tables where a long one has used up much of the pool; called when no program is
+    /// left that could hold an address. Pools that sessions have brought go with them.
+    pub(crate) fn remove_if_crowded(&self) {
+        for (number, table) in self.tables.read().iter().enumerate() {
+            if number > 0 || table.entries.lock().names.len() as u32 > table.pool.capacity() / 2 {
+                let _ = fs::remove_file(&table.path);
+            }
         }
     }
 
     /// What an address that a program wants to reach stands for.
     pub(crate) fn meaning(&self, ip: IpAddr) -> Meaning {
-        match index_of(ip) {
+        let tables = self.tables.read();
+        let found = tables.iter().find_map(|table| Some((table, table.pool.index(ip)?)));
+        match found {
             None => Meaning::Real,
-            Some(index) => match self.table.lock().names.get(index as usize) {
+            Some((table, index)) => match table.entries.lock().names.get(index as usize) {
                 Some(name) => Meaning::Name(name.to_string()),
                 None => Meaning::Unknown,
             },
@@ -137,50 +188,96 @@ impl Names {
     }
 }
 
+/// `names,10.0.0.0_8,fd00::_64`
+fn file_of(pool: &Pool) -> String {
+    if *pool == Pool::default() {
+        return FILE.to_owned();
+    }
+    let (v4, v6) = pool.ranges();
+    format!("{FILE},{v4},{v6}").replace('/', "_")
+}
+
+fn pool_of(file: &str) -> Option<Pool> {
+    let (v4, v6) = file.strip_prefix(FILE)?.strip_prefix(',')?.split_once(',')?;
+    let range = |text: &str| text.replace('_', "/");
+    Pool::new(range(v4).parse().ok()?, Some(range(v6).parse().ok()?)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn scratch(what: &str) -> std::path::PathBuf {
+    struct Scratch(PathBuf);
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn scratch(what: &str) -> Scratch {
         let path = std::env::temp_dir().join(format!("underpass-names-{what}-{}", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        path
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        Scratch(path)
+    }
+
+    fn pool(v4: &str) -> Pool {
+        Pool::new(v4.parse().unwrap(), None).unwrap()
     }
 
     #[test]
     fn a_name_keeps_its_addresses_over_a_restart() {
-        let path = scratch("restart");
-        let first = Names::open(&path).unwrap();
-        let a = first.addresses_of("a.test").unwrap();
-        let b = first.addresses_of("b.test").unwrap();
-        assert_eq!(a.0, Ipv4Addr::new(198, 18, 0, 1));
-        assert_eq!(first.addresses_of("a.test"), Ok(a));
+        let scratch = scratch("restart");
+        let (ours, other) = (Pool::default(), pool("10.9.0.0/24"));
+        let first = Names::open(&scratch.0).unwrap();
+        let a = first.addresses_of("a.test", &ours).unwrap();
+        let b = first.addresses_of("b.test", &ours).unwrap();
+        let c = first.addresses_of("c.test", &other).unwrap();
+        assert_eq!((a.0, c.0), (Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(10, 9, 0, 1)));
+        assert_eq!(first.addresses_of("a.test", &ours), Ok(a));
         drop(first);
-        let second = Names::open(&path).unwrap();
-        assert_eq!(second.meaning(b.0.into()), Meaning::Name("b.test".into()));
-        assert_eq!(second.meaning(b.1.into()), Meaning::Name("b.test".into()));
+        let second = Names::open(&scratch.0).unwrap();
+        for (ip, name) in
+            [(b.0.into(), "b.test"), (b.1.into(), "b.test"), (c.0.into(), "c.test"), (c.1.into(), "c.test")]
+        {
+            assert_eq!(second.meaning(ip), Meaning::Name(name.into()));
+        }
         assert_eq!(second.meaning(IpAddr::V6(a.0.to_ipv6_mapped())), Meaning::Name("a.test".into()));
-        assert_ne!(second.addresses_of("c.test").unwrap(), b);
-        std::fs::remove_file(path).unwrap();
+        assert_ne!(second.addresses_of("c.test", &ours).unwrap(), b);
+        assert_eq!(second.meaning("198.18.0.9".parse().unwrap()), Meaning::Unknown);
+        assert_eq!(second.meaning("10.9.0.2".parse().unwrap()), Meaning::Unknown);
+        assert_eq!(second.meaning("10.9.1.1".parse().unwrap()), Meaning::Real);
     }
 
     #[test]
-    fn every_address_of_the_pools_is_fake_and_no_other() {
-        let path = scratch("pools");
-        let names = Names::open(&path).unwrap();
-        for unknown in [
-            "198.18.0.0",
-            "198.18.0.1",
-            "198.19.255.255",
-            "fd75:6e64:6572:7061::1",
-            "fd75:6e64:6572:7061:ffff::",
-        ] {
-            assert_eq!(names.meaning(unknown.parse().unwrap()), Meaning::Unknown, "{unknown}");
+    fn a_pool_that_is_used_up_gives_nothing_and_keeps_what_it_gave() {
+        let scratch = scratch("full");
+        let names = Names::open(&scratch.0).unwrap();
+        let small = pool("10.9.0.0/29");
+        let given: Vec<_> = (0..6).map(|n| names.addresses_of(&format!("n{n}"), &small).unwrap().0).collect();
+        assert_eq!(names.addresses_of("n6", &small), Err(NoAddress::Full));
+        for (n, ip) in given.into_iter().enumerate() {
+            assert_eq!(names.meaning(ip.into()), Meaning::Name(format!("n{n}")));
         }
-        for real in ["198.17.255.255", "198.20.0.0", "10.0.0.1", "fd75:6e64:6572:7062::1", "::1"] {
-            assert_eq!(names.meaning(real.parse().unwrap()), Meaning::Real, "{real}");
+        for unknown in ["10.9.0.0", "10.9.0.7"] {
+            assert_eq!(names.meaning(unknown.parse().unwrap()), Meaning::Unknown);
         }
-        std::fs::remove_file(path).unwrap();
+        assert!(names.addresses_of("n6", &Pool::default()).is_ok());
+    }
+
+    #[test]
+    fn no_two_pools_share_an_address() {
+        let scratch = scratch("overlap");
+        let names = Names::open(&scratch.0).unwrap();
+        assert_eq!(names.add(&pool("10.9.0.0/24")), Ok(()));
+        assert_eq!(names.add(&pool("10.9.0.0/24")), Ok(()));
+        for other in ["10.0.0.0/8", "10.9.0.16/28", "198.18.0.0/24"] {
+            let why = names.add(&pool(other)).unwrap_err();
+            assert!(why.contains(" shares addresses with another"), "{why}");
+        }
+        names.remove_if_crowded();
+        assert_eq!(Names::open(&scratch.0).unwrap().add(&pool("10.0.0.0/8")), Ok(()));
     }
 
     #[test]

@@ -3,15 +3,17 @@
 //! # Layout
 //!
 //! - `reader`: values with their places, and the mistakes that are made with them.
-//! - `chain`, `route`: the two tables.
+//! - `chain`, `route`: the two tables; `names`: how names are answered.
 
 mod chain;
+mod names;
 mod reader;
 mod route;
 
 use std::collections::BTreeMap;
 
 use self::reader::{Entry, Reader};
+use super::dns::Dns;
 use super::problem::{nearest, unknown};
 use super::route::To;
 use super::{Chain, Config, ConfigError, DEADLINE, Handoff, Kind, MAIN_CHAIN, Parsed, Warning, no_proxy};
@@ -23,7 +25,19 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// The longest deadline, in seconds.
 pub const MAX_DEADLINE: u32 = 3600;
 
-const KEYS: [&str; 8] = ["proxy", "deadline", "handoff", "warm", "default", "chain", "route", "no-proxy"];
+const KEYS: [&str; 11] = [
+    "proxy",
+    "deadline",
+    "handoff",
+    "warm",
+    "default",
+    "chain",
+    "route",
+    "no-proxy",
+    "dns",
+    "fake-pool",
+    "fake-pool6",
+];
 
 /// The words of `to` and `default` that are no chain.
 const DIRECT: &str = "direct";
@@ -62,7 +76,9 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         None => Handoff::default(),
     };
     let warm = root.take("warm").map_or(Ok(true), |entry| reader.boolean(&entry))?;
-    let config = Config { chains, routes, otherwise, handoff, deadline, warm };
+    let dns = root.take("dns").map_or(Ok(Dns::default()), |entry| names::dns(&reader, &entry))?;
+    let pool = names::pool(&reader, root.take("fake-pool"), root.take("fake-pool6"))?;
+    let config = Config { chains, routes, otherwise, handoff, deadline, warm, dns, pool };
     let warnings = unused(&reader, &config, &places);
     Ok(Parsed { config, warnings })
 }

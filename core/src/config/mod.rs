@@ -10,9 +10,11 @@
 //! - [`mod@file`]: our own format; [`legacy`]: those of proxychains, torsocks and tsocks; [`mod@format`]: which
 //!   of them a file has.
 //! - [`environment`]: `ALL_PROXY` and its kin; `no_proxy`: the list of what goes direct.
+//! - [`dns`]: how names are answered; [`pool`]: the addresses that stand for them.
 //! - [`logins`]: what is elsewhere: credentials in files and variables, users by name.
 //! - `problem`: mistakes, with their places and the words that were probably meant.
 
+pub mod dns;
 pub mod environment;
 pub mod file;
 pub mod format;
@@ -20,6 +22,7 @@ pub mod legacy;
 pub mod logins;
 mod no_proxy;
 pub mod pattern;
+pub mod pool;
 mod problem;
 pub mod route;
 
@@ -61,6 +64,12 @@ pub struct Config {
     pub deadline: u32,
     /// Whether connections are kept warm for the next attempt.
     pub warm: bool,
+    /// How names are answered.
+    #[serde(default)]
+    pub dns: dns::Dns,
+    /// The addresses that stand for names.
+    #[serde(default)]
+    pub pool: pool::Pool,
 }
 
 /// Several upstreams and how one path is made of them.
@@ -121,6 +130,8 @@ impl Config {
             handoff: Handoff::default(),
             deadline: DEADLINE,
             warm: true,
+            dns: dns::Dns::default(),
+            pool: pool::Pool::default(),
         }
     }
 }

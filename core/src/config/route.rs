@@ -63,6 +63,11 @@ impl Config {
         found.map_or((None, &self.otherwise), |(number, route)| (Some(number), &route.to))
     }
 
+    /// Whether a route may look at the name: then it must reach the agent as a name.
+    pub fn minds_name(&self, name: &str) -> bool {
+        self.routes.iter().any(|route| route.domains.iter().any(|domain| domain.matches(name)))
+    }
+
     /// Whether this machine's resolver may be asked for a name: only if connections to every port of it
     /// are direct. A route by port that leads elsewhere is enough for a no, because the look-up would
     /// show the name.
@@ -223,6 +228,17 @@ mod tests {
             let answer = config.direct_name("db.internal", Some("/usr/bin/curl"), Some(7));
             assert_eq!(answer, direct, "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_matters_where_a_route_names_it() {
+        let mut config = Config::strict(Vec::new());
+        config.routes = vec![
+            route("address=10.0.0.0/8 port=1", To::Direct),
+            route("domain=.internal port=443 program=curl", To::Direct),
+        ];
+        assert!(config.minds_name("db.internal"));
+        assert!(!config.minds_name("example.org"));
     }
 
     #[test]

@@ -65,6 +65,15 @@ fn what_is_asked_instead_of_a_command_is_told_apart() {
 }
 
 #[test]
+fn how_names_are_answered_goes_with_any_source() {
+    let exit = "exit:9.9.9.9".parse().unwrap();
+    let local = || Given::Proxies(vec![Upstream::Local]);
+    assert_eq!(run("-x local: --dns exit:9.9.9.9 a").given, Given::With(exit, Box::new(local())));
+    let fake = "fake".parse().unwrap();
+    assert_eq!(run("--dns=exit --dns=fake a").given, Given::With(fake, Box::new(Given::Nothing)));
+}
+
+#[test]
 fn the_last_word_on_verbosity_counts() {
     assert_eq!(run("-x local: a").verbosity, Verbosity::Normal);
     assert_eq!(run("-x local: -q a").verbosity, Verbosity::Quiet);
@@ -80,7 +89,7 @@ fn an_unknown_option_names_the_nearest() {
 
 #[test]
 fn options_of_later_versions_are_no_options_yet() {
-    for line in ["--tier hook a", "--dns fake a", "--udp carry a", "--leaktest a"] {
+    for line in ["--tier hook a", "--udp carry a", "--leaktest a"] {
         let (message, hint) = refused(line);
         assert!(message.ends_with(": unknown option"), "{line}: {message}");
         assert_eq!(hint.unwrap(), "underpass --help lists the options", "{line}");
@@ -95,6 +104,10 @@ fn each_mistake_is_said() {
         ("-x", "--proxy: URL is missing"),
         ("--why", "--why: HOST is missing"),
         ("-f", "--config: FILE is missing"),
+        ("--dns", "--dns: MODE is missing"),
+        ("--dns fke a", "--dns: no way to answer names (did you mean \"fake\"?)"),
+        ("--dns exit:dns.example a", "--dns: the resolver is not ADDRESS or ADDRESS:PORT"),
+        ("--dns fake --explain a", "--explain: takes no other option"),
         ("-f a -f b c", "--config: given twice; there is one configuration"),
         ("-f a -x local: c", "--config: not together with --proxy: one of them says where to go"),
         ("--format tsocks c", "--format: says how to read a --config, and none is given"),

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use underpass_core::config::dns::Dns;
 use underpass_core::config::environment::from_environment;
 use underpass_core::config::file::MAX_BYTES;
 use underpass_core::config::format::{Format, parse_as};
@@ -23,6 +24,8 @@ use crate::messages::{Failure, reason};
 
 /// Names a file of ours or of a peer's, for who gives no option.
 pub(crate) const VARIABLE: &str = "UNDERPASS_CONFIG";
+/// What `--dns` says, for who does not give it.
+const DNS_VARIABLE: &str = "UNDERPASS_DNS";
 /// Below the folder of the user's configurations, and below `/etc`.
 const FILE: &str = "underpass/config.toml";
 
@@ -42,6 +45,8 @@ pub(crate) enum Given {
         /// Where it is not as the name says.
         format: Option<Format>,
     },
+    /// `--dns`: whatever the rest says of it.
+    With(Dns, Box<Given>),
 }
 
 /// A configuration and where it comes from.
@@ -72,7 +77,12 @@ pub(crate) enum Origin {
 
 /// The configuration of this launch; its paths are absolute, its credentials not fetched yet.
 pub(crate) fn find(given: Given) -> Result<Found, Failure> {
-    let found = match given {
+    let (given, dns) = match given {
+        Given::With(dns, given) => (*given, Some(dns)),
+        given => (given, dns_of_environment()?),
+    };
+    let mut found = match given {
+        Given::With(..) => return Err(Failure::setup("--dns: given twice")),
         Given::Proxies(hops) => Found::new(Config::strict(hops), Origin::Options),
         Given::File { path, format } => read(&path, format)?,
         Given::Nothing => match search()? {
@@ -80,7 +90,17 @@ pub(crate) fn find(given: Given) -> Result<Found, Failure> {
             None => return Err(Failure::setup("no proxy given").hint(NOTHING_HINT)),
         },
     };
+    if let Some(dns) = dns {
+        found.config.dns = dns;
+        found.once = true;
+    }
     found.with_absolute_paths()
+}
+
+fn dns_of_environment() -> Result<Option<Dns>, Failure> {
+    let Some(text) = set(DNS_VARIABLE) else { return Ok(None) };
+    let dns = text.to_string_lossy().parse();
+    dns.map(Some).map_err(|why| Failure::setup(format_args!("{DNS_VARIABLE}: {why}")))
 }
 
 impl Found {

@@ -21,7 +21,7 @@ use crate::plan::{Plan, Way};
 use crate::upstream::hop::Client;
 use crate::upstream::stream::Stream;
 use crate::upstream::{Far, local};
-use crate::{frames, log};
+use crate::{dns, frames, log};
 
 impl Attempt {
     /// Holds the socket, answers, and leaves the rest to the relay thread.
@@ -123,10 +123,14 @@ impl HeldAttempt {
     }
 
     async fn far(&self, destination: &Destination, options: &FarOptions) -> Result<Far, Failure> {
-        match way(&self.plan, &self.client, destination) {
+        let way = way(&self.plan, &self.client, destination);
+        match way {
+            Way::Refuse(errno) => Err(Failure::Route(errno)),
+            _ if dns::is_served(destination, &way) => {
+                dns::far(&self.agent, &self.plan, &self.client, self.address)
+            }
             Way::Chain(chain) => chain.dial(destination, options, &self.client, self.deadline).await,
             Way::Direct => local::dial(destination, options).await,
-            Way::Refuse(errno) => Err(Failure::Route(errno)),
         }
     }
 }

@@ -35,6 +35,9 @@ fn all_keys_are_read() {
         warm = false
         default = "refuse"
         no-proxy = "localhost"
+        dns = "exit:9.9.9.9"
+        fake-pool = "10.64.0.0/16"
+        fake-pool6 = "fd01::/64"
 
         [chain.any]
         kind = "random"
@@ -67,6 +70,8 @@ fn all_keys_are_read() {
         "#,
     );
     assert_eq!((config.deadline, config.handoff, config.warm), (7, Handoff::Never, false));
+    assert_eq!(config.dns.to_string(), "exit:9.9.9.9:53");
+    assert_eq!(config.pool.to_string(), "10.64.0.0/16 and fd01::/64");
     assert_eq!(config.otherwise, To::Refuse(errno::EACCES));
     assert_eq!(config.chains["any"].length, NonZeroUsize::new(2));
     assert_eq!(
@@ -90,7 +95,8 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
         ("prxy = 'local:'", "1:1: unknown key \"prxy\" (did you mean \"proxy\"?)"),
         (
             "colour = 1",
-            "1:1: unknown key \"colour\"; known are proxy, deadline, handoff, warm, default, chain, route, no-proxy",
+            "1:1: unknown key \"colour\"; known are proxy, deadline, handoff, warm, default, chain, route, no-proxy, \
+             dns, fake-pool, fake-pool6",
         ),
         ("proxy = 'local:'\n\nno_proxy = 'a'", "3:1: unknown key \"no_proxy\" (did you mean \"no-proxy\"?)"),
         ("[chain.a]\nknid = 'strict'\nhops = 'local:'", "2:1: unknown key \"knid\" (did you mean \"kind\"?)"),
@@ -176,6 +182,16 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
             "5:9: unknown errno \"ECONREFUSED\" (did you mean \"ECONNREFUSED\"?)",
         ),
         ("proxy = 'local:'\ndeadline = 0", "2:12: \"deadline\" is a whole number from 1 to 3600"),
+        ("proxy = 'local:'\ndns = 'exti'", "2:7: dns: no way to answer names (did you mean \"exit\"?)"),
+        (
+            "proxy = 'local:'\nfake-pool = '10.0.0.1'",
+            "2:13: fake-pool is a range of addresses, as 198.18.0.0/15",
+        ),
+        ("proxy = 'local:'\nfake-pool6 = 'fd00::/64'", "2:1: fake-pool6 needs fake-pool beside it"),
+        (
+            "proxy = 'local:'\nfake-pool = '127.0.0.0/8'",
+            "2:13: fake-pool: it has addresses of loopback, link-local, multicast or none",
+        ),
         ("proxy = 'local:'\nwarm = 'yes'", "2:8: \"warm\" is true or false"),
         ("proxy = 'local:'\nhandoff = 'alway'", "2:11: unknown handoff \"alway\" (did you mean \"always\"?)"),
         (

@@ -10,8 +10,11 @@ pub mod tsocks;
 
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
+
 use super::file::MAX_BYTES;
 use super::pattern::number;
+use super::pool::Pool;
 use super::{ConfigError, Warning};
 use crate::upstream::{
     Credentials, HopHost, Isolation, Login, Protocol, Proxy, Trust, Upstream, UpstreamError,
@@ -69,6 +72,16 @@ fn hop(
         Ok(_) => Err(UpstreamError::Syntax),
         Err(error) => Err(error),
     }
+}
+
+/// The addresses that stand for names, where a file says which: ours, with a warning, where it cannot be so.
+fn pool(notes: &mut Notes<'_>, key: &str, range: Ipv4Net) -> Pool {
+    Pool::new(range, None).unwrap_or_else(|why| {
+        let ours = Pool::default();
+        let (v4, _) = ours.ranges();
+        notes.warn(format!("{key} has no effect: {why}; names stand for addresses of {v4}"));
+        ours
+    })
 }
 
 /// The bits of a mask such as `255.255.0.0`; `None` if it has holes or is no mask.

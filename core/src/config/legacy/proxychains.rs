@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
+use ipnet::Ipv4Net;
+
 use super::super::pattern::{AddressRange, PortRange, number};
+use super::super::pool::Pool;
 use super::super::problem::{nearest, shown};
 use super::super::route::{Route, To};
 use super::super::{Chain, Config, ConfigError, Kind, MAIN_CHAIN, Parsed};
-use super::{Notes, hop, mask, port};
+use super::{Notes, hop, mask, pool, port};
 use crate::upstream::{HopHost, Isolation, Protocol, Upstream};
 
 /// A longer line, in bytes, proxychains would read as two.
@@ -49,6 +52,7 @@ struct Reading<'f> {
     connect: u32,
     routes: Vec<Route>,
     hops: Vec<Upstream>,
+    pool: Pool,
 }
 
 /// Reads a file.
@@ -62,6 +66,7 @@ pub fn parse(text: &str, file: &str) -> Result<Parsed, ConfigError> {
         connect: CONNECT_TIME_OUT,
         routes: Vec::new(),
         hops: Vec::new(),
+        pool: Pool::default(),
     };
     let mut in_list = false;
     for (number, line) in text.split('\n').enumerate() {
@@ -103,6 +108,7 @@ impl Reading<'_> {
         let mut config = Config::strict(Vec::new());
         config.chains = BTreeMap::from([(MAIN_CHAIN.to_owned(), Chain { kind, hops: self.hops, length })]);
         config.routes = self.routes;
+        config.pool = self.pool;
         config.deadline = self.read.saturating_add(self.connect).div_ceil(1000);
         Ok(Parsed { config, warnings: self.notes.warnings })
     }
@@ -146,13 +152,16 @@ impl Reading<'_> {
                 }
             }
             "remote_dns_subnet" => {
-                if number(value).is_none_or(|octet| octet > 255) {
+                let Some(octet) = number(value).and_then(|octet| u8::try_from(octet).ok()) else {
                     return self.notes.fail("remote_dns_subnet needs a number from 0 to 255");
-                }
+                };
                 // Every distribution's file has the default; whoever has another one wanted something.
-                if value.trim() != "224" {
-                    self.notes
-                        .warn("remote_dns_subnet has no effect: names stand for addresses of 198.18.0.0/15");
+                if octet != 224 {
+                    self.pool = pool(
+                        &mut self.notes,
+                        "remote_dns_subnet",
+                        Ipv4Net::new_assert([octet, 0, 0, 0].into(), 8),
+                    );
                 }
             }
             "tcp_read_time_out" => self.read = self.milliseconds(name, value)?,

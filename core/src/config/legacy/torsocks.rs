@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::super::pool::Pool;
 use super::super::problem::{nearest, shown};
 use super::super::{Config, ConfigError, Parsed};
-use super::{Notes, hop, port};
+use super::{Notes, hop, pool, port};
 use crate::upstream::{HopHost, Isolation, Protocol};
 
 /// Tor's own defaults.
@@ -29,6 +30,7 @@ struct Settings<'t> {
     user: Option<&'t str>,
     password: Option<&'t str>,
     isolate: bool,
+    pool: Pool,
 }
 
 /// Reads a file.
@@ -67,7 +69,8 @@ pub fn parse(text: &str, file: &str) -> Result<Parsed, ConfigError> {
     let host = HopHost::Address(settings.address.unwrap_or(ADDRESS));
     let hop = hop(Protocol::Socks5, host, settings.port.unwrap_or(PORT), login, isolation)
         .map_err(|error| ConfigError::whole(file, error.to_string()))?;
-    Ok(Parsed { config: Config::strict(vec![hop]), warnings: notes.warnings })
+    let config = Config { pool: settings.pool, ..Config::strict(vec![hop]) };
+    Ok(Parsed { config, warnings: notes.warnings })
 }
 
 fn set<'t>(
@@ -90,11 +93,11 @@ fn set<'t>(
             None => return notes.fail("TorPort is not from 1 to 65535"),
         },
         "OnionAddrRange" => {
-            if value.parse::<ipnet::Ipv4Net>().is_err() {
+            let Ok(range) = value.parse::<ipnet::Ipv4Net>() else {
                 return notes.fail("OnionAddrRange is not a range of IPv4, as 127.42.42.0/24");
-            }
+            };
             if value != "127.42.42.0/24" {
-                notes.warn("OnionAddrRange has no effect: names stand for addresses of 198.18.0.0/15");
+                settings.pool = pool(notes, key, range);
             }
         }
         "SOCKS5Username" | "SOCKS5Password" if value.len() > 255 => {

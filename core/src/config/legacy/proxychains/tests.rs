@@ -22,8 +22,11 @@ fn the_file_that_is_installed_is_read_without_a_warning() {
     );
     assert_eq!(warnings(&parsed), [""; 0]);
     let other = read("remote_dns_subnet 10\n[ProxyList]\nsocks5 192.0.2.1 1\n");
-    let warning = "p:1: remote_dns_subnet has no effect: names stand for addresses of 198.18.0.0/15";
-    assert_eq!(warnings(&other), [warning]);
+    assert_eq!(other.config.pool.ranges().0.to_string(), "10.0.0.0/8");
+    let loopback = read("remote_dns_subnet 127\n[ProxyList]\nsocks5 192.0.2.1 1\n");
+    let warning = "p:1: remote_dns_subnet has no effect: it has addresses of loopback, link-local, multicast or none; \
+                   names stand for addresses of 198.18.0.0/15";
+    assert_eq!((warnings(&other), warnings(&loopback)), (vec![], vec![warning.to_owned()]));
     let chain = &parsed.config.chains["main"];
     assert_eq!((chain.kind, chain.length), (Kind::Dynamic, None));
     assert_eq!(chain.hops[0].to_string(), "socks4a://127.0.0.1:9050");

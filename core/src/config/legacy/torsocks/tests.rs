@@ -15,6 +15,7 @@ fn keys_are_read_and_the_rest_is_tor_s_default() {
             0,
         ),
         ("OnionAddrRange 127.43.0.0/16\n", "socks5h://127.0.0.1:9050", 1),
+        ("OnionAddrRange 10.192.0.0/10\n", "socks5h://127.0.0.1:9050", 0),
         ("AllowInbound 0\nAllowOutboundLocalhost 0\n", "socks5h://127.0.0.1:9050", 2),
         ("AllowOutboundLocalhost 1\n", "socks5h://127.0.0.1:9050", 1),
         ("torport 1\n", "socks5h://127.0.0.1:9050", 1),
