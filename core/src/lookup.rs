@@ -14,7 +14,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub use question::{Edns, Head, head};
+pub use question::{Edns, Head, head, told};
 pub use search::{Found, Herror, Policy, Tried, search};
 
 use crate::wire::{Family, MAX_NAME};
