@@ -9,7 +9,8 @@ pub(crate) mod words;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use underpass_core::config::route::{Asked, Route};
+use underpass_core::config::dns::Mode;
+use underpass_core::config::route::{Asked, Route, To};
 use underpass_core::destination::{DNS_PORT, is_local};
 use underpass_core::wire::MAX_NAME;
 
@@ -50,21 +51,28 @@ pub(crate) fn why(destination: &str, found: &Found, here: Here<'_>) -> Result<St
         }
     };
     let mut text = String::new();
-    if asked.ip.is_some_and(is_local) {
-        let dns = "refused, DNS never leaves directly";
-        let _ = match port {
-            Some(DNS_PORT) => writeln!(text, "{destination}: {dns}{origin}"),
-            Some(_) => writeln!(text, "{destination}: direct, loopback{origin}"),
-            None => writeln!(text, "{destination}: direct, loopback; port {DNS_PORT} {dns}{origin}"),
-        };
-        return Ok(text);
+    let local = asked.ip.is_some_and(is_local);
+    let dns = if local { "answered by the agent, DNS never leaves directly" } else { "" };
+    if local && port == Some(DNS_PORT) {
+        return Ok(format!("{destination}: {dns}{origin}\n"));
     }
     let (number, to) = config.decide(&asked);
-    let by_name = if asked.name.is_some() { resolved(config, to) } else { "" };
-    let _ = writeln!(text, "{destination}: {}{by_name}{origin}", way(config, to));
+    let way_there = if local && number.is_none() { "direct, loopback".to_owned() } else { way(config, to) };
+    let by_name = match (asked.name, config.dns.mode) {
+        (None, _) => "",
+        (Some(name), mode) if mode == Mode::Fake || config.minds_name(name) => resolved(config, to),
+        (Some(_), Mode::Exit) => ", unless a route is for its address (--dns exit)",
+        (Some(_), _) => ", unless a route is for its address (--dns local)",
+    };
+    let first = match (port, to) {
+        (Some(DNS_PORT), To::Chain(_)) => "DNS, answered by the agent, and what it does not know ",
+        _ => "",
+    };
+    let but = if local && port.is_none() { format!("; port {DNS_PORT} {dns}") } else { String::new() };
+    let _ = writeln!(text, "{destination}: {first}{way_there}{by_name}{but}{origin}");
     if let Some(number) = number {
         text.push_str(&place(found, number));
-    } else if !config.routes.is_empty() {
+    } else if !config.routes.is_empty() && !local {
         let _ = writeln!(text, "  no route matches, so by default");
     }
     for (earlier, route) in config.routes.iter().enumerate().take(number.unwrap_or(usize::MAX)) {

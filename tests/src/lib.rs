@@ -27,11 +27,15 @@
 //! | `world` | one test's sides, directories, packet counts |
 //! | `command`, `running` | a program with a time limit, run on one side; while it runs |
 //! | `servers` | what listens beyond the proxy |
+//! | `listening` | what the servers of `src/bin` have in common |
+//! | `names` | very many names at once |
 //! | `proxies`, `behaviour` | the fake SOCKS5 proxy and its faults, scripted proxies, and those that other people wrote |
 
 pub mod artifacts;
 pub mod behaviour;
 pub mod command;
+pub mod listening;
+pub mod names;
 mod namespaces;
 pub mod proxies;
 mod running;

@@ -104,3 +104,9 @@ fn forty_thousand_handed_off_connections_in_a_row() {
     let proxy = proxies::microsocks(&world, None);
     grows_little(&world, proxy.url(), &connections(2000, true), &connections(40_000, true), 1536);
 }
+
+#[test]
+#[ignore = "long: 70,000 names"]
+fn seventy_thousand_names_reach_what_they_name() {
+    underpass_tests::names::reach_what_they_name(70_000);
+}

@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_bounded() {
-        let line = |n| format!("10.0.0.{n} many.test {}\n", "x".repeat(100 + n));
+        let line = |n: usize| format!("10.0.0.{n} many.test {}\n", "x".repeat(100 + n));
         let local = hosts(&(1..40).map(line).collect::<String>()).find("many.test", Family::V4).unwrap();
         assert_eq!(local.addresses.len(), MAX_ADDRESSES);
         assert!(local.names.len() <= MAX_NAME && local.names.starts_with("many.test x"), "{}", local.names);

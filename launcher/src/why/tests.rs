@@ -25,23 +25,30 @@ fn each_route_is_said() {
         ("[2001:db8::1]:80", "carried by socks5h://10.0.0.1:1080"),
         ("[2001:db8::1]", "carried by socks5h://10.0.0.1:1080"),
         ("2001:db8::1", "carried by socks5h://10.0.0.1:1080"),
-        ("8.8.8.8:53", "carried by socks5h://10.0.0.1:1080"),
+        (
+            "8.8.8.8:53",
+            "DNS, answered by the agent, and what it does not know carried by socks5h://10.0.0.1:1080",
+        ),
         ("127.0.0.1:80", "direct, loopback"),
         ("[::ffff:127.0.0.1]:80", "direct, loopback"),
         ("localhost:80", "direct, loopback"),
-        ("localhost", "direct, loopback; port 53 refused, DNS never leaves directly"),
+        ("localhost", "direct, loopback; port 53 answered by the agent, DNS never leaves directly"),
         ("a.LOCALHOST.:80", "direct, loopback"),
         ("BOX:80", "direct, loopback (127.0.1.1 by the hosts file)"),
         ("web.:80", "carried by socks5h://10.0.0.1:1080 (10.0.0.9 by the hosts file)"),
         ("no:80", "carried by socks5h://10.0.0.1:1080, name resolved there"),
-        ("127.0.0.1:53", "refused, DNS never leaves directly"),
-        ("[::1]:53", "refused, DNS never leaves directly"),
+        ("127.0.0.1:53", "answered by the agent, DNS never leaves directly"),
+        ("[::1]:53", "answered by the agent, DNS never leaves directly"),
     ];
     for (destination, route) in table {
         assert_eq!(why(destination, &proxy, HERE), Ok(format!("{destination}: {route}\n")));
     }
     let local = why("a.example:1", &by(&["local:"]), HERE).unwrap();
     assert_eq!(local, "a.example:1: carried by local:, name resolved by the agent\n");
+    let mut exit = by(&["local:"]);
+    exit.config.dns = "exit".parse().unwrap();
+    let local = why("a.example:1", &exit, HERE).unwrap();
+    assert_eq!(local, "a.example:1: carried by local:, unless a route is for its address (--dns exit)\n");
     let chain = why("a.example:1", &by(&["socks5://u:hunter2@a:1", "http://b:2"]), HERE).unwrap();
     assert_eq!(chain, "a.example:1: carried by socks5h://a:1, http://b:2, name resolved there\n");
 }
@@ -84,6 +91,30 @@ fn the_route_is_shown_with_its_text_and_what_else_it_depends_on() {
     let text = why("db.internal:80", &found, HERE).unwrap();
     assert!(text.starts_with("db.internal:80: direct, name resolved here\n  route 4 of 4, "), "{text}");
     assert!(text.contains("but by the program curl: direct\n  route 3 of 4, "), "{text}");
+}
+
+#[test]
+fn loopback_has_the_route_that_names_it() {
+    let found = file(
+        "proxy = \"http://a:1\"\n[[route]]\naddress = \"0.0.0.0/0\"\nto = \"refuse\"\n\
+         [[route]]\ndomain = \"localhost\"\nport = 5432\nto = \"main\"\n",
+    );
+    let route = "  route 2 of 2, /f/config.toml:5\n    [[route]]\n    domain = \"localhost\"\n    port = 5432\n    to = \"main\"\n";
+    for (destination, answer) in [
+        ("localhost:5432", format!("carried by http://a:1\n{route}")),
+        ("127.0.0.9:5432", format!("carried by http://a:1\n{route}")),
+        ("localhost:80", "direct, loopback\n".to_owned()),
+        ("127.0.0.1:53", "answered by the agent, DNS never leaves directly\n".to_owned()),
+        (
+            "127.0.0.1",
+            format!(
+                "direct, loopback; port 53 answered by the agent, DNS never leaves directly\nbut on port 5432: carried by \
+                 http://a:1\n{route}"
+            ),
+        ),
+    ] {
+        assert_eq!(why(destination, &found, HERE), Ok(format!("{destination}: {answer}")));
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn why_says_where_a_connection_would_go() {
         ("[fd77::1]:80", "carried by socks5h://proxy.test:1080"),
         ("localhost:80", "direct, loopback (127.0.0.1 by the hosts file)"),
         ("[::1]:80", "direct, loopback"),
-        ("127.0.0.1:53", "refused, DNS never leaves directly"),
+        ("127.0.0.1:53", "answered by the agent, DNS never leaves directly"),
     ] {
         let done = underpass(&world, &["-x", url, "--why", destination]).run();
         assert_eq!(done.stderr, "");

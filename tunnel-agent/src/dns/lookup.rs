@@ -54,9 +54,11 @@ impl Told {
 pub(crate) fn known(agent: &Agent, plan: &Plan, name: &[u8], family: Family) -> Option<Told> {
     let Some(name) = normalised(name) else { return Some(Told::NoName) };
     if let Some(local) = agent.hosts.find(&name, family) {
-        // glibc would look elsewhere for the other family, where a name of this machine does not exist.
-        let none = local.addresses.is_empty();
-        return Some(if none { Told::NoName } else { Told::of(local.addresses.into_iter(), local.names) });
+        // As libc says of a name that the file knows for the other family alone.
+        return Some(match local.addresses[..] {
+            [] => Told::NoName,
+            _ => Told::of(local.addresses.into_iter(), local.names),
+        });
     }
     if !here::is_fake(plan, &name) {
         return None;
