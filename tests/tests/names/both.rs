@@ -26,7 +26,8 @@ pub(crate) struct Known {
 }
 
 /// More lines for the hosts file of the client side.
-const HOSTS: &str = "10.99.0.1 listed.test first.test second.test\nfd99::1 listed6.test\n";
+const HOSTS: &str =
+    "10.99.0.1 listed.test first.test second.test\nfd99::1 listed6.test\n10.99.0.7 xn--bcher-kva.test\n";
 
 impl Both {
     pub(crate) fn new() -> Self {
