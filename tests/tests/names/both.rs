@@ -11,7 +11,9 @@ pub(crate) struct Both {
     pub(crate) native: World,
     pub(crate) redirected: World,
     pub(crate) proxy: Fake,
-    /// What the redirected world's resolver was asked.
+    /// The native world's resolver,
+    pub(crate) asked: Resolver,
+    /// and the redirected one's.
     pub(crate) resolver: Resolver,
 }
 
@@ -46,10 +48,10 @@ impl Both {
         let redirected = World::new();
         servers::start(&native);
         servers::start(&redirected);
-        servers::resolver(&native);
+        let asked = servers::resolver(&native);
         let resolver = servers::resolver(&redirected);
         let proxy = proxies::fake(&redirected);
-        Self { native, redirected, proxy, resolver }
+        Self { native, redirected, proxy, asked, resolver }
     }
 
     /// What each of the calls gives, natively and redirected.
