@@ -1,7 +1,8 @@
 //! `UNDERPASS_SESSION`: the one variable that ties a program to its session.
 //!
 //! Its value is `1:TOKEN:PATH`: the wire version, 32 hexadecimal digits, and the absolute path of
-//! the agent's socket. Parsing allocates nothing; it runs when the library is loaded.
+//! the agent's socket; or `1:TOKEN:loopback:PATH` where routes say something of loopback. Parsing
+//! allocates nothing; it runs when the library is loaded.
 
 use crate::wire::{Token, VERSION};
 
@@ -15,14 +16,19 @@ pub const OUTSIDE: &str = "none";
 /// `sun_path` has 108 bytes, one of them the terminating zero (unix(7)).
 pub const MAX_PATH: usize = 107;
 
+/// Before the path, which begins with a slash.
+const LOOPBACK: &[u8] = b"loopback:";
+
 /// The longest value of the variable, in bytes.
-pub const MAX_VALUE: usize = 2 + 33 + MAX_PATH;
+pub const MAX_VALUE: usize = 2 + 33 + LOOPBACK.len() + MAX_PATH;
 
 /// What the variable says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionEnv<'a> {
     /// Names the session to the agent.
     pub token: Token,
+    /// Whether the agent is to be asked about connections to loopback, too.
+    pub loopback: bool,
     /// Absolute path of the agent's socket, at most [`MAX_PATH`] bytes.
     pub socket: &'a [u8],
 }
@@ -32,7 +38,8 @@ impl<'a> SessionEnv<'a> {
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let rest = value.strip_prefix(&[b'0' + VERSION, b':'])?;
         let (hex, rest) = rest.split_at_checked(32)?;
-        let socket = rest.strip_prefix(b":")?;
+        let rest = rest.strip_prefix(b":")?;
+        let (loopback, socket) = rest.strip_prefix(LOOPBACK).map_or((false, rest), |rest| (true, rest));
         if !(2..=MAX_PATH).contains(&socket.len()) || socket[0] != b'/' || socket.contains(&0) {
             return None;
         }
@@ -41,7 +48,7 @@ impl<'a> SessionEnv<'a> {
             let &[high, low] = pair else { return None };
             *byte = digit(high)? << 4 | digit(low)?;
         }
-        Some(Self { token: Token(token), socket })
+        Some(Self { token: Token(token), loopback, socket })
     }
 
     /// The value that [`Self::parse`] reads.
@@ -51,6 +58,9 @@ impl<'a> SessionEnv<'a> {
             value.extend_from_slice(format!("{byte:02x}").as_bytes());
         }
         value.push(b':');
+        if self.loopback {
+            value.extend_from_slice(LOOPBACK);
+        }
         value.extend_from_slice(self.socket);
         value
     }
@@ -71,20 +81,24 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let session =
-            SessionEnv { token: Token(*b"\x00\xff234567890abcde"), socket: b"/run/user/0/underpass/x.sock" };
-        assert_eq!(SessionEnv::parse(&session.to_value()), Some(session));
+        for loopback in [false, true] {
+            let token = Token(*b"\x00\xff234567890abcde");
+            let session = SessionEnv { token, loopback, socket: b"/run/user/0/underpass/x.sock" };
+            assert_eq!(SessionEnv::parse(&session.to_value()), Some(session));
+        }
     }
 
     #[test]
     fn anything_else_is_refused() {
-        let good = SessionEnv { token: Token([1; 16]), socket: b"/s" }.to_value();
+        let good = SessionEnv { token: Token([1; 16]), loopback: false, socket: b"/s" }.to_value();
         for cut in 0..good.len() {
             assert_eq!(SessionEnv::parse(&good[..cut]), None, "cut at {cut}");
         }
         assert_eq!(SessionEnv::parse(b"2:00000000000000000000000000000000:/s"), None);
         assert_eq!(SessionEnv::parse(b"1:0000000000000000000000000000000G:/s"), None);
         assert_eq!(SessionEnv::parse(b"1:00000000000000000000000000000000:s"), None);
+        assert_eq!(SessionEnv::parse(b"1:00000000000000000000000000000000:loopbac:/s"), None);
+        assert_eq!(SessionEnv::parse(b"1:00000000000000000000000000000000:loopback:loopback:/s"), None);
         let long = [&good[..], &[b'x'; MAX_PATH]].concat();
         assert_eq!(SessionEnv::parse(&long), None);
     }

@@ -39,7 +39,19 @@ pub struct Proxy {
     /// Whether credentials are made up for each program or destination; for [`Protocol::Socks5`] alone.
     pub isolation: Isolation,
     /// Whether greeting and request travel together; for [`Protocol::Socks5`] alone.
-    pub one_flight: bool,
+    pub flights: Flights,
+}
+
+/// Whether a SOCKS5 proxy is sent greeting and request together, which saves a round trip. Some hang then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Flights {
+    /// As a probe has shown, once the proxy has served a while.
+    #[default]
+    Probed,
+    /// Always together.
+    One,
+    /// The request after the answer to the greeting.
+    Two,
 }
 
 /// A host reached by the user's own `ssh`.

@@ -102,6 +102,8 @@ pub(crate) trait Socket {
     /// What a socket without TCP state is.
     fn kind(&self) -> Result<Kind, c_int>;
     fn is_blocking(&self) -> bool;
+    /// Whether the session's routes say something of loopback.
+    fn loopback_is_routed(&self) -> bool;
     /// Asks the agent to connect the socket.
     fn ask(&self, address: SocketAddr) -> Connected;
     /// Makes a half-connected socket unconnected.
@@ -120,15 +122,14 @@ pub(crate) fn connect(socket: &impl Socket, given: Given) -> Outcome {
         Given::Foreign => return Outcome::Pass(Bypass::NotInet),
     };
     let local = is_local(canonical(address).ip());
-    // Loopback is direct, but for the stub resolver's port, through which names would leave: the agent
-    // answers there.
-    if local && address.port() != DNS_PORT {
-        return Outcome::Pass(Bypass::Loopback);
+    if local && let Some(outcome) = unrouted(socket, address) {
+        return outcome;
     }
     match socket.state() {
         Ok(State::Closed) => carry(socket, address),
         Ok(State::Connecting) if !socket.is_blocking() => Outcome::Fail(EALREADY),
         Ok(State::Connecting | State::Other) => Outcome::Wait(Waiting::Later),
+        Err(_) if local && address.port() != DNS_PORT => Outcome::Pass(Bypass::Loopback),
         Err(_) => match not_tcp(socket) {
             Outcome::Fail(ENETUNREACH) if local => Outcome::Fail(ECONNREFUSED),
             outcome => outcome,
@@ -155,19 +156,28 @@ pub(crate) fn send(socket: &impl Socket, given: Given, fast_open: bool) -> Send 
         Given::Foreign => return Send::Pass(Bypass::NotInet),
     };
     let local = is_local(canonical(address).ip());
-    if local && address.port() != DNS_PORT {
+    let stub = local && address.port() == DNS_PORT;
+    if local && !stub && !(fast_open && socket.loopback_is_routed()) {
         return Send::Pass(Bypass::Loopback);
     }
     match socket.state() {
         // Without Fast Open a TCP socket ignores the address (send(2)).
         Ok(_) if !fast_open => Send::Pass(Bypass::NotInet),
         Ok(_) => Send::ConnectFirst(address),
+        Err(_) if local && !stub => Send::Pass(Bypass::Loopback),
         Err(_) => match not_tcp(socket) {
-            Outcome::Fail(ENETUNREACH) if local => Send::Fail(ECONNREFUSED),
+            Outcome::Fail(ENETUNREACH) if stub => Send::Fail(ECONNREFUSED),
             Outcome::Fail(errno) => Send::Fail(errno),
             _ => Send::Pass(Bypass::NotInet),
         },
     }
+}
+
+/// Loopback is direct where no route names it, but for the stub resolver's port, at which the agent answers;
+/// `None` where the agent has to be asked.
+fn unrouted(socket: &impl Socket, address: SocketAddr) -> Option<Outcome> {
+    let is_direct = address.port() != DNS_PORT && !socket.loopback_is_routed();
+    is_direct.then_some(Outcome::Pass(Bypass::Loopback))
 }
 
 /// Datagrams and every other inet socket are refused: their packets would go round the tunnel.
@@ -229,6 +239,7 @@ mod tests {
         state: Result<State, c_int>,
         kind: Result<Kind, c_int>,
         blocking: bool,
+        loopback: bool,
         answer: Connected,
         failure: Option<c_int>,
         dissolved: Cell<bool>,
@@ -241,6 +252,7 @@ mod tests {
                 state: Ok(State::Closed),
                 kind: Ok(Kind::OtherInet),
                 blocking: true,
+                loopback: false,
                 answer: Connected::HandedOff,
                 failure: None,
                 dissolved: Cell::default(),
@@ -258,6 +270,9 @@ mod tests {
         }
         fn is_blocking(&self) -> bool {
             self.blocking
+        }
+        fn loopback_is_routed(&self) -> bool {
+            self.loopback
         }
         fn ask(&self, address: SocketAddr) -> Connected {
             self.asked.borrow_mut().push(address);
@@ -291,6 +306,25 @@ mod tests {
             assert_eq!(connect(&udp, inet(address)), Outcome::Fail(ECONNREFUSED));
         }
         assert_eq!(fake.asked.borrow().len(), 3);
+    }
+
+    #[test]
+    fn the_agent_is_asked_about_loopback_where_a_route_names_it() {
+        let fake = Fake { loopback: true, ..Fake::default() };
+        for address in ["127.0.0.1:80", "[::1]:80", "[::ffff:127.9.9.9]:80", "0.0.0.0:80"] {
+            assert_eq!(connect(&fake, inet(address)), Outcome::Done);
+            let to = address.parse().unwrap();
+            assert_eq!(send(&fake, inet(address), true), Send::ConnectFirst(to));
+            assert_eq!(send(&fake, inet(address), false), Send::Pass(Bypass::Loopback));
+        }
+        assert_eq!(fake.asked.borrow().len(), 4);
+        let stub = "127.0.0.53:53";
+        assert_eq!(connect(&fake, inet(stub)), Outcome::Done);
+        assert_eq!(send(&fake, inet(stub), true), Send::ConnectFirst(stub.parse().unwrap()));
+        let udp = Fake { state: UDP, loopback: true, ..Fake::default() };
+        assert_eq!(connect(&udp, inet("127.0.0.1:80")), Outcome::Pass(Bypass::Loopback));
+        assert_eq!(send(&udp, inet("127.0.0.1:80"), true), Send::Pass(Bypass::Loopback));
+        assert_eq!(send(&udp, inet("127.0.0.1:53"), true), Send::Fail(ECONNREFUSED));
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, socklen_t};
+use underpass_core::destination::{canonical, is_local};
 use underpass_core::wire::{Reply, Request};
 
 use crate::address::Raw;
 use crate::redirect::{Connected, Kind, Socket, State};
-use crate::{ahead, errno, link, real};
+use crate::{ahead, errno, link, real, session};
 
 /// socket(7); the device as a number, which needs no buffer.
 const SO_BINDTOIFINDEX: c_int = 62;
@@ -135,11 +136,17 @@ impl Socket for ProgramSocket {
         rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| !flags.contains(rustix::fs::OFlags::NONBLOCK))
     }
 
+    fn loopback_is_routed(&self) -> bool {
+        session::session().is_some_and(|session| session.loopback)
+    }
+
     fn ask(&self, address: SocketAddr) -> Connected {
         // SAFETY: as above; the descriptor is passed on, never closed.
         let fd = unsafe { BorrowedFd::borrow_raw(self.0) };
         let watched = WATCHES_UNCONNECTED.load(Ordering::Relaxed);
-        let ahead = if watched { None } else { ahead::listener() };
+        // Most of loopback is direct, which the agent cannot say of a socket that is held already.
+        let asks_first = watched || is_local(canonical(address).ip());
+        let ahead = if asks_first { None } else { ahead::listener() };
         match ahead.map(|hold| (hold, self.hold_ahead(hold))) {
             Some((hold, Ok(true))) => match link::tell(fd, address, hold.port()) {
                 Ok(()) => Connected::Held { blocking: false },

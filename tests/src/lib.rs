@@ -28,11 +28,13 @@
 //! | `command`, `running` | a program with a time limit, run on one side; while it runs |
 //! | `servers` | what listens beyond the proxy |
 //! | `names` | very many names at once |
+//! | `listening` | what the servers of `src/bin` have in common |
 //! | `proxies`, `behaviour` | the fake SOCKS5 proxy and its faults, scripted proxies, and those that other people wrote |
 
 pub mod artifacts;
 pub mod behaviour;
 pub mod command;
+pub mod listening;
 pub mod names;
 mod namespaces;
 pub mod proxies;

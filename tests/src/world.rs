@@ -111,6 +111,26 @@ impl World {
         self.command(self.namespaces.far, program.as_ref())
     }
 
+    /// A program on the far side as the only user of a user namespace, `far`: what refuses to run as root
+    /// (squid, PostgreSQL), or as root wants more users than an ordinary user can make (sshd).
+    pub fn far_user(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let home = self.directory().display();
+        let [passwd, group] = ["far-passwd", "far-group"].map(|name| self.directory().join(name));
+        // Once: another program may be reading them.
+        if !passwd.exists() {
+            let line = format!("far:x:1000:1000:far:{home}:/bin/bash\n");
+            std::fs::write(&passwd, line).expect("the directory is ours");
+            std::fs::write(&group, "far:x:1000:\n").expect("the directory is ours");
+        }
+        let script = r#"
+            mount --bind "$1" /etc/passwd
+            mount --bind "$2" /etc/group
+            shift 2
+            exec unshare --user --map-user=1000 --map-group=1000 -- "$@""#;
+        let unshare = self.far("unshare").args(["--mount", "sh", "-ec", script, "far"]);
+        unshare.args([passwd, group]).arg(program)
+    }
+
     /// A program outside of the world, as the user who runs the test.
     pub fn outside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         self.environment(Command::new(vec!["env".to_owned()], &self.directory.0, program.as_ref()))
@@ -189,6 +209,14 @@ impl World {
             })
         };
         self.processes().into_iter().filter(is_agent).collect()
+    }
+
+    /// Where an agent of this world keeps its files, which the client side sees there.
+    pub fn agent_directory(&self, agent: u32) -> PathBuf {
+        let line = std::fs::read(format!("/proc/{agent}/cmdline")).expect("the agent lives");
+        let line = String::from_utf8(line).expect("a path of ours is UTF-8");
+        let mut words = line.split('\0').skip_while(|&word| word != "--directory");
+        words.nth(1).expect("it is told its directory").into()
     }
 
     /// Every process of this world, as process ids of the test's own namespace.

@@ -27,7 +27,7 @@ use crate::lifetime::Lifetime;
 use crate::names::Names;
 use crate::relay::Relays;
 use crate::session::Sessions;
-use crate::{client, dns, facts, lifetime, reload};
+use crate::{client, dns, facts, lifetime, processes, reload};
 
 /// Connections at once, being made or relayed, whatever the limit on descriptors is.
 const MAX_CONNECTIONS: u64 = 100_000;
@@ -41,6 +41,9 @@ struct Budget {
     /// Each has two ends.
     pipes: usize,
 }
+
+/// Held by the agent for life.
+const SERVING: &str = "serving.lock";
 
 /// How long an agent that has removed its sockets may take to end.
 const LEAVING: Duration = Duration::from_secs(2);
@@ -109,8 +112,7 @@ fn check_directory(directory: &Path, uid: u32) -> io::Result<()> {
 
 /// One agent a directory: the lock is held until the process ends, however it ends.
 fn sole(directory: &Path) -> io::Result<File> {
-    let lock =
-        File::options().create(true).truncate(false).write(true).open(directory.join("serving.lock"))?;
+    let lock = File::options().create(true).truncate(false).write(true).open(directory.join(SERVING))?;
     let begin = Instant::now();
     // An agent that is leaving takes its files with it, and then lets go.
     while let Err(error) = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -190,9 +192,17 @@ async fn serve(
     // sessions and names are kept for them.
     let _ = fs::remove_file(&control_path);
     let _ = fs::remove_file(&agent.sessions.socket);
-    if !lifetime::any_program(&agent.sessions.socket, &agent.lifetime.seen_and_alive()) {
+    if !processes::any_program(&agent.sessions.socket, &agent.lifetime.seen_and_alive()) {
         let _ = fs::remove_file(directory.join("sessions"));
         agent.names.remove_if_crowded();
+        // The network namespace goes with us, and nobody will look for an agent of it again. A log stays, and
+        // the directory with it.
+        if processes::is_last_here() {
+            for name in ["names", "agent.lock", SERVING] {
+                let _ = fs::remove_file(directory.join(name));
+            }
+            let _ = fs::remove_dir(directory);
+        }
     }
     tracing::info!("ended");
     result

@@ -15,7 +15,7 @@ use crate::sock_diag;
 /// difference between one errno and another.
 const MAX_FAILURES: usize = 8192;
 /// Entries between two looks at which sockets still exist.
-const LEAST_SWEEP: usize = 1024;
+const LEAST_SWEEP: usize = 4096;
 
 /// A socket address in 22 bytes; there is one or two per connection.
 #[derive(Clone, Copy)]

@@ -29,7 +29,11 @@ pub(crate) async fn accept(agent: &Arc<Agent>, listener: OwnedFd) -> io::Result<
     loop {
         let mut ready = listener.readable().await?;
         match rustix::net::accept_with(listener.get_ref(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            Ok(connection) => begin(agent, connection),
+            Ok(connection) => {
+                begin(agent, connection);
+                // What has begun sends its first packet before the next is looked for.
+                tokio::task::yield_now().await;
+            }
             Err(Errno::AGAIN) => ready.clear_ready(),
             Err(Errno::INTR | Errno::CONNABORTED) => {}
             Err(error) => {

@@ -44,16 +44,13 @@ impl Facts {
         let int = |level, name| sys::option::<c_int>(socket, level, name);
         let is = |level, name| int(level, name).is_ok_and(|value| value != 0);
         let protocol = int(SOL_SOCKET, libc::SO_PROTOCOL).map_err(|_| NotTcp)?;
-        let domain = int(SOL_SOCKET, libc::SO_DOMAIN).map_err(|_| NotTcp)?;
-        if protocol != IPPROTO_TCP || !matches!(domain, libc::AF_INET | libc::AF_INET6) {
-            return Err(NotTcp);
-        }
-        if network_of(socket) != network {
+        if protocol != IPPROTO_TCP || network_of(socket) != network {
             return Err(NotTcp);
         }
         let flags = rustix::fs::fcntl_getfl(socket).map_err(|_| NotTcp)?;
+        // A socket has an address of its own family before it has any.
         let local = local_address(socket).map_err(|_| NotTcp)?;
-        let ipv6 = domain == libc::AF_INET6;
+        let ipv6 = local.is_ipv6();
         Ok(Self {
             cookie: sys::option::<u64>(socket, SOL_SOCKET, libc::SO_COOKIE).map_err(|_| NotTcp)?,
             ipv6,

@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,9 +16,9 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::sync::Notify;
-use underpass_core::session_env::VARIABLE;
 
 use crate::agent::Agent;
+use crate::processes::any_program;
 
 /// How long an agent waits for the next launch, as ssh's ControlPersist does.
 const LINGER: Duration = Duration::from_secs(600);
@@ -133,58 +132,4 @@ pub(crate) async fn until_unused(agent: &Agent, control: &Path) {
             let _ = fs::rename(aside, control);
         }
     }
-}
-
-/// Whether a process lives that may still ask at `socket`.
-pub(crate) fn any_program(socket: &Path, seen: &HashSet<i32>) -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else { return true };
-    let here = fs::read_link("/proc/self/ns/net").ok();
-    let own = std::process::id().to_string();
-    processes.flatten().any(|entry| {
-        let name = entry.file_name();
-        let is_process =
-            name.as_bytes().first().is_some_and(u8::is_ascii_digit) && name.as_bytes() != own.as_bytes();
-        let known =
-            name.to_str().and_then(|pid| pid.parse().ok()).is_some_and(|pid: i32| seen.contains(&pid));
-        is_process && may_ask(&entry.path(), known, socket, here.as_deref())
-    })
-}
-
-/// A process that carries our library belongs to the session that its environment names; where that
-/// cannot be read any more (programs overwrite it), it counts if it lives in our network namespace.
-fn may_ask(process: &Path, known: bool, socket: &Path, here: Option<&Path>) -> bool {
-    // A process of another user cannot be ours unless we are root, and then this can be read.
-    let Ok(maps) = fs::read(process.join("maps")) else { return known || is_younger(process) };
-    if !contains(&maps, b"libunderpass") {
-        return false;
-    }
-    let environment = fs::read(process.join("environ")).unwrap_or_default();
-    let mut entries = environment.split(|&b| b == 0);
-    match entries.find_map(|entry| entry.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"=")) {
-        Some(value) => value.ends_with(socket.as_os_str().as_bytes()),
-        None => here.is_none() || fs::read_link(process.join("ns/net")).ok().as_deref() == here,
-    }
-}
-
-/// Whether a process that does not let itself be read is of our own user and was not started before us: it
-/// may be a daemon of a session that has not asked anything yet.
-fn is_younger(process: &Path) -> bool {
-    // The folder's owner is root while the process is not dumpable (proc(5)), so its status is asked.
-    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
-    let uid = rustix::process::geteuid().as_raw().to_string();
-    let owner = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    owner.is_some_and(|line| line.split_whitespace().next() == Some(&uid))
-        && started(process) >= started(Path::new("/proc/self"))
-}
-
-/// When a process was started, in clock ticks since boot (proc(5), /proc/PID/stat, field 22).
-pub(crate) fn started(process: &Path) -> u64 {
-    let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
-    // The second field, the name, is in parentheses and may hold anything.
-    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    rest.split_whitespace().nth(19).and_then(|field| field.parse().ok()).unwrap_or(0)
-}
-
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|window| window == word)
 }

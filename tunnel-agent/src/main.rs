@@ -41,6 +41,7 @@ mod loopback;
 mod names;
 mod pipes;
 mod plan;
+mod processes;
 mod relay;
 mod reload;
 mod session;

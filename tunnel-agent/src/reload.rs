@@ -8,12 +8,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use underpass_core::control::ControlReply;
 
 use crate::agent::Agent;
+use crate::processes;
 
-/// Reads them, away from those who wait for connections.
+/// Reads them, away from those who wait for connections. Sessions whose programs have ended, as far as that
+/// can be known, are not counted.
 pub(crate) async fn reload(agent: &Arc<Agent>) -> io::Result<ControlReply> {
     let reading = Arc::clone(agent);
-    let reloaded =
-        tokio::task::spawn_blocking(move || reading.sessions.reload()).await.map_err(io::Error::other)?;
+    let reloaded = tokio::task::spawn_blocking(move || {
+        let alive = processes::sessions(&reading.sessions.socket, &reading.lifetime.seen_and_alive());
+        reading.sessions.reload(|token| alive.as_ref().is_none_or(|alive| alive.contains(token)))
+    });
+    let reloaded = reloaded.await.map_err(io::Error::other)?;
     for failure in &reloaded.failures {
         tracing::warn!(reason = failure.as_str(), "not reloaded");
     }

@@ -18,6 +18,7 @@ use underpass_core::wire::Token;
 
 use crate::lines::Lines;
 use crate::plan::Plan;
+use crate::processes::Process;
 
 /// The oldest session goes when there are more. A launch needs one; nobody has that many programs.
 const MAX_SESSIONS: usize = 65_536;
@@ -40,6 +41,8 @@ pub(crate) struct Sessions {
 struct Session {
     plan: Arc<Plan>,
     source: Option<Arc<Source>>,
+    /// Who has opened it, and became its program or is its shell; if that is known.
+    keeper: Option<Process>,
 }
 
 /// A session as it is kept, behind its variable's value.
@@ -49,7 +52,7 @@ struct Kept<'a> {
     source: Option<Cow<'a, Source>>,
 }
 
-/// What has become of reading files again.
+/// What has become of reading files again. Sessions that have ended are not counted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reloaded {
     /// Sessions.
@@ -71,9 +74,9 @@ struct Table {
 }
 
 impl Table {
-    fn insert(&mut self, token: Token, plan: Arc<Plan>, source: Option<Source>) {
+    fn insert(&mut self, token: Token, plan: Arc<Plan>, source: Option<Source>, keeper: Option<Process>) {
         let source = source.map(|source| self.source(source));
-        self.sessions.insert(token, Session { plan, source });
+        self.sessions.insert(token, Session { plan, source, keeper });
         self.order.push_back(token);
         if self.order.len() > MAX_SESSIONS
             && let Some(oldest) = self.order.pop_front()
@@ -130,30 +133,36 @@ impl Sessions {
                 && let Ok(json) = serde_json::to_string(&config)
                 && let Ok(plan) = table.plan(&json, config.into_owned())
             {
-                table.insert(session.token, plan, source.map(Cow::into_owned));
+                table.insert(session.token, plan, source.map(Cow::into_owned), None);
             }
         }
         Ok(Self { socket, file, table: Mutex::new(table), lines: Mutex::new(lines) })
     }
 
     /// Opens a session and gives the value of the programs' session variable, or says why not.
-    pub(crate) fn open_session(&self, config: Config, source: Option<Source>) -> Result<String, String> {
+    pub(crate) fn open_session(
+        &self,
+        config: Config,
+        source: Option<Source>,
+        keeper: Option<Process>,
+    ) -> Result<String, String> {
         let kept = |error: &dyn std::fmt::Display| format!("the session cannot be kept: {error}");
         let json = serde_json::to_string(&config).map_err(|error| kept(&error))?;
         let plan = self.table.lock().plan(&json, config)?;
         let token = Token(random().map_err(|error| kept(&error))?);
-        let value = self.value(token).map_err(|error| kept(&error))?;
+        let value = self.value(token, &plan).map_err(|error| kept(&error))?;
         let line = line(&value, &plan, source.as_ref()).map_err(|error| kept(&error))?;
         let lines = self.lines.lock();
         lines.append(&line).map_err(|error| kept(&error))?;
-        self.table.lock().insert(token, plan, source);
+        self.table.lock().insert(token, plan, source, keeper);
         Ok(value)
     }
 
     /// The value of the session variable.
-    fn value(&self, token: Token) -> io::Result<String> {
+    fn value(&self, token: Token, plan: &Plan) -> io::Result<String> {
         use std::os::unix::ffi::OsStrExt;
-        let value = SessionEnv { token, socket: self.socket.as_os_str().as_bytes() }.to_value();
+        let (loopback, socket) = (plan.config.routes_loopback(), self.socket.as_os_str().as_bytes());
+        let value = SessionEnv { token, loopback, socket }.to_value();
         String::from_utf8(value).map_err(io::Error::other)
     }
 
@@ -165,8 +174,9 @@ impl Sessions {
     }
 
     /// Reads the files again that sessions have their configurations from. A session whose file cannot be used keeps
-    /// what it has. Not for a thread that others wait for.
-    pub(crate) fn reload(&self) -> Reloaded {
+    /// what it has. `has_programs` says whether a session has any, besides the one that has opened it. Not for a
+    /// thread that others wait for.
+    pub(crate) fn reload(&self, has_programs: impl Fn(&Token) -> bool) -> Reloaded {
         let mut lines = self.lines.lock();
         let mut reloaded = Reloaded::default();
         let mut plans = Vec::new();
@@ -178,21 +188,25 @@ impl Sessions {
             }
         }
         let mut table = self.table.lock();
-        for session in table.sessions.values_mut() {
+        let mut has_changed = false;
+        for (token, session) in &mut table.sessions {
+            let lives = session.keeper.is_none_or(Process::lives) || has_programs(token);
+            let counted = usize::from(lives);
             let Some(source) = &session.source else {
-                reloaded.fixed += 1;
+                reloaded.fixed += counted;
                 continue;
             };
             let new = plans.iter().find(|(known, _)| Arc::ptr_eq(known, source));
             match new.filter(|(_, plan)| plan.number != session.plan.number) {
                 Some((_, plan)) => {
                     session.plan = Arc::clone(plan);
-                    reloaded.changed += 1;
+                    has_changed = true;
+                    reloaded.changed += counted;
                 }
-                None => reloaded.unchanged += 1,
+                None => reloaded.unchanged += counted,
             }
         }
-        if reloaded.changed == 0 {
+        if !has_changed {
             return reloaded;
         }
         let sessions: Vec<_> = table
@@ -226,7 +240,7 @@ impl Sessions {
         let name = self.socket.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut all = vec![name];
         for (token, session) in sessions {
-            all.push(line(&self.value(*token)?, &session.plan, session.source.as_deref())?);
+            all.push(line(&self.value(*token, &session.plan)?, &session.plan, session.source.as_deref())?);
         }
         lines.replace(&self.file, all.into_iter())
     }
@@ -271,7 +285,7 @@ mod tests {
         std::fs::create_dir_all(&directory).unwrap();
         let first = Sessions::open(&directory).unwrap();
         let config = Config::strict(vec!["socks5h://u:p@h:1".parse().unwrap()]);
-        let value = first.open_session(config.clone(), None).unwrap();
+        let value = first.open_session(config.clone(), None, None).unwrap();
         let token = SessionEnv::parse(value.as_bytes()).unwrap().token;
         let second = Sessions::open(&directory).unwrap();
         assert_eq!(second.socket, first.socket);
@@ -292,32 +306,44 @@ mod tests {
         write("proxy = 'socks5h://a:1'\n");
         let sessions = Sessions::open(&directory).unwrap();
         let token = |value: &str| SessionEnv::parse(value.as_bytes()).unwrap().token;
-        let open = |source: Option<&Source>| {
+        let kept = |source: Option<&Source>, keeper| {
             let config = Config::strict(vec!["socks5h://a:1".parse().unwrap()]);
-            token(&sessions.open_session(config, source.cloned()).unwrap())
+            token(&sessions.open_session(config, source.cloned(), keeper).unwrap())
         };
+        let open = |source| kept(source, None);
         let tokens = [open(Some(&source)), open(Some(&source)), open(None)];
         let hops = |sessions: &Sessions| {
             tokens.map(|token| sessions.plan(&token).unwrap().config.chains["main"].hops[0].to_string())
         };
         let [same, bad] = [(0, 2), (0, 2)].map(|(changed, unchanged)| (changed, unchanged, 1));
         let counts = |it: &Reloaded| (it.changed, it.unchanged, it.fixed);
-        assert_eq!(counts(&sessions.reload()), same);
+        assert_eq!(counts(&sessions.reload(|_| false)), same);
         write("proxy = 'socks5h://b:2'\n");
-        assert_eq!(counts(&sessions.reload()), (2, 0, 1));
+        assert_eq!(counts(&sessions.reload(|_| false)), (2, 0, 1));
         let new = ["socks5h://b:2", "socks5h://b:2", "socks5h://a:1"];
         assert_eq!(hops(&sessions), new);
         write("proxy = 'socks5h://c:3'\nproxi = 1\n");
-        let failed = sessions.reload();
+        let failed = sessions.reload(|_| false);
         assert_eq!((counts(&failed), failed.failures.len()), (bad, 1));
         assert!(failed.failures[0].contains("c.toml:2:1: "), "{failed:?}");
         assert_eq!(hops(&sessions), new);
+        // One whose program has ended follows, uncounted; one that has another program counts.
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let ended = Process::of(child.id() as i32);
+        child.wait().unwrap();
+        let ended = kept(Some(&source), ended);
+        write("proxy = 'socks5h://e:5'\n");
+        assert_eq!(counts(&sessions.reload(|_| false)), (2, 0, 1));
+        assert_eq!(sessions.plan(&ended).unwrap().config.chains["main"].hops[0].to_string(), "socks5h://e:5");
+        assert_eq!(counts(&sessions.reload(|token| *token == ended)), (0, 3, 1));
+        write("proxy = 'socks5h://b:2'\n");
+        assert_eq!(counts(&sessions.reload(|_| false)), (2, 0, 1));
         let later = open(Some(&source));
         let again = Sessions::open(&directory).unwrap();
         assert_eq!(hops(&again), new);
         assert!(again.plan(&later).is_some());
         write("proxy = 'socks5h://d:4'\n");
-        assert_eq!(counts(&again.reload()), (3, 0, 1));
+        assert_eq!(counts(&again.reload(|_| false)), (4, 0, 1), "it is not known who has opened them");
         std::fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -84,6 +84,13 @@ impl DomainPattern {
     }
 }
 
+impl DomainPattern {
+    /// Whether the pattern is for this machine's name for itself (RFC 6761 section 6.3), and says so.
+    pub fn is_localhost(&self) -> bool {
+        matches!(self, Self::Exact(name) | Self::Suffix(name) if name == "localhost")
+    }
+}
+
 impl FromStr for DomainPattern {
     type Err = PatternError;
 
@@ -141,6 +148,16 @@ impl AddressRange {
     /// Whether the address is one of them.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.contains(&ip.to_canonical())
+    }
+}
+
+impl AddressRange {
+    /// Whether all of them are loopback addresses.
+    pub fn is_loopback(&self) -> bool {
+        match self.0 {
+            IpNet::V4(v4) => v4.addr().is_loopback() && v4.prefix_len() >= 8,
+            IpNet::V6(v6) => v6.addr().is_loopback() && v6.prefix_len() == 128,
+        }
     }
 }
 

@@ -73,11 +73,24 @@ impl fmt::Display for Warning {
 /// The known word that one was probably meant to be: a third of it, or one letter, may differ.
 pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let most = |other: &str| (other.len() / 3).max(1);
-    let known = known.into_iter().filter(|other| word.len().abs_diff(other.len()) <= most(other));
     let plain = |word: &str| word.to_ascii_lowercase().replace('_', "-");
-    let distance = |other: &str| strsim::osa_distance(&plain(word), &plain(other));
-    let near = known.map(|other| (distance(other), other));
-    near.filter(|(distance, other)| *distance <= most(other)).min().map(|(_, other)| other)
+    let meant = plain(word);
+    let near = known.into_iter().filter(|other| word.len().abs_diff(other.len()) <= most(other));
+    let near = near.filter_map(|other| {
+        let known = plain(other);
+        // The distance costs the product of the lengths, and a file may have many strange words.
+        let may_be = least_distance(&meant, &known) <= most(other);
+        let distance = may_be.then(|| strsim::osa_distance(&meant, &known))?;
+        (distance <= most(other)).then_some((distance, other))
+    });
+    near.min().map(|(_, other)| other)
+}
+
+/// What two words differ by at least: each letter that one of them alone has costs a change.
+fn least_distance(a: &str, b: &str) -> usize {
+    let letters = |word: &str| word.chars().fold(0u64, |set, letter| set | 1 << (u32::from(letter) % 64));
+    let (a, b) = (letters(a), letters(b));
+    (a & !b).count_ones().max((b & !a).count_ones()) as usize
 }
 
 /// `"word"`, or nothing of one that does not look like a word: it may hold credentials.
@@ -122,6 +135,15 @@ mod tests {
         ] {
             assert_eq!(nearest(word, known), near, "{word}");
         }
+    }
+
+    #[test]
+    fn words_differ_at_least_by_the_letters_that_one_alone_has() {
+        let words = ["kind", "knid", "hops", "", "aab", "bba", "socks-type", "sücks", "\u{80}\u{c0}", "ab"];
+        for (a, b) in words.iter().flat_map(|a| words.map(|b| (*a, b))) {
+            assert!(least_distance(a, b) <= strsim::osa_distance(a, b), "{a} {b}");
+        }
+        assert_eq!(least_distance("hops", "kind"), 4);
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Routes: the first that matches a connection decides where it goes.
+//!
+//! Loopback is direct unless a route names it, by a range of loopback addresses or as `localhost`: one
+//! that is for everything does not mean what programs of one machine say to each other.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
 use super::Config;
 use super::pattern::{AddressRange, DomainPattern, PortRange, ProgramPattern};
+use crate::destination::is_local;
 
 /// One route. A connection matches if each list that is not empty has an entry that matches it.
 ///
@@ -56,11 +60,29 @@ pub struct Asked<'a> {
     pub user: Option<u32>,
 }
 
+impl Asked<'_> {
+    /// The address, if it is this machine's loopback; the unspecified addresses mean it, too.
+    fn loopback(&self) -> Option<IpAddr> {
+        let ip = self.ip.filter(|ip| self.name.is_none() && is_local(*ip))?;
+        Some(match ip.to_canonical() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        })
+    }
+}
+
 impl Config {
     /// The number of the route that matches, from 0, and where it leads.
     pub fn decide(&self, asked: &Asked<'_>) -> (Option<usize>, &To) {
         let found = self.routes.iter().enumerate().find(|(_, route)| route.matches(asked));
-        found.map_or((None, &self.otherwise), |(number, route)| (Some(number), &route.to))
+        let otherwise = if asked.loopback().is_some() { &To::Direct } else { &self.otherwise };
+        found.map_or((None, otherwise), |(number, route)| (Some(number), &route.to))
+    }
+
+    /// Whether a connection to loopback may not be direct.
+    pub fn routes_loopback(&self) -> bool {
+        self.routes.iter().any(|route| route.to != To::Direct && route.names_loopback())
     }
 
     /// Whether a route may look at the name: then it must reach the agent as a name.
@@ -88,6 +110,24 @@ impl Config {
 impl Route {
     /// Whether the route is for this connection.
     pub fn matches(&self, asked: &Asked<'_>) -> bool {
+        match asked.loopback() {
+            None => self.is_for(asked),
+            // `localhost` has its address already when it is connected to.
+            Some(ip) => {
+                let by_name = Asked { name: Some("localhost"), ip: None, ..*asked };
+                let by_address = Asked { ip: Some(ip), ..*asked };
+                self.names_loopback() && (self.is_for(&by_address) || self.is_for(&by_name))
+            }
+        }
+    }
+
+    /// Whether the route is meant for loopback, too.
+    pub fn names_loopback(&self) -> bool {
+        self.addresses.iter().any(AddressRange::is_loopback)
+            || self.domains.iter().any(DomainPattern::is_localhost)
+    }
+
+    fn is_for(&self, asked: &Asked<'_>) -> bool {
         let port = |port| self.ports.iter().any(|range| range.contains(port));
         self.matches_but_for_ports(asked) && (self.ports.is_empty() || asked.port.is_some_and(port))
     }
@@ -196,6 +236,40 @@ mod tests {
             ("example:1", None, &main),
         ] {
             assert_eq!(config.decide(&asked(connection)), (number, to), "{connection}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_direct_unless_a_route_names_it() {
+        for (text, connection, matches) in [
+            ("address=127.0.0.0/8", "127.0.0.1:80", true),
+            ("address=127.0.0.0/8", "::ffff:127.9.9.9:80", true),
+            ("address=127.0.0.0/8", "0.0.0.0:80", true),
+            ("address=127.0.0.0/8", "::1:80", false),
+            ("address=127.0.0.2", "127.0.0.1:80", false),
+            ("address=::1", ":::80", true),
+            ("address=::1 port=443", "::1:80", false),
+            ("address=::1,10.0.0.0/8", "::1:80", true),
+            ("domain=localhost", "127.0.0.1:80", true),
+            ("domain=.localhost", "::1:80", true),
+            ("domain=localhost program=curl", "::1:80 /usr/bin/curl", true),
+            ("domain=localhost program=wget", "::1:80 /usr/bin/curl", false),
+            ("address=0.0.0.0/0", "127.0.0.1:80", false),
+            ("address=126.0.0.0/7", "127.0.0.1:80", false),
+            ("address=::/0", "::1:80", false),
+            ("domain=*", "127.0.0.1:80", false),
+            ("domain=db.localhost", "127.0.0.1:80", false),
+            ("port=1-65535", "127.0.0.1:80", false),
+            ("", "127.0.0.1:80", false),
+        ] {
+            let mut config = Config::strict(Vec::new());
+            config.routes = vec![route(text, To::Refuse(13))];
+            let expected = if matches { (Some(0), &To::Refuse(13)) } else { (None, &To::Direct) };
+            assert_eq!(config.decide(&asked(connection)), expected, "{text} for {connection}");
+            let names = text.contains("127.0.0.") || text.contains("=::1") || text.contains("=localhost");
+            assert_eq!(config.routes_loopback(), names || text.contains("=.localhost"), "{text}");
+            config.routes[0].to = To::Direct;
+            assert!(!config.routes_loopback(), "{text}");
         }
     }
 

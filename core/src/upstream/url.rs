@@ -9,7 +9,7 @@ use fluent_uri::component::{Authority, Host};
 use fluent_uri::pct_enc::EStr;
 use fluent_uri::pct_enc::encoder::Userinfo;
 
-use super::{Credentials, HopHost, Isolation, Login, Protocol, Proxy, Ssh, Trust, Upstream};
+use super::{Credentials, Flights, HopHost, Isolation, Login, Protocol, Proxy, Ssh, Trust, Upstream};
 
 /// Why a URL is not an upstream. The text never repeats the URL's credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl FromStr for Upstream {
             },
             trust: Trust::System,
             isolation: Isolation::No,
-            one_flight: false,
+            flights: Flights::Probed,
         };
         for pair in uri.query().map(|query| query.as_str().split('&')).into_iter().flatten() {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -216,9 +216,9 @@ fn parameter(proxy: &mut Proxy, name: &str, value: String) -> Result<(), Upstrea
             };
         }
         "flights" if socks5 => {
-            proxy.one_flight = match value.as_str() {
-                "one" => true,
-                "two" => false,
+            proxy.flights = match value.as_str() {
+                "one" => Flights::One,
+                "two" => Flights::Two,
                 _ => return Err(UpstreamError::Value("flights is one or two")),
             };
         }
@@ -282,8 +282,10 @@ impl From<Upstream> for String {
             Isolation::Program => add("isolate", b"program"),
             Isolation::Destination => add("isolate", b"destination"),
         }
-        if proxy.one_flight {
-            add("flights", b"one");
+        match proxy.flights {
+            Flights::Probed => {}
+            Flights::One => add("flights", b"one"),
+            Flights::Two => add("flights", b"two"),
         }
         url
     }

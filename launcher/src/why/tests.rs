@@ -94,6 +94,30 @@ fn the_route_is_shown_with_its_text_and_what_else_it_depends_on() {
 }
 
 #[test]
+fn loopback_has_the_route_that_names_it() {
+    let found = file(
+        "proxy = \"http://a:1\"\n[[route]]\naddress = \"0.0.0.0/0\"\nto = \"refuse\"\n\
+         [[route]]\ndomain = \"localhost\"\nport = 5432\nto = \"main\"\n",
+    );
+    let route = "  route 2 of 2, /f/config.toml:5\n    [[route]]\n    domain = \"localhost\"\n    port = 5432\n    to = \"main\"\n";
+    for (destination, answer) in [
+        ("localhost:5432", format!("carried by http://a:1\n{route}")),
+        ("127.0.0.9:5432", format!("carried by http://a:1\n{route}")),
+        ("localhost:80", "direct, loopback\n".to_owned()),
+        ("127.0.0.1:53", "refused, DNS never leaves directly\n".to_owned()),
+        (
+            "127.0.0.1",
+            format!(
+                "direct, loopback; port 53 refused, DNS never leaves directly\nbut on port 5432: carried by \
+                 http://a:1\n{route}"
+            ),
+        ),
+    ] {
+        assert_eq!(why(destination, &found, HERE), Ok(format!("{destination}: {answer}")));
+    }
+}
+
+#[test]
 fn what_is_not_host_and_port_is_a_failure() {
     for destination in [
         "",

@@ -2,11 +2,12 @@
 //! writes `request PORT HOST:PORT` for each request. `underpass_tests::proxies::script` drives it.
 
 use std::io::{self, BufRead, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
+use underpass_tests::listening::{self, say, take, take_vec};
 use underpass_tests::proxies::script::Step;
 
 fn main() -> io::Result<()> {
@@ -16,8 +17,8 @@ fn main() -> io::Result<()> {
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["listen", port, protocol, ref steps @ ..] => {
                 let port = port.parse().expect("a port");
-                let steps = steps.iter().map(|step| step.parse().expect("a step")).collect();
-                listen(port, protocol.to_owned(), steps)?;
+                let steps: Vec<_> = steps.iter().map(|step| step.parse().expect("a step")).collect();
+                start(port, protocol, &steps)?;
             }
             ["sync"] => {}
             _ => panic!("unknown command {line:?}"),
@@ -27,27 +28,19 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-fn say(line: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-}
-
-fn listen(port: u16, protocol: String, steps: Vec<Step>) -> io::Result<()> {
-    let listener = TcpListener::bind(("::", port))?;
-    thread::spawn(move || {
-        let mut scripts = steps.split(|step| *step == Step::NextTime).peekable();
-        let mut steps = Vec::new();
-        for client in listener.incoming().flatten() {
-            steps = scripts.next().map_or(steps, <[Step]>::to_vec);
-            let (protocol, steps) = (protocol.clone(), steps.clone());
-            thread::spawn(move || serve(client, port, &protocol, &steps));
-        }
+fn start(port: u16, protocol: &str, steps: &[Step]) -> io::Result<()> {
+    let scripts: Vec<_> = steps.split(|step| *step == Step::NextTime).map(<[Step]>::to_vec).collect();
+    let (mut scripts, mut steps) = (scripts.into_iter(), Vec::new());
+    let protocol = protocol.to_owned();
+    listening::serve(listening::listen(port)?, move || {
+        steps = scripts.next().unwrap_or_else(|| std::mem::take(&mut steps));
+        let (protocol, steps) = (protocol.clone(), steps.clone());
+        move |client| serve(client, port, &protocol, &steps)
     });
     Ok(())
 }
 
 fn serve(mut client: TcpStream, port: u16, protocol: &str, steps: &[Step]) -> io::Result<()> {
-    client.set_nodelay(true)?;
     let mut asked = String::new();
     let mut far = None;
     let no_far = || io::Error::from(io::ErrorKind::NotConnected);
@@ -172,16 +165,4 @@ fn some(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let length = stream.read(&mut first)?;
     first.truncate(length);
     Ok(first)
-}
-
-fn take<const N: usize>(client: &mut TcpStream) -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    client.read_exact(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn take_vec(client: &mut TcpStream, length: u8) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::from(length)];
-    client.read_exact(&mut bytes)?;
-    Ok(bytes)
 }

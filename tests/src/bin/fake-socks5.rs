@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 use underpass_tests::behaviour::Behaviour::{self, *};
+use underpass_tests::listening::{self, say, take, take_vec};
 use underpass_tests::servers::{V4, V6};
 
 /// How long a dial may take before the reply is 6, time to live expired.
@@ -38,16 +39,11 @@ fn main() -> io::Result<()> {
     let credentials = arguments.next().zip(arguments.next());
     let credentials = credentials.map(|(user, password)| (user.into_bytes(), password.into_bytes()));
     let proxy = Arc::new(Proxy { orders: Mutex::default(), credentials });
-    let listener = TcpListener::bind(("::", port))?;
-    // The standard library asks for 128, too few for a storm on a busy machine.
-    rustix::net::listen(&listener, 1024)?;
+    let (listener, served) = (listening::listen(port)?, Arc::clone(&proxy));
     say("ready");
-    let served = Arc::clone(&proxy);
-    thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let proxy = Arc::clone(&served);
-            thread::spawn(move || proxy.serve(client));
-        }
+    listening::serve(listener, move || {
+        let proxy = Arc::clone(&served);
+        move |client| proxy.serve(client)
     });
     for line in io::stdin().lock().lines() {
         let line = line?;
@@ -66,11 +62,6 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-fn say(line: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-}
-
 impl Proxy {
     fn default(&self) -> Behaviour {
         self.orders.lock().expect("no holder panics").default.unwrap_or(Normal)
@@ -86,7 +77,6 @@ impl Proxy {
     }
 
     fn serve(&self, mut client: TcpStream) -> io::Result<()> {
-        client.set_nodelay(true)?;
         let behaviour = self.default();
         match behaviour {
             Silent => return drain(&mut client),
@@ -281,16 +271,4 @@ fn slowly(client: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
         thread::sleep(Duration::from_millis(3));
     }
     Ok(())
-}
-
-fn take<const N: usize>(client: &mut TcpStream) -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    client.read_exact(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn take_vec(client: &mut TcpStream, length: u8) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::from(length)];
-    client.read_exact(&mut bytes)?;
-    Ok(bytes)
 }

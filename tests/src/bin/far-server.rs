@@ -2,22 +2,18 @@
 //! runs until it is killed.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
+use underpass_tests::listening;
 use underpass_tests::servers::port;
 
 fn main() -> io::Result<()> {
     for service in port::ALL {
         for number in [service, port::slow(service)] {
-            let listener = listen(number)?;
-            thread::spawn(move || {
-                for client in listener.incoming().flatten() {
-                    thread::spawn(move || serve(service, client));
-                }
-            });
+            listening::serve(listening::listen(number)?, move || move |client| serve(service, client));
         }
     }
     let datagrams = UdpSocket::bind(("::", port::ECHO))?;
@@ -29,15 +25,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-fn listen(port: u16) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(("::", port))?;
-    // The standard library asks for 128, too few for a storm on a busy machine.
-    rustix::net::listen(&listener, 1024)?;
-    Ok(listener)
-}
-
 fn serve(service: u16, mut client: TcpStream) -> io::Result<()> {
-    client.set_nodelay(true)?;
     let mut buffer = vec![0; 65536];
     match service {
         port::ECHO => drop(io::copy(&mut client.try_clone()?, &mut client)?),

@@ -157,23 +157,3 @@ impl Real {
         self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
-
-/// A program on the far side as the only user of a user namespace, `far`: what refuses to run as root
-/// (squid), or as root wants more users than an ordinary user can make (sshd).
-pub(super) fn as_user(world: &World, program: &str) -> Command {
-    let home = world.directory().display();
-    let passwd = world.directory().join("far-passwd");
-    let group = world.directory().join("far-group");
-    // Once: another proxy may be reading them.
-    if !passwd.exists() {
-        let line = format!("far:x:1000:1000:far:{home}:/bin/bash\n");
-        std::fs::write(&passwd, line).expect("the directory is ours");
-        std::fs::write(&group, "far:x:1000:\n").expect("the directory is ours");
-    }
-    let script = r#"
-        mount --bind "$1" /etc/passwd
-        mount --bind "$2" /etc/group
-        shift 2
-        exec unshare --user --map-user=1000 --map-group=1000 -- "$@""#;
-    world.far("unshare").args(["--mount", "sh", "-ec", script, "far"]).args([passwd, group]).arg(program)
-}

@@ -1,7 +1,6 @@
 //! OpenSSH: sshd as an exit, and its client as a SOCKS server.
 
 use super::Real;
-use super::real::as_user;
 use crate::World;
 
 /// An sshd with one user, `far`, and a key for him.
@@ -27,7 +26,7 @@ pub fn sshd(world: &World, port: u16) -> Sshd {
     );
     std::fs::write(&configuration, text).expect("the directory is ours");
     // sshd insists on its own absolute path.
-    let command = as_user(world, "/usr/sbin/sshd").args(["-D", "-e", "-f", &configuration]);
+    let command = world.far_user("/usr/sbin/sshd").args(["-D", "-e", "-f", &configuration]);
     let record = |host: &str, port| format!(", target {host} port {port}\n");
     Sshd { real: Real::start(world, command, port, None, record), directory }
 }

@@ -1,6 +1,5 @@
 //! HTTP proxies: squid, tinyproxy, privoxy.
 
-use super::real::as_user;
 use super::{Certificate, Real};
 use crate::World;
 use crate::servers::port as service;
@@ -63,7 +62,7 @@ pub fn squid(world: &World, port: u16, squid: Squid<'_>, denied: u16) -> Real {
     std::fs::write(&configuration, text).expect("the directory is ours");
     // Its name, letters and digits, keeps the shared memory of several apart.
     let name: String = format!("{directory}{port}").chars().filter(char::is_ascii_alphanumeric).collect();
-    let command = as_user(world, "squid").args(["-N", "-n", &name, "-f"]).arg(configuration);
+    let command = world.far_user("squid").args(["-N", "-n", &name, "-f"]).arg(configuration);
     // The line is written at the end of the tunnel.
     let record = |host: &str, port| format!("CONNECT {host}:{port} 200 ");
     Real::start(world, command, port, Some(log), record).with_login(login)

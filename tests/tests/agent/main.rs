@@ -67,11 +67,7 @@ fn end(world: &World, process: u32, signal: Signal) {
 
 /// The directory of the agent, as the world's own processes see it.
 fn directory(world: &World) -> PathBuf {
-    let line = std::fs::read(format!("/proc/{}/cmdline", agent(world))).expect("the agent lives");
-    let line = String::from_utf8(line).expect("a path of ours is UTF-8");
-    let words: Vec<&str> = line.split('\0').collect();
-    let at = words.iter().position(|&word| word == "--directory").expect("it is told its directory");
-    PathBuf::from(words[at + 1])
+    world.agent_directory(agent(world))
 }
 
 /// The files in a directory of the world, as `MODE OWNER TYPE NAME`.

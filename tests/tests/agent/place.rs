@@ -151,3 +151,28 @@ fn an_agent_serves_no_directory_of_others() {
     }
     wait("no agent is left", Duration::from_secs(1), || world.agents().is_empty());
 }
+
+/// Else each namespace that has gone would leave a directory for ever.
+#[test]
+fn the_last_process_of_a_network_takes_the_directory_along() {
+    let (world, proxy) = world();
+    assert_eq!(says_hello(&world, &proxy).run().stdout, "hello\n");
+    let here = directory(&world).display().to_string();
+    let underpass = artifacts::underpass().display().to_string();
+    let exists = |path: &str| world.client("test").args(["-d", path]).run().code() == 0;
+    for (beside, stays) in [("", false), ("sleep 1000 </dev/null >/dev/null 2>&1 &", true)] {
+        let script = format!("ip link set lo up; {beside} exec \"$@\"");
+        let unshared = world.client("unshare").args(["--net", "sh", "-c", &script, "sh"]);
+        // In CI an agent does not wait for another launch.
+        let program = ["-x", "local:", "--", "sh", "-c", "echo ${UNDERPASS_SESSION##*:}; read x"];
+        let mut running = unshared.env("CI", "1").arg(&underpass).args(program).spawn();
+        let socket = running.next_line();
+        let (there, _) = socket.rsplit_once('/').expect("a path");
+        assert!(there != here && exists(there), "{there}");
+        running.close_input();
+        running.wait();
+        wait("the agent leaves", Duration::from_secs(20), || world.agents().len() == 1);
+        assert_eq!(exists(there), stays, "{there}");
+    }
+    assert!(exists(&here));
+}

@@ -21,8 +21,9 @@ fn new_connections_take_the_new_way_and_open_ones_stay() {
     let path = through(first.url(), "c.toml");
     let mut program = script(&world, &path, PROGRAM).spawn();
     assert_eq!(program.next_line(), "up");
-    let other = world.wrapped("local:", "true").run();
-    assert_eq!(other.code(), 0);
+    let mut other = world.wrapped("local:", "cat").spawn();
+    other.say("up");
+    assert_eq!(other.next_line(), "up");
     first.forget();
     let mut turn = |word: &str| {
         program.say(word);
@@ -41,11 +42,17 @@ fn new_connections_take_the_new_way_and_open_ones_stay() {
     let done = ask(&world, &["reload"]).run();
     assert_eq!(done.stdout, "0 of 2 sessions changed, 1 unchanged, 1 without a file\n", "{done}");
 
+    // A session without a program is none to people.
+    other.close_input();
+    assert_eq!(other.wait().code(), 0);
+    let done = ask(&world, &["reload"]).run();
+    assert_eq!(done.stdout, "0 of 1 session changed, 1 unchanged, 0 without a file\n", "{done}");
+
     // A file that is bad now changes nothing, and says where.
     file(&world, "c.toml", "handoff = 'never'\nproxi = 'local:'\n");
     let done = ask(&world, &["reload"]).run();
     assert_eq!(done.code(), 1, "{done}");
-    assert_eq!(done.stdout, "0 of 2 sessions changed, 1 unchanged, 1 without a file\n", "{done}");
+    assert_eq!(done.stdout, "0 of 1 session changed, 1 unchanged, 0 without a file\n", "{done}");
     let at = format!("underpass-agent: {}:2:1: ", path.display());
     assert!(done.stderr.starts_with(&at), "{done}");
     assert_eq!(turn("three"), (0, 1));

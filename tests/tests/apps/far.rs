@@ -1,7 +1,5 @@
 //! The servers beyond the proxy, none of which needs privilege.
 
-use underpass_tests::Command;
-
 use crate::place::{NAME, Place};
 
 /// The web server's ports.
@@ -64,7 +62,7 @@ impl Place {
         );
         let configuration = self.write("sshd_config", configuration);
         // sshd insists on its own absolute path.
-        self.serve(SSH, self.far_user("/usr/sbin/sshd").args(["-D", "-e", "-f"]).arg(configuration));
+        self.serve(SSH, self.world.far_user("/usr/sbin/sshd").args(["-D", "-e", "-f"]).arg(configuration));
     }
 
     /// The options that ssh, scp and what starts them need; without the port, which differs.
@@ -117,7 +115,7 @@ impl Place {
         let directory = self.world.directory().display();
         let configuration = format!("use chroot = no\n[share]\npath = {directory}/share\nread only = no\n");
         let configuration = self.write("rsyncd.conf", configuration);
-        let server = self.far_user("rsync").args(["--daemon", "--no-detach", "--address=10.99.0.1"]);
+        let server = self.world.far_user("rsync").args(["--daemon", "--no-detach", "--address=10.99.0.1"]);
         self.serve(RSYNC, server.arg(format!("--port={RSYNC}")).arg("--config").arg(configuration));
     }
 
@@ -125,7 +123,8 @@ impl Place {
     pub(crate) fn start_postgres(&self) {
         let binaries = postgres_binaries();
         let cluster = self.path("postgres");
-        self.far_user(format!("{binaries}/initdb"))
+        self.world
+            .far_user(format!("{binaries}/initdb"))
             .args(["--auth=trust", "--username=far", "--no-sync", "--locale=C", "--encoding=UTF8", "-D"])
             .arg(&cluster)
             .run()
@@ -135,7 +134,7 @@ impl Place {
         let settings = settings.into_iter().flat_map(|setting| ["-c", setting]);
         self.serve(
             POSTGRES,
-            self.far_user(format!("{binaries}/postgres")).args(settings).arg("-D").arg(&cluster),
+            self.world.far_user(format!("{binaries}/postgres")).args(settings).arg("-D").arg(&cluster),
         );
     }
 
@@ -143,24 +142,6 @@ impl Place {
     pub(crate) fn start_redis(&self) {
         let server = self.world.far("redis-server").args(["--bind", "10.99.0.1", "--protected-mode", "no"]);
         self.serve(REDIS, server.args(["--save", "", "--port", &REDIS.to_string()]));
-    }
-
-    /// A program on the far side as the user `far`, the only one of a user namespace: PostgreSQL
-    /// refuses to run as root, and sshd as root wants more users than an ordinary user can make.
-    fn far_user(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let home = self.world.directory().display();
-        let passwd = self.write("passwd", format!("far:x:1000:1000:far:{home}:/bin/bash\n"));
-        let group = self.write("group", "far:x:1000:\n");
-        let script = r#"
-            mount --bind "$1" /etc/passwd
-            mount --bind "$2" /etc/group
-            shift 2
-            exec unshare --user --map-user=1000 --map-group=1000 -- "$@""#;
-        self.world
-            .far("unshare")
-            .args(["--mount", "sh", "-ec", script, "far"])
-            .args([passwd, group])
-            .arg(program)
     }
 }
 

@@ -143,6 +143,7 @@ fn socks5_login() -> Vec<Fault> {
         ("refuses by 255", asked(&[Send(vec![1, 255])]), "EACCES"),
         // Some servers do; what counts is the verdict.
         ("answers in version 5", served(&asked(&[Send(vec![5, 0])])), GREETED),
+        ("refuses in version 5, and holds", asked(&[Send(vec![5, 1]), Hold]), "EACCES"),
         ("answers in version 7", asked(&[Send(vec![7, 0]), Hold]), RESET_BY_PEER),
         ("closes in the answer", asked(&[Send(vec![1])]), RESET_BY_PEER),
         ("resets after the login", asked(&[Reset]), RESET_BY_PEER),

@@ -14,14 +14,21 @@
 //! | `ssh` | hops by the user's own OpenSSH |
 //! | `chains` | mixes of them, up to five |
 //! | `kinds` | each kind of chain while hops are killed and revived |
+//! | `distance` | `nearest` with hops that are truly far |
+//! | `loopback` | routes that name loopback |
+//! | `odd_names` | host names that would break a request |
 //! | `recipes` | docs/recipes.md as it stands there |
 //! | `faults`, `fault_tables` | proxies that break their protocol, and how |
 
 mod chains;
 mod control;
+mod distance;
 mod fault_tables;
 mod faults;
+mod flights;
 mod kinds;
+mod loopback;
+mod odd_names;
 mod place;
 mod recipes;
 mod socks;

@@ -94,6 +94,33 @@ fn microsocks_with_a_password() {
     assert_eq!(proxy.served(NAME, port::GREETER), 2, "{}", proxy.log());
 }
 
+/// Dante reads a greeting and what follows it; microsocks takes both for a greeting, and waits for more.
+#[test]
+fn greeting_and_request_in_one_flight_where_the_url_asks_for_it() {
+    let place = Place::new();
+    let dante = proxies::dante(&place.world);
+    let one = |proxy: &proxies::Real| format!("{}?flights=one", proxy.url());
+    let refused = format!("{ADDRESS}:{}", port::REFUSED);
+    place.visit(
+        &[&one(&dante)],
+        &[(&greeter(), GREETED), (&greeter_address(), GREETED), (&refused, "ECONNREFUSED")],
+    );
+    dante.wait_served(NAME, port::GREETER, 4);
+    // As a later hop, too.
+    let microsocks = proxies::microsocks(&place.world, None);
+    let later = format!("{}?flights=one", dante.url_at("socks5h", ADDRESS));
+    place.visit(&[microsocks.url(), &later], &[(&greeter(), GREETED)]);
+    dante.wait_served(NAME, port::GREETER, 6);
+
+    for mode in MODES {
+        let text = format!("deadline = 2\nwarm = false\nproxy = \"{}\"\n", one(&microsocks));
+        let arguments = place::visit(mode, [greeter().as_str()]);
+        let done = place.configured("one.toml", &text, "python3").args(arguments).run();
+        assert_eq!(done.stdout, "ETIMEDOUT\n", "{mode}: {done}");
+    }
+    assert_eq!(microsocks.served(NAME, port::GREETER), 0, "{}", microsocks.log());
+}
+
 /// OpenSSH has no word for a destination that it cannot reach: it closes without a reply.
 #[test]
 fn ssh_dynamic_as_socks_of_all_versions() {

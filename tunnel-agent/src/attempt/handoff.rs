@@ -69,7 +69,7 @@ impl Attempt {
         }
         let near = wanted.is_none() && self.agent.can_hold;
         loop {
-            let Some((path, hops)) = chain.plain_path(near) else { return Ok(Driven::CannotBe) };
+            let Some((path, hops)) = chain.plain_path(near).await else { return Ok(Driven::CannotBe) };
             let progress = Progress::default();
             let driven = async {
                 match path::first_address(&hops, &self.facts).await? {

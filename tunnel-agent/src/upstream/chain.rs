@@ -1,4 +1,11 @@
 //! Chains: which path a connection takes, and which one when that has failed.
+//!
+//! # Layout
+//!
+//! - [`distance`]: the round trips of hops; [`tried`]: what a dial has learned of them.
+
+mod distance;
+mod tried;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,19 +16,18 @@ use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 use underpass_core::upstream::Upstream;
 
-use super::Far;
 use super::hop::{Client, Hop};
 use super::path::{self, Progress};
 use super::warm::Pool;
+use super::{Far, flights};
 use crate::facts::FarOptions;
+use tried::Tried;
 
 /// A first hop that is nearer than this gains nothing from connections kept warm, and its connections
 /// can as well be handed off.
 const NEAR: Duration = Duration::from_millis(2);
 /// A path that is not the last resort gets at least this long.
 const LEAST: Duration = Duration::from_millis(500);
-/// How old a measured round trip may be.
-const MEASURED: Duration = Duration::from_secs(60);
 /// How often a chain of many hops is tried anew for one connection.
 const MAX_ATTEMPTS: usize = 16;
 
@@ -132,7 +138,10 @@ impl Chain {
 
     /// A path on which the program's own socket can be driven: plain proxies only, and near, where that is
     /// asked for.
-    pub(crate) fn plain_path(&self, near: bool) -> Option<(Path, Vec<Arc<Hop>>)> {
+    pub(crate) async fn plain_path(&self, near: bool) -> Option<(Path, Vec<Arc<Hop>>)> {
+        if self.kind == Kind::Nearest {
+            self.measure().await;
+        }
         let path = self.path(&[])?;
         let hops = self.along(&path);
         let is_near = || hops[0].health().round_trip.is_none_or(|round_trip| round_trip < NEAR);
@@ -149,6 +158,7 @@ impl Chain {
     ) -> Result<(), (Failure, bool)> {
         let Err(failure) = ended else {
             path.iter().for_each(|&place| self.hops[place].has_served());
+            flights::consider(&self.hops[path[0]]);
             return Ok(());
         };
         let (at, failure) = self.accuse(failure, path, progress);
@@ -194,21 +204,20 @@ impl Chain {
         if self.kind == Kind::Nearest {
             self.measure().await;
         }
-        let mut failed: Vec<usize> = Vec::new();
-        // A hop that closes instead of answering may mean the next one, or be at fault itself.
-        let mut accused: Vec<(usize, usize)> = Vec::new();
+        let mut tried = Tried::default();
         let mut last = None;
         let mut challenges = 0;
         for _ in 0..MAX_ATTEMPTS {
             let left = deadline.saturating_sub(start.elapsed());
-            let Some(path) = self.path(&failed).filter(|_| !left.is_zero()) else { break };
-            let patience = self.patience(failed.len(), left);
+            let Some(path) = self.path(tried.failed()).filter(|_| !left.is_zero()) else { break };
+            let patience = self.patience(tried.failed().len(), left);
             let hops = self.along(&path);
             let progress = Progress::default();
             let attempt = self.attempt(&path, &hops, destination, options, client, &progress);
             let failure = match tokio::time::timeout(patience, attempt).await {
                 Ok(Ok(far)) => {
                     hops.iter().for_each(|hop| hop.has_served());
+                    flights::consider(&hops[0]);
                     return Ok(far);
                 }
                 Ok(Err(Failure::Challenged)) if challenges < MAX_CHALLENGES => {
@@ -221,19 +230,8 @@ impl Chain {
             let (at, failure) = self.accuse(failure, &path, &progress);
             let Some(at) = at else { return Err(failure) };
             hops[at].has_failed();
-            failed.push(path[at]);
-            match progress.hop() {
-                speaker if speaker < at => accused.push((path[speaker], path[at])),
-                speaker => {
-                    // Who fails by itself as well has accused another wrongly.
-                    let liar = path[speaker];
-                    let cleared = accused.iter().filter(|(by, _)| *by == liar).map(|&(_, other)| other);
-                    for other in cleared.collect::<Vec<_>>() {
-                        self.hops[other].has_served();
-                        failed.retain(|&place| place != other);
-                    }
-                    accused.retain(|(by, _)| *by != liar);
-                }
+            for cleared in tried.fails(path[at], path[progress.hop()]) {
+                self.hops[cleared].has_served();
             }
             tracing::debug!(%failure, "another path is looked for");
             last = Some(failure);
@@ -269,31 +267,6 @@ impl Chain {
             Pool::refill(pool, path, hops);
         }
         far
-    }
-
-    /// Measures the round trips of hops of which none is known, or an old one: all at once.
-    async fn measure(&self) {
-        let is_old = |hop: &&Arc<Hop>| hop.health().measured.is_none_or(|at| at.elapsed() > MEASURED);
-        let old: Vec<_> = self.hops.iter().filter(is_old).cloned().collect();
-        let has_known = old.len() < self.hops.len();
-        let mut probes = tokio::task::JoinSet::new();
-        for hop in old {
-            probes.spawn(async move {
-                let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
-                let probe = path::open(std::slice::from_ref(&hop), &options, &client, &progress);
-                if !matches!(tokio::time::timeout(LEAST * 2, probe).await, Ok(Ok(_))) {
-                    hop.has_failed();
-                }
-            });
-        }
-        // Where some are known, the connection does not wait for news of the others.
-        if has_known {
-            probes.detach_all();
-        } else {
-            // The first that answers is the nearest.
-            let _ = probes.join_next().await;
-            probes.detach_all();
-        }
     }
 }
 

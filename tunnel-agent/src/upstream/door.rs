@@ -58,7 +58,7 @@ impl Door {
         format!("ProxyCommand={} join {} %h %p", quoted(&program), quoted(&self.directory.join("door")))
     }
 
-    /// Waits for ssh, asks `before` for the host that it names, and passes bytes until either end is done.
+    /// Waits for ssh, asks `before`, which has been greeted, for the host that it names, and passes bytes until either end is done.
     pub(crate) async fn join(self, before: Arc<Hop>, mut stream: Stream) -> Result<(), Failure> {
         let trouble = |error: io::Error| Failure::Ssh(error.to_string());
         let (connection, _) = self.listener.accept().await.map_err(trouble)?;
@@ -69,7 +69,7 @@ impl Door {
         (&mut connection).take(MAX_LINE).read_line(&mut line).await.map_err(trouble)?;
         let next =
             destination(line.trim_end()).ok_or(Failure::Ssh("it names no host and port".to_owned()))?;
-        for mut handshake in before.request(&next)? {
+        for mut handshake in before.request(&next, false)? {
             converse(&mut stream, &mut *handshake).await?;
         }
         let mut far = stream.into_duplex();

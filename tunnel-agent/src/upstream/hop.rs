@@ -9,6 +9,7 @@ use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 use underpass_core::upstream::{Credentials, HopHost, Isolation, Protocol, Proxy, Upstream};
 
+use super::flights::Flights;
 use super::handshake::Handshake;
 use super::http::{HttpAuth, HttpConnect};
 use super::{socks4, socks5, tls};
@@ -22,6 +23,7 @@ pub(crate) struct Hop {
     pub(crate) upstream: Upstream,
     http: Arc<HttpAuth>,
     tls: Option<tls::Connector>,
+    pub(super) flights: Flights,
     health: Mutex<Health>,
 }
 
@@ -35,6 +37,7 @@ pub(crate) struct Health {
     pub(crate) tried: Option<Instant>,
     /// From the first packet to the connection, where this hop was the first.
     pub(crate) round_trip: Option<Duration>,
+    /// When that was measured last, or a measurement has begun.
     pub(crate) measured: Option<Instant>,
 }
 
@@ -58,7 +61,8 @@ impl Hop {
             }
             _ => None,
         };
-        Ok(Self { upstream, http: Arc::default(), tls, health: Mutex::default() })
+        let flights = Flights::of(&upstream);
+        Ok(Self { upstream, http: Arc::default(), tls, flights, health: Mutex::default() })
     }
 
     pub(crate) fn proxy(&self) -> Option<&Proxy> {
@@ -96,9 +100,6 @@ impl Hop {
     /// on the destination.
     pub(crate) fn greeting(&self, client: &Client) -> Option<Box<dyn Handshake>> {
         let proxy = self.proxy().filter(|proxy| proxy.protocol == Protocol::Socks5)?;
-        if proxy.one_flight && proxy.login.credentials().is_none() && proxy.isolation == Isolation::No {
-            return None;
-        }
         match proxy.isolation {
             Isolation::No => Some(Box::new(socks5::Greeting::new(proxy.login.credentials()))),
             Isolation::Program => {
@@ -109,8 +110,13 @@ impl Hop {
         }
     }
 
-    /// What is said once the destination is known, one after the other.
-    pub(crate) fn request(&self, destination: &Destination) -> Result<Vec<Box<dyn Handshake>>, Failure> {
+    /// What is said once the destination is known, one after the other; with the greeting, if that has not
+    /// been said.
+    pub(crate) fn request(
+        &self,
+        destination: &Destination,
+        one_flight: bool,
+    ) -> Result<Vec<Box<dyn Handshake>>, Failure> {
         let Some(proxy) = self.proxy() else {
             return Err(Failure::Socket("only a proxy can be asked to connect"));
         };
@@ -126,11 +132,7 @@ impl Hop {
                 let greeting = socks5::Greeting::new(Some(&isolated(&host)));
                 return Ok(vec![Box::new(greeting), Box::new(socks5::Request::new(destination))]);
             }
-            Protocol::Socks5
-                if proxy.one_flight && credentials.is_none() && proxy.isolation == Isolation::No =>
-            {
-                Box::new(socks5::OneFlight::new(destination))
-            }
+            Protocol::Socks5 if one_flight => Box::new(socks5::OneFlight::new(destination)),
             Protocol::Socks5 => Box::new(socks5::Request::new(destination)),
             Protocol::Http | Protocol::Https => {
                 Box::new(HttpConnect::new(destination, credentials, Arc::clone(&self.http))?)
@@ -161,6 +163,11 @@ impl Hop {
         health.failures = 0;
         health.passed_over_until = None;
         health.tried = Some(Instant::now());
+    }
+
+    /// Notes that a measurement begins.
+    pub(crate) fn is_measured(&self) {
+        self.health.lock().measured = Some(Instant::now());
     }
 
     /// Takes a measured round trip; sudden changes count for a quarter.

@@ -34,7 +34,9 @@ pub(crate) async fn dial(destination: &Destination, options: &FarOptions) -> Res
     let mut failure = Failure::NameNotFound;
     for address in addresses {
         match Bare::connect(address, options).await {
-            Ok(bare) => return Ok(Far { local: bare.local(), stream: Stream::Bare(bare) }),
+            Ok(bare) => {
+                return Ok(Far { local: bare.local(), stream: Stream::Bare(bare), one_flight: false });
+            }
             Err(error) => failure = Failure::Dial(error.raw_os_error().unwrap_or(errno::ENETUNREACH)),
         }
     }
@@ -53,7 +55,7 @@ fn hello() -> Result<Far, Failure> {
             tracing::debug!(%error, "{HELLO} ended early");
         }
     });
-    Ok(Far { stream: Stream::Bare(far), local: None })
+    Ok(Far { stream: Stream::Bare(far), local: None, one_flight: false })
 }
 
 /// Answers requests until the client closes.

@@ -4,11 +4,13 @@
 //!
 //! - [`chain`]: which path a connection takes; [`path`]: the way along one; [`hop`]: one hop and how it
 //!   has fared; [`warm`]: connections kept ready.
+//! - [`flights`]: whether greeting and request may travel together.
 //! - [`handshake`]: what a protocol is, without I/O; [`socks4`], [`socks5`], [`http`]: the protocols.
 //! - [`stream`]: what is spoken over; [`tls`], [`ssh`] and its [`door`], [`local`]: what is no proxy protocol.
 
 pub(crate) mod chain;
 pub(crate) mod door;
+pub(crate) mod flights;
 pub(crate) mod handshake;
 pub(crate) mod hop;
 pub(crate) mod http;
@@ -30,4 +32,6 @@ pub(crate) struct Far {
     pub(crate) stream: Stream,
     /// The address that it leaves this machine from, if it does.
     pub(crate) local: Option<SocketAddr>,
+    /// The last hop is to be greeted with the request.
+    pub(crate) one_flight: bool,
 }

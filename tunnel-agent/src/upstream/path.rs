@@ -65,7 +65,7 @@ pub(crate) async fn open(
     client: &Client,
     progress: &Progress,
 ) -> Result<Far, Failure> {
-    let mut far = Far { stream: Stream::Unopened, local: None };
+    let mut far = Far { stream: Stream::Unopened, local: None, one_flight: false };
     for (number, hop) in hops.iter().enumerate() {
         match (&hop.upstream, number) {
             (Upstream::Proxy(proxy), 0) => {
@@ -75,7 +75,7 @@ pub(crate) async fn open(
             (Upstream::Proxy(_), _) => {
                 let next = hop.destination().ok_or(LOCAL)?;
                 progress.asks(number - 1);
-                far.stream = ask_hop(hops, number - 1, far.stream, &next).await?;
+                far.stream = ask_hop(hops, number - 1, far.stream, far.one_flight, &next).await?;
                 progress.reaches(number);
             }
             // Where it is reached is known to its configuration: it is asked for with what comes after it.
@@ -85,7 +85,10 @@ pub(crate) async fn open(
         if let (Some(tls), Some(proxy)) = (hop.tls(), hop.proxy()) {
             far.stream = tls.wrap(far.stream, &proxy.host).await?;
         }
-        if let Some(mut greeting) = hop.greeting(client) {
+        // ssh says only later where it wants to go.
+        let before_ssh = matches!(hops.get(number + 1).map(|next| &next.upstream), Some(Upstream::Ssh(_)));
+        far.one_flight = hop.flights.one() && !before_ssh;
+        if let Some(mut greeting) = hop.greeting(client).filter(|_| !far.one_flight) {
             converse(&mut far.stream, &mut *greeting).await?;
         }
     }
@@ -103,7 +106,9 @@ pub(crate) async fn ask(
 ) -> Result<Far, Failure> {
     let last = hops.len().checked_sub(1).ok_or(Failure::Socket("the chain has no hop"))?;
     progress.asks(last);
-    Ok(Far { stream: ask_hop(hops, last, opened.stream, destination).await?, local: opened.local })
+    let Far { stream, local, one_flight } = opened;
+    let stream = ask_hop(hops, last, stream, one_flight, destination).await?;
+    Ok(Far { stream, local, one_flight: false })
 }
 
 /// Asks hop `at` for what comes after it, over the connection to it, or to the hop before it if it is ssh.
@@ -111,6 +116,7 @@ async fn ask_hop(
     hops: &[Arc<Hop>],
     at: usize,
     mut stream: Stream,
+    one_flight: bool,
     next: &Destination,
 ) -> Result<Stream, Failure> {
     if let Upstream::Ssh(ssh) = &hops[at].upstream {
@@ -119,14 +125,20 @@ async fn ask_hop(
             Some(before) => ssh::dial_over(ssh, next, Arc::clone(&hops[before]), stream).await,
         };
     }
-    for mut handshake in hops[at].request(next)? {
-        converse(&mut stream, &mut *handshake).await?;
+    let mut trial = hops[at].flights.trial(one_flight);
+    for mut handshake in hops[at].request(next, one_flight)? {
+        trial.ended(converse(&mut stream, &mut *handshake).await)?;
     }
     Ok(stream)
 }
 
 /// Connects to the first hop, trying each address of its name, and measures the round trip.
-async fn connect(hop: &Hop, host: &HopHost, port: u16, options: &FarOptions) -> Result<Far, Failure> {
+pub(super) async fn connect(
+    hop: &Hop,
+    host: &HopHost,
+    port: u16,
+    options: &FarOptions,
+) -> Result<Far, Failure> {
     let mut failure = Failure::UpstreamName(host.to_string());
     for address in addresses(host, port).await? {
         let start = Instant::now();
@@ -136,7 +148,7 @@ async fn connect(hop: &Hop, host: &HopHost, port: u16, options: &FarOptions) -> 
                 // A hop on this machine is near however busy that is.
                 let is_here = local.is_some_and(|local| local.ip() == address.ip());
                 hop.measured(if is_here { Duration::ZERO } else { start.elapsed() });
-                return Ok(Far { stream: Stream::Bare(bare), local });
+                return Ok(Far { stream: Stream::Bare(bare), local, one_flight: false });
             }
             Err(error) => failure = unreachable(&error),
         }
@@ -175,7 +187,8 @@ pub(crate) async fn drive(
     hop.measured(start.elapsed());
     for (number, hop) in hops.iter().enumerate() {
         progress.reaches(number);
-        if let Some(mut greeting) = hop.greeting(client) {
+        let one_flight = hop.flights.one();
+        if let Some(mut greeting) = hop.greeting(client).filter(|_| !one_flight) {
             converse(&mut bare, &mut *greeting).await?;
         }
         let next = match hops.get(number + 1) {
@@ -183,8 +196,9 @@ pub(crate) async fn drive(
             None => destination,
         };
         progress.asks(number);
-        for mut handshake in hop.request(next)? {
-            converse(&mut bare, &mut *handshake).await?;
+        let mut trial = hop.flights.trial(one_flight);
+        for mut handshake in hop.request(next, one_flight)? {
+            trial.ended(converse(&mut bare, &mut *handshake).await)?;
         }
     }
     let_go(bare.spoken());

@@ -170,8 +170,8 @@ impl Handshake for Request {
     }
 }
 
-/// Greeting and request in one flight, where the URL asks for it (`flights=one`). The proxy must let
-/// in whoever asks without a password: with one, it would read a request where it expects the password.
+/// Greeting and request in one flight ([`super::flights`]). The proxy must let in whoever asks without a
+/// password: with one, it would read a request where it expects the password.
 #[derive(Clone)]
 pub(crate) struct OneFlight {
     both: Option<Vec<u8>>,
@@ -302,6 +302,38 @@ mod tests {
             let stream = [&[5, 0, 5, 0, 0][..], bound, &[0, 80], b"payload"].concat();
             let (_, ended, left) = play(plain(), &stream);
             assert_eq!((ended, left), (Ok(()), &b"payload"[..]), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_the_reply_binds_has_nothing_to_do_with_what_was_asked_for() {
+        let address = |text: &str| Destination::Address(text.parse().unwrap());
+        let long = "n".repeat(255);
+        for destination in [name("a.test"), name(&long), address("10.1.2.3:80"), address("[fd00::1]:80")] {
+            let play = |bound: &[u8]| {
+                let stream = [&[5, 0, 5, 0, 0][..], bound, &[0, 80], b"payload"].concat();
+                let (_, ended, left) = play(handshakes(&destination, None), &stream);
+                (ended, left.to_vec())
+            };
+            assert_eq!(play(&[&[1][..], &[9; 4]].concat()), (Ok(()), b"payload".to_vec()));
+            assert_eq!(play(&[&[4][..], &[9; 16]].concat()), (Ok(()), b"payload".to_vec()));
+            for length in 0..=255 {
+                let bound = [&[3, length][..], &vec![b'b'; length.into()]].concat();
+                assert_eq!(play(&bound), (Ok(()), b"payload".to_vec()), "a name of {length}");
+            }
+            for kind in (0..=255).filter(|kind| ![1, 3, 4].contains(kind)) {
+                assert!(matches!(play(&[kind, 0, 0, 0, 0]).0, Err(Failure::Protocol(_))), "type {kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_in_another_version_is_none() {
+        for version in (0..=255).filter(|version| *version != VERSION) {
+            for stream in [vec![version, 0], vec![5, 0, version, 0, 0, 1, 0, 0, 0, 0, 0, 80]] {
+                let ended = play(plain(), &stream).1;
+                assert!(matches!(ended, Err(Failure::Protocol(_))), "version {version}");
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! of its own kind.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -34,24 +35,8 @@ impl Connector {
             .map_err(|error| error.to_string())?;
         let builder = match trust {
             Trust::System => builder.with_webpki_verifier(authorities(system_roots()?, &provider)?),
-            Trust::Authority(path) => {
-                let given = CertificateDer::pem_file_iter(path)
-                    .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                    .map_err(|error| format!("{}: {error}", path.display()))?;
-                let mut roots = RootCertStore::empty();
-                for certificate in &given {
-                    roots.add(certificate.clone()).map_err(|error| format!("{}: {error}", path.display()))?;
-                }
-                if roots.is_empty() {
-                    return Err(format!("{}: no certificate in PEM format", path.display()));
-                }
-                let authorities = authorities(roots, &provider)?;
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Given { authorities, given }))
-            }
-            Trust::Pin(pin) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned {
-                pin: *pin,
-                provider: Arc::clone(&provider),
-            })),
+            Trust::Authority(path) => own(builder, authorities_of(path, &provider)?, provider),
+            Trust::Pin(pin) => own(builder, Believed::Pinned(*pin), provider),
         };
         Ok(Self(TlsConnector::from(Arc::new(builder.with_no_client_auth()))))
     }
@@ -89,6 +74,33 @@ fn failure(error: &std::io::Error) -> Failure {
     }
 }
 
+type Builder<State> = rustls::ConfigBuilder<ClientConfig, State>;
+
+fn own(
+    builder: Builder<rustls::WantsVerifier>,
+    believed: Believed,
+    provider: Arc<CryptoProvider>,
+) -> Builder<rustls::client::WantsClientCert> {
+    let verifier = Arc::new(Verifier { believed, provider });
+    builder.dangerous().with_custom_certificate_verifier(verifier)
+}
+
+/// The certificates of a PEM file.
+fn authorities_of(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Believed, String> {
+    let named = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
+    let given = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| named(&error))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in &given {
+        roots.add(certificate.clone()).map_err(|error| named(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(named(&"no certificate in PEM format"));
+    }
+    Ok(Believed::Given { authorities: authorities(roots, provider)?, given })
+}
+
 fn system_roots() -> Result<RootCertStore, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -110,15 +122,23 @@ fn authorities(
         .map_err(|error| error.to_string())
 }
 
-/// Believes the authorities of a file, and the very certificates in it: one that has signed itself is
-/// what `openssl req -x509` makes, and no authority may be a server by the rules (RFC 5280).
+/// Whom a certificate is believed. Signatures of the handshake are judged as ever.
 #[derive(Debug)]
-struct Given {
-    authorities: Arc<WebPkiServerVerifier>,
-    given: Vec<CertificateDer<'static>>,
+struct Verifier {
+    believed: Believed,
+    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Given {
+#[derive(Debug)]
+enum Believed {
+    /// The authorities of a file, and the very certificates in it: one that has signed itself is what
+    /// `openssl req -x509` makes, and no authority may be a server by the rules (RFC 5280).
+    Given { authorities: Arc<WebPkiServerVerifier>, given: Vec<CertificateDer<'static>> },
+    /// One public key, by its SHA-256, whoever vouches for it and however long.
+    Pinned([u8; 32]),
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -127,62 +147,17 @@ impl ServerCertVerifier for Given {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.given.iter().any(|given| given == certificate) {
-            // It was given in person; what is left to see is whether it is for this host.
-            let parsed = rustls::server::ParsedCertificate::try_from(certificate)?;
-            rustls::client::verify_server_name(&parsed, name)?;
-            return Ok(ServerCertVerified::assertion());
-        }
-        self.authorities.verify_server_cert(certificate, intermediates, name, ocsp, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.supported_verify_schemes()
-    }
-}
-
-/// Believes one public key, whoever vouches for it and however long.
-#[derive(Debug)]
-struct Pinned {
-    pin: [u8; 32],
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let parsed = webpki::EndEntityCert::try_from(certificate)
-            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        let key = parsed.subject_public_key_info();
-        let digest = ::ring::digest::digest(&::ring::digest::SHA256, key.as_ref());
-        if digest.as_ref() == self.pin {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        match &self.believed {
+            Believed::Given { given, .. } if given.iter().any(|given| given == certificate) => {
+                // It was given in person; what is left to see is whether it is for this host.
+                let parsed = rustls::server::ParsedCertificate::try_from(certificate)?;
+                rustls::client::verify_server_name(&parsed, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            Believed::Given { authorities, .. } => {
+                authorities.verify_server_cert(certificate, intermediates, name, ocsp, now)
+            }
+            Believed::Pinned(pin) => has_key(certificate, pin),
         }
     }
 
@@ -208,5 +183,17 @@ impl ServerCertVerifier for Pinned {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn has_key(certificate: &CertificateDer<'_>, pin: &[u8; 32]) -> Result<ServerCertVerified, Error> {
+    let parsed = webpki::EndEntityCert::try_from(certificate)
+        .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+    let key = parsed.subject_public_key_info();
+    let digest = ::ring::digest::digest(&::ring::digest::SHA256, key.as_ref());
+    if digest.as_ref() == pin {
+        Ok(ServerCertVerified::assertion())
+    } else {
+        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 }

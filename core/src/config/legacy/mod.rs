@@ -17,7 +17,7 @@ use super::pattern::number;
 use super::pool::Pool;
 use super::{ConfigError, Warning};
 use crate::upstream::{
-    Credentials, HopHost, Isolation, Login, Protocol, Proxy, Trust, Upstream, UpstreamError,
+    Credentials, Flights, HopHost, Isolation, Login, Protocol, Proxy, Trust, Upstream, UpstreamError,
 };
 
 /// Where the reader is, and what it has noticed.
@@ -65,7 +65,7 @@ fn hop(
         login.map(|(user, password)| Credentials { user: user.into(), password: password.into() });
     let login = credentials.map_or(Login::Nobody, Login::Given);
     let trust = Trust::System;
-    let proxy = Proxy { protocol, host, port, login, trust, isolation, one_flight: false };
+    let proxy = Proxy { protocol, host, port, login, trust, isolation, flights: Flights::Probed };
     let hop = Upstream::Proxy(Box::new(proxy));
     match String::from(hop.clone()).parse::<Upstream>() {
         Ok(again) if again == hop => Ok(hop),

@@ -83,13 +83,19 @@ pub fn parse(text: &str, file: &str) -> Result<Parsed, ConfigError> {
     for (number, path) in paths.iter().enumerate().rev() {
         notes.line = path.line;
         let Some(hop) = server(path, &mut notes)? else { return notes.fail("the path has no server") };
-        if path.reaches.is_empty() {
+        // tsocks counts loopback as local before it looks at any path.
+        let (loopback, reaches): (Vec<_>, Vec<_>) =
+            path.reaches.iter().partition(|route| route.names_loopback());
+        if !loopback.is_empty() {
+            notes.warn("reaches has no effect for loopback, which is local");
+        }
+        if reaches.is_empty() {
             notes.warn("the path has no effect: it reaches nothing");
             continue;
         }
         let name = format!("path{}", number + 1);
         routes
-            .extend(path.reaches.iter().map(|route| Route { to: To::Chain(name.clone()), ..route.clone() }));
+            .extend(reaches.into_iter().map(|route| Route { to: To::Chain(name.clone()), ..route.clone() }));
         chains.insert(name, alone(hop));
     }
     notes.line = default.line;

@@ -46,7 +46,11 @@ fn parameters_belong_to_their_scheme() {
     let pin = format!("https://h?pin=sha256//{}", "A".repeat(43) + "=");
     assert_eq!(proxy(&pin).trust, Trust::Pin([0; 32]));
     assert_eq!(proxy("socks5h://h?isolate=program").isolation, Isolation::Program);
-    assert!(proxy("socks5h://h?isolate=destination&flights=one").one_flight);
+    for (flights, known) in
+        [("", Flights::Probed), ("&flights=one", Flights::One), ("&flights=two", Flights::Two)]
+    {
+        assert_eq!(proxy(&format!("socks5h://h?isolate=destination{flights}")).flights, known);
+    }
 }
 
 #[test]
@@ -87,8 +91,40 @@ fn each_mistake_has_its_own_error() {
     for url in ["https://h?pin=x", "https://h?ca=", "https://h?ca=/x&pin=x", "socks5://h?flights=3"] {
         assert!(matches!(url.parse::<Upstream>(), Err(UpstreamError::Value(_))), "{url}");
     }
-    let long = format!("socks5h://{}:p@h", "u".repeat(256));
-    assert_eq!(long.parse::<Upstream>(), Err(UpstreamError::Credentials));
+    for (user, password) in [(256, 1), (1, 256), (65_536, 65_536)] {
+        let login = format!("{}:{}", "u".repeat(user), "p".repeat(password));
+        assert_eq!(Credentials::from_line(&login), Err(UpstreamError::Credentials));
+        for scheme in ["socks5h", "socks4a", "http", "https"] {
+            let long = format!("{scheme}://{login}@h");
+            assert_eq!(long.parse::<Upstream>(), Err(UpstreamError::Credentials), "{scheme}");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_would_break_a_request_is_none() {
+    let long = |length: usize| "h".repeat(length);
+    let odd = [
+        "a b",
+        "a\rb",
+        "a\nb",
+        "a\r\nX: y",
+        "a\tb",
+        "a\0b",
+        "a\x7fb",
+        "a\u{85}b",
+        "b\u{fc}cher",
+        "a\u{2028}b",
+    ];
+    let encoded = odd.map(|host| host.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>());
+    let too_long = [256, 257, 65_535].map(long);
+    for scheme in ["socks4", "socks4a", "socks5", "socks5h", "http", "https", "ssh"] {
+        for host in odd.iter().copied().chain(encoded.iter().chain(&too_long).map(String::as_str)) {
+            let url = format!("{scheme}://{host}:1");
+            assert_eq!(url.parse::<Upstream>(), Err(UpstreamError::Syntax), "{url:?}");
+        }
+        assert!(format!("{scheme}://{}:1", long(255)).parse::<Upstream>().is_ok());
+    }
 }
 
 #[test]
@@ -102,6 +138,7 @@ fn what_is_written_reads_the_same() {
         "https://h?ca=/x",
         &pin,
         "socks5h://h?isolate=destination&flights=one",
+        "socks5h://h?flights=two",
         "ssh://me@h:1",
     ];
     for url in urls {

@@ -1,0 +1,40 @@
+//! The round trips of a chain's hops, measured for [`Kind::Nearest`] and again from time to time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Chain, LEAST};
+use crate::facts::FarOptions;
+use crate::upstream::hop::{Client, Hop};
+use crate::upstream::path::{self, Progress};
+
+/// How old a measured round trip may be.
+const MEASURED: Duration = Duration::from_secs(15);
+/// A hop that takes longer than this is not near, and counts as failed.
+const PATIENCE: Duration = LEAST.saturating_mul(2);
+
+impl Chain {
+    /// Measures the hops whose round trips are old, in the background; if none is known at all, waits for the
+    /// first that answers, which is the nearest.
+    pub(super) async fn measure(&self) {
+        let is_known = || self.hops.iter().any(|hop| hop.health().round_trip.is_some());
+        let known = is_known();
+        let is_old = |hop: &&Arc<Hop>| hop.health().measured.is_none_or(|at| at.elapsed() > MEASURED);
+        let mut probes = tokio::task::JoinSet::new();
+        for hop in self.hops.iter().filter(|hop| !known || is_old(hop)) {
+            // Not by every connection until it has answered.
+            hop.is_measured();
+            probes.spawn(probe(Arc::clone(hop)));
+        }
+        while !is_known() && probes.join_next().await.is_some() {}
+        probes.detach_all();
+    }
+}
+
+async fn probe(hop: Arc<Hop>) {
+    let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
+    let opened = path::open(std::slice::from_ref(&hop), &options, &client, &progress);
+    if !matches!(tokio::time::timeout(PATIENCE, opened).await, Ok(Ok(_))) {
+        hop.has_failed();
+    }
+}

@@ -1,0 +1,51 @@
+//! What one dial has learned of its hops: which have failed, and on whose word.
+
+/// Hops by their places in the chain.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    failed: Vec<usize>,
+    /// By whom, and whom: a hop that closes instead of answering may mean the next one, or be at fault
+    /// itself.
+    accused: Vec<(usize, usize)>,
+}
+
+impl Tried {
+    /// Those that the next path does without.
+    pub(super) fn failed(&self) -> &[usize] {
+        &self.failed
+    }
+
+    /// Takes a failure of `hop` as `speaker` has shown it, who may be the hop itself. Who fails by itself has
+    /// accused others wrongly: they are given back, and may be tried again.
+    pub(super) fn fails(&mut self, hop: usize, speaker: usize) -> Vec<usize> {
+        self.failed.push(hop);
+        if speaker != hop {
+            self.accused.push((speaker, hop));
+            return Vec::new();
+        }
+        let (wrongly, accused): (Vec<_>, Vec<_>) = self.accused.iter().partition(|(by, _)| *by == speaker);
+        self.accused = accused;
+        let cleared: Vec<usize> = wrongly.into_iter().map(|(_, other)| other).collect();
+        self.failed.retain(|place| !cleared.contains(place));
+        cleared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: [usize; 0] = [];
+
+    #[test]
+    fn who_fails_by_itself_has_accused_others_wrongly() {
+        let mut tried = Tried::default();
+        assert_eq!(tried.fails(2, 1), NOBODY);
+        assert_eq!(tried.fails(3, 1), NOBODY);
+        assert_eq!(tried.fails(4, 0), NOBODY);
+        assert_eq!(tried.failed(), [2, 3, 4]);
+        assert_eq!(tried.fails(1, 1), [2, 3]);
+        assert_eq!(tried.failed(), [4, 1]);
+        assert_eq!(tried.fails(5, 5), NOBODY);
+    }
+}
