@@ -64,6 +64,6 @@ fn questions_of_one_connection_are_answered_as_they_come() {
     assert_eq!(answers, expected);
     // Connections to the resolver are kept and shared: 30 questions are not 30 of them.
     let served = place.proxy.served("10.77.0.1", 53);
-    assert!((1..=16).contains(&served), "{served}");
+    assert!((1..30).contains(&served), "{served}");
     place.no_leaks();
 }
