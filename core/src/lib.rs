@@ -5,12 +5,14 @@
 //! - [`destination`]: where a program wanted to go, and what an upstream is asked for.
 //! - [`wire`]: the frames between the preload library and the agent.
 //! - [`session_env`]: the one environment variable that ties a program to its session.
+//! - [`lookup`]: what the arguments of the resolver functions mean.
 //! - [`preload_path`]: keeping our library first in `LD_PRELOAD`.
 //! - `config`, `control`, `upstream`, `runtime_dir`, `failure` (feature `config`): what only the
 //!   launcher and the agent need.
 #![forbid(unsafe_code)]
 
 pub mod destination;
+pub mod lookup;
 pub mod preload_path;
 pub mod session_env;
 pub mod wire;

@@ -22,7 +22,7 @@ mod request;
 mod tests;
 
 pub use addresses::{Addresses, MAX_ADDRESSES};
-pub use answer::{MAX_ANSWER, MAX_QUESTION, answer, read_answer};
+pub use answer::{MAX_ANSWER, MAX_QUESTION, answer, is_answer, read_answer};
 pub use frame::Frame;
 pub use reply::Reply;
 pub use request::Request;

@@ -52,26 +52,24 @@ pub(crate) fn why(destination: &str, found: &Found, here: Here<'_>) -> Result<St
     };
     let mut text = String::new();
     let local = asked.ip.is_some_and(is_local);
-    let dns = "answered by the agent, DNS never leaves directly";
+    let dns = if local { "answered by the agent, DNS never leaves directly" } else { "" };
     if local && port == Some(DNS_PORT) {
         return Ok(format!("{destination}: {dns}{origin}\n"));
     }
     let (number, to) = config.decide(&asked);
-    let way_there = match port {
-        _ if local && number.is_none() => "direct, loopback".to_owned(),
-        Some(DNS_PORT) if matches!(to, To::Chain(_)) => {
-            format!("DNS, answered by the agent, and what it does not know {}", way(config, to))
-        }
-        _ => way(config, to),
-    };
+    let way_there = if local && number.is_none() { "direct, loopback".to_owned() } else { way(config, to) };
     let by_name = match (asked.name, config.dns.mode) {
         (None, _) => "",
         (Some(name), mode) if mode == Mode::Fake || config.minds_name(name) => resolved(config, to),
         (Some(_), Mode::Exit) => ", unless a route is for its address (--dns exit)",
         (Some(_), _) => ", unless a route is for its address (--dns local)",
     };
+    let first = match (port, to) {
+        (Some(DNS_PORT), To::Chain(_)) => "DNS, answered by the agent, and what it does not know ",
+        _ => "",
+    };
     let but = if local && port.is_none() { format!("; port {DNS_PORT} {dns}") } else { String::new() };
-    let _ = writeln!(text, "{destination}: {way_there}{by_name}{but}{origin}");
+    let _ = writeln!(text, "{destination}: {first}{way_there}{by_name}{but}{origin}");
     if let Some(number) = number {
         text.push_str(&place(found, number));
     } else if !config.routes.is_empty() && !local {

@@ -24,7 +24,7 @@
 //! # Layout
 //!
 //! Unsafe code lives in `hooks/`, [`real`], [`fence`], [`address`], [`socket`], [`environment`],
-//! [`host_entry`] and [`session`]; [`redirect`] and [`link`] are safe.
+//! [`host_entry`], [`entries`] and [`session`]; [`redirect`] and [`link`] are safe.
 
 #![cfg_attr(test, allow(dead_code, reason = "what only the hooks use"))]
 #![cfg_attr(
@@ -43,6 +43,8 @@ compile_error!("underpass runs on Linux on x86-64 and aarch64");
 
 mod address;
 mod ahead;
+mod done;
+mod entries;
 mod environment;
 mod errno;
 mod fence;
@@ -50,6 +52,7 @@ mod fence;
 mod hooks;
 mod host_entry;
 mod link;
+mod name;
 mod real;
 mod redirect;
 mod session;

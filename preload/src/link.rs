@@ -5,19 +5,22 @@
 //! no cancellation point can leave a descriptor behind.
 #![forbid(unsafe_code)]
 
+use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
-    SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    SocketAddrUnix, SocketFlags, SocketType,
 };
 use rustix::process::{Resource, Rlimit};
-use underpass_core::wire::{Frame, MAX_FRAME, Reply, Request, Token};
+use underpass_core::wire::{self, Frame, MAX_FRAME, Reply, Request, Token};
 
 use crate::redirect::Connected;
 use crate::{ahead, session};
@@ -32,19 +35,49 @@ pub(crate) enum LinkError {
     Io(Errno),
     /// The answer was no frame of this version.
     Garbled,
+    /// No answer within the time that was given.
+    Late,
 }
 
-/// Asks one question that the agent answers at once. `answer` reads the reply where it lies.
+/// Asks one question. `answer` reads the reply where it lies.
 pub(crate) fn ask<T>(request: &Request<'_>, answer: impl FnOnce(Reply<'_>) -> T) -> Result<T, LinkError> {
+    ask_within(request, None, answer)
+}
+
+/// Asks one question, and waits so long for the answer ([`LinkError::Late`]).
+pub(crate) fn ask_within<T>(
+    request: &Request<'_>,
+    patience: Option<Duration>,
+    answer: impl FnOnce(Reply<'_>) -> T,
+) -> Result<T, LinkError> {
     let link = Link::open()?;
+    if patience.is_some() {
+        set_socket_timeout(&link.fd, Timeout::Recv, patience).map_err(LinkError::Io)?;
+    }
     link.send(request, None)?;
     let mut buffer = [0; MAX_FRAME];
     loop {
         match link.receive(&mut buffer) {
             Err(LinkError::Io(Errno::INTR)) => {}
+            Err(LinkError::Io(Errno::AGAIN)) => return Err(LinkError::Late),
             other => return other.map(answer),
         }
     }
+}
+
+/// Asks a DNS question. The answer is written to the caller's buffer, as much as it holds; its whole
+/// length is given.
+pub(crate) fn query(message: &[u8], answer: &mut [u8]) -> Result<usize, LinkError> {
+    let link = Link::open()?;
+    link.send(&Request::Query { message }, None)?;
+    let mut kind = [0];
+    let mut ancillary = RecvAncillaryBuffer::default();
+    let received = retry(|| {
+        let mut parts = [IoSliceMut::new(&mut kind), IoSliceMut::new(answer)];
+        rustix::net::recvmsg(&link.fd, &mut parts, &mut ancillary, RecvFlags::TRUNC)
+    })?;
+    let good = received.bytes > 1 && wire::is_answer(kind[0]);
+    if good { Ok(received.bytes - 1) } else { Err(LinkError::Garbled) }
 }
 
 /// Tells the agent where a socket that is held already wants to go; the outcome comes to the socket.

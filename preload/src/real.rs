@@ -101,6 +101,10 @@ real_functions! {
     getnameinfo: fn(*const sockaddr, socklen_t, *mut c_char, socklen_t, *mut c_char, socklen_t, c_int) -> c_int = libc::getnameinfo;
     gethostbyname2_r: fn(*const c_char, c_int, *mut hostent, *mut c_char, size_t, *mut *mut hostent, *mut c_int) -> c_int;
 
+    res_mkquery: fn(c_int, *const c_char, c_int, c_int, *const u8, c_int, *const u8, *mut u8, c_int) -> c_int;
+    res_nmkquery: fn(*mut c_void, c_int, *const c_char, c_int, c_int, *const u8, c_int, *const u8, *mut u8, c_int) -> c_int;
+    __res_state: fn() -> *mut c_void;
+
     execve: fn(*const c_char, Arguments, Environment) -> c_int = libc::execve;
     execvpe: fn(*const c_char, Arguments, Environment) -> c_int = libc::execvpe;
     fexecve: fn(c_int, Arguments, Environment) -> c_int = libc::fexecve;

@@ -122,16 +122,19 @@ pub(crate) fn connect(socket: &impl Socket, given: Given) -> Outcome {
         Given::Foreign => return Outcome::Pass(Bypass::NotInet),
     };
     let local = is_local(canonical(address).ip());
-    if local && let Some(outcome) = unrouted(socket, address) {
-        return outcome;
+    let stub = local && address.port() == DNS_PORT;
+    // Loopback is direct where no route names it, but for the stub resolver's port, through which names would
+    // leave: the agent answers there.
+    if local && !stub && !socket.loopback_is_routed() {
+        return Outcome::Pass(Bypass::Loopback);
     }
     match socket.state() {
         Ok(State::Closed) => carry(socket, address),
         Ok(State::Connecting) if !socket.is_blocking() => Outcome::Fail(EALREADY),
         Ok(State::Connecting | State::Other) => Outcome::Wait(Waiting::Later),
-        Err(_) if local && address.port() != DNS_PORT => Outcome::Pass(Bypass::Loopback),
+        Err(_) if local && !stub => Outcome::Pass(Bypass::Loopback),
         Err(_) => match not_tcp(socket) {
-            Outcome::Fail(ENETUNREACH) if local => Outcome::Fail(ECONNREFUSED),
+            Outcome::Fail(ENETUNREACH) if stub => Outcome::Fail(ECONNREFUSED),
             outcome => outcome,
         },
     }
@@ -171,13 +174,6 @@ pub(crate) fn send(socket: &impl Socket, given: Given, fast_open: bool) -> Send 
             _ => Send::Pass(Bypass::NotInet),
         },
     }
-}
-
-/// Loopback is direct where no route names it, but for the stub resolver's port, at which the agent answers;
-/// `None` where the agent has to be asked.
-fn unrouted(socket: &impl Socket, address: SocketAddr) -> Option<Outcome> {
-    let is_direct = address.port() != DNS_PORT && !socket.loopback_is_routed();
-    is_direct.then_some(Outcome::Pass(Bypass::Loopback))
 }
 
 /// Datagrams and every other inet socket are refused: their packets would go round the tunnel.
@@ -318,9 +314,6 @@ mod tests {
             assert_eq!(send(&fake, inet(address), false), Send::Pass(Bypass::Loopback));
         }
         assert_eq!(fake.asked.borrow().len(), 4);
-        let stub = "127.0.0.53:53";
-        assert_eq!(connect(&fake, inet(stub)), Outcome::Done);
-        assert_eq!(send(&fake, inet(stub), true), Send::ConnectFirst(stub.parse().unwrap()));
         let udp = Fake { state: UDP, loopback: true, ..Fake::default() };
         assert_eq!(connect(&udp, inet("127.0.0.1:80")), Outcome::Pass(Bypass::Loopback));
         assert_eq!(send(&udp, inet("127.0.0.1:80"), true), Send::Pass(Bypass::Loopback));

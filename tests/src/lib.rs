@@ -27,8 +27,8 @@
 //! | `world` | one test's sides, directories, packet counts |
 //! | `command`, `running` | a program with a time limit, run on one side; while it runs |
 //! | `servers` | what listens beyond the proxy |
-//! | `names` | very many names at once |
 //! | `listening` | what the servers of `src/bin` have in common |
+//! | `names` | very many names at once |
 //! | `proxies`, `behaviour` | the fake SOCKS5 proxy and its faults, scripted proxies, and those that other people wrote |
 
 pub mod artifacts;

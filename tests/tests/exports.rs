@@ -25,6 +25,8 @@ const HOOKS: &[&str] = &[
     "sendmsg",
     "sendto",
     // Names.
+    "gai_cancel",
+    "gai_suspend",
     "getaddrinfo",
     "getaddrinfo_a",
     "gethostbyaddr",

@@ -7,20 +7,25 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use parking_lot::Mutex;
+use underpass_core::wire::{Family, MAX_ADDRESSES, MAX_NAME};
 
-/// The addresses of a name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the file says of a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Local {
-    pub(crate) v4: Option<Ipv4Addr>,
-    pub(crate) v6: Option<Ipv6Addr>,
+    /// Those of the family that was asked for, no more than are answered; perhaps none.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Its first name in the file, and the others behind it, with blanks between them.
+    pub(crate) names: String,
 }
 
 #[derive(Default)]
 struct Contents {
     /// Device, inode, size and time of change of the file that was read.
     version: Option<(u64, u64, u64, i64, i64)>,
-    names: HashMap<String, Local>,
-    addresses: HashMap<IpAddr, String>,
+    /// An address and its names, as they are written.
+    lines: Vec<(IpAddr, Vec<String>)>,
+    /// The lines of each name, which is in lower case.
+    names: HashMap<String, Vec<usize>>,
 }
 
 /// The hosts file of one agent.
@@ -34,18 +39,29 @@ impl Hosts {
         Self { path: path.into(), contents: Mutex::default() }
     }
 
-    /// The addresses of `name`, in lower case and without a trailing dot, if it is local.
-    pub(crate) fn find(&self, name: &str) -> Option<Local> {
-        let found = self.read(|contents| contents.names.get(name).copied());
+    /// What is known of `name`, in lower case and without a trailing dot, if it is local.
+    pub(crate) fn find(&self, name: &str, family: Family) -> Option<Local> {
+        let found = self.read(|contents| {
+            let lines = contents.names.get(name)?.iter().filter_map(|number| contents.lines.get(*number));
+            Some(of_lines(lines, family))
+        });
         found.or_else(|| {
             let local = name == "localhost" || name.ends_with(".localhost");
-            local.then_some(Local { v4: Some(Ipv4Addr::LOCALHOST), v6: Some(Ipv6Addr::LOCALHOST) })
+            let names = vec![name.to_owned()];
+            let both = [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)];
+            let lines = both.map(|ip| (ip, names.clone()));
+            // Of both lines glibc would make two IPv4 addresses.
+            let lines = lines.iter().filter(|(ip, _)| family != Family::V4 || ip.is_ipv4());
+            local.then(|| of_lines(lines, family))
         })
     }
 
-    /// The first name of an address.
+    /// The names of an address, as in [`Local`].
     pub(crate) fn name_of(&self, ip: IpAddr) -> Option<String> {
-        let found = self.read(|contents| contents.addresses.get(&ip).cloned());
+        let found = self.read(|contents| {
+            let line = contents.lines.iter().find(|(listed, _)| *listed == ip)?;
+            Some(joined(line.1.iter()))
+        });
         found.or_else(|| ip.is_loopback().then(|| "localhost".to_owned()))
     }
 
@@ -63,20 +79,49 @@ impl Hosts {
     }
 }
 
+/// What lines with one name say together, as glibc's `files` with `multi on` has it: `::1` is also
+/// 127.0.0.1. Without a wanted family IPv6 is first, as RFC 6724 orders loopback.
+fn of_lines<'a>(lines: impl Iterator<Item = &'a (IpAddr, Vec<String>)>, family: Family) -> Local {
+    let as_wanted = |(ip, names): &'a (IpAddr, Vec<String>)| match (family, ip) {
+        (Family::V4, IpAddr::V6(v6)) if v6.is_loopback() => Some((Ipv4Addr::LOCALHOST.into(), names)),
+        (Family::V4, IpAddr::V6(_)) | (Family::V6, IpAddr::V4(_)) => None,
+        _ => Some((*ip, names)),
+    };
+    let lines: Vec<(IpAddr, &Vec<String>)> = lines.filter_map(as_wanted).collect();
+    let (v6, v4): (Vec<IpAddr>, _) = lines.iter().map(|(ip, _)| *ip).partition(IpAddr::is_ipv6);
+    Local {
+        addresses: v6.into_iter().chain(v4).take(MAX_ADDRESSES).collect(),
+        names: joined(lines.iter().flat_map(|(_, names)| names.iter())),
+    }
+}
+
+/// Each name once; what would be longer than an answer is left out.
+fn joined<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let mut joined = String::new();
+    for name in names {
+        let known = joined.split(' ').any(|other| other == name);
+        if !known && joined.len() + 1 + name.len() <= MAX_NAME {
+            joined.extend((!joined.is_empty()).then_some(' '));
+            joined.push_str(name);
+        }
+    }
+    joined
+}
+
 fn parse(text: &str) -> Contents {
     let mut contents = Contents::default();
     for line in text.lines() {
         let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
         let Some(ip) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else { continue };
-        for name in words {
+        let names: Vec<String> = words.map(str::to_owned).collect();
+        for name in &names {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
-            let entry = contents.names.entry(name.clone()).or_default();
-            match ip {
-                IpAddr::V4(v4) => entry.v4 = entry.v4.or(Some(v4)),
-                IpAddr::V6(v6) => entry.v6 = entry.v6.or(Some(v6)),
+            let lines = contents.names.entry(name).or_default();
+            if lines.last() != Some(&contents.lines.len()) {
+                lines.push(contents.lines.len());
             }
-            contents.addresses.entry(ip).or_insert(name);
         }
+        contents.lines.push((ip, names));
     }
     contents
 }
@@ -85,22 +130,55 @@ fn parse(text: &str) -> Contents {
 mod tests {
     use super::*;
 
+    fn hosts(text: &str) -> Hosts {
+        let hosts = Hosts::new("/nonexistent");
+        *hosts.contents.lock() = parse(text);
+        hosts
+    }
+
+    fn found(hosts: &Hosts, name: &str, family: Family) -> (Vec<String>, String) {
+        let local = hosts.find(name, family).unwrap();
+        (local.addresses.iter().map(IpAddr::to_string).collect(), local.names)
+    }
+
+    fn is(addresses: &[&str], names: &str) -> (Vec<String>, String) {
+        (addresses.iter().map(|ip| (*ip).to_owned()).collect(), names.to_owned())
+    }
+
     #[test]
     fn names_addresses_and_comments_are_read_as_hosts_5_says() {
-        let contents = parse("# c\n10.0.0.1 a.test A2 # x\n::1 six\n10.0.0.2 a.test\nnonsense here\n");
-        assert_eq!(contents.names["a.test"].v4, Some(Ipv4Addr::new(10, 0, 0, 1)));
-        assert_eq!(contents.names["a2"].v4, Some(Ipv4Addr::new(10, 0, 0, 1)));
-        assert_eq!(contents.names["six"].v6, Some(Ipv6Addr::LOCALHOST));
-        assert_eq!(contents.addresses[&IpAddr::from([10, 0, 0, 2])], "a.test");
-        assert!(!contents.names.contains_key("here"));
+        let hosts = hosts("# c\n10.0.0.1 a.test A2 # x\n::1 six\n10.0.0.2 a.test\nnonsense here\n");
+        assert_eq!(found(&hosts, "a.test", Family::V4), is(&["10.0.0.1", "10.0.0.2"], "a.test A2"));
+        assert_eq!(found(&hosts, "a2", Family::Any), is(&["10.0.0.1"], "a.test A2"));
+        assert_eq!(found(&hosts, "six", Family::V6), is(&["::1"], "six"));
+        assert_eq!(found(&hosts, "a2", Family::V6), is(&[], ""));
+        assert_eq!(hosts.name_of([10, 0, 0, 1].into()).as_deref(), Some("a.test A2"));
+        assert_eq!(hosts.find("here", Family::Any), None);
+    }
+
+    #[test]
+    fn loopback_of_both_families_is_ordered_and_mapped_as_glibc_does() {
+        let hosts = hosts("127.0.0.1 localhost\n::1 localhost ip6-localhost\n");
+        let names = "localhost ip6-localhost";
+        assert_eq!(found(&hosts, "localhost", Family::Any), is(&["::1", "127.0.0.1"], names));
+        assert_eq!(found(&hosts, "localhost", Family::V4), is(&["127.0.0.1", "127.0.0.1"], names));
+        assert_eq!(found(&hosts, "localhost", Family::V6), is(&["::1"], names));
     }
 
     #[test]
     fn localhost_is_local_without_a_file() {
         let hosts = Hosts::new("/nonexistent");
-        assert_eq!(hosts.find("localhost").unwrap().v4, Some(Ipv4Addr::LOCALHOST));
-        assert!(hosts.find("x.localhost").is_some());
-        assert_eq!(hosts.find("example.org"), None);
+        assert_eq!(found(&hosts, "localhost", Family::V4), is(&["127.0.0.1"], "localhost"));
+        assert_eq!(found(&hosts, "x.localhost", Family::Any).0, ["::1", "127.0.0.1"]);
+        assert_eq!(hosts.find("example.org", Family::Any), None);
         assert_eq!(hosts.name_of("127.0.0.1".parse().unwrap()).as_deref(), Some("localhost"));
+    }
+
+    #[test]
+    fn an_answer_is_bounded() {
+        let line = |n: usize| format!("10.0.0.{n} many.test {}\n", "x".repeat(100 + n));
+        let local = hosts(&(1..40).map(line).collect::<String>()).find("many.test", Family::V4).unwrap();
+        assert_eq!(local.addresses.len(), MAX_ADDRESSES);
+        assert!(local.names.len() <= MAX_NAME && local.names.starts_with("many.test x"), "{}", local.names);
     }
 }

@@ -20,3 +20,8 @@ pub fn read_answer(bytes: &[u8]) -> Result<&[u8], WireError> {
         Some(_) => Err(WireError::Unknown),
     }
 }
+
+/// Whether a message that begins so is an answer: for a reader that keeps the kind and the rest apart.
+pub fn is_answer(kind: u8) -> bool {
+    kind == super::kind::ANSWER
+}

@@ -42,12 +42,13 @@ pub enum Reply<'a> {
     Resolved {
         /// In the order in which they are to be tried.
         addresses: Addresses,
-        /// The canonical name, where it is another than that asked for; otherwise empty.
+        /// The canonical name, and other names behind it, with blanks between them; empty where the name
+        /// that was asked for is the only one.
         canonical: &'a [u8],
     },
     /// Answer to [`Request::NameOf`].
     Name {
-        /// 1 to [`super::MAX_NAME`] bytes.
+        /// 1 to [`super::MAX_NAME`] bytes; other names may follow, with blanks between them.
         name: &'a [u8],
     },
     /// There is no answer: no such name, address or cookie.

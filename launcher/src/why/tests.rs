@@ -104,11 +104,11 @@ fn loopback_has_the_route_that_names_it() {
         ("localhost:5432", format!("carried by http://a:1\n{route}")),
         ("127.0.0.9:5432", format!("carried by http://a:1\n{route}")),
         ("localhost:80", "direct, loopback\n".to_owned()),
-        ("127.0.0.1:53", "refused, DNS never leaves directly\n".to_owned()),
+        ("127.0.0.1:53", "answered by the agent, DNS never leaves directly\n".to_owned()),
         (
             "127.0.0.1",
             format!(
-                "direct, loopback; port 53 refused, DNS never leaves directly\nbut on port 5432: carried by \
+                "direct, loopback; port 53 answered by the agent, DNS never leaves directly\nbut on port 5432: carried by \
                  http://a:1\n{route}"
             ),
         ),

@@ -2,13 +2,17 @@
 //!
 //! A hook translates and decides nothing: pointers to values, outcome to return value and errno.
 
+mod asynchronous;
 mod connect;
 mod datagram;
 mod exec;
 mod execl;
 mod hostname;
+mod idn;
 mod name_info;
+mod notification;
 mod peer;
+mod remote;
 mod resolve;
 mod resolver;
 

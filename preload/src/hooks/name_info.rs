@@ -1,16 +1,24 @@
-//! Addresses to names: fake addresses have one, all others stay numeric, since a reverse look-up
-//! would tell a resolver whom the program talks to.
+//! Addresses to names: the agent knows those of fake addresses and of the hosts file; what it does not know
+//! stays numeric, since a reverse look-up here would tell a resolver whom the program talks to.
 
 use std::ffi::{c_char, c_void};
 use std::net::IpAddr;
 use std::ptr::null_mut;
 
 use libc::{c_int, hostent, size_t, sockaddr, socklen_t};
-use underpass_core::wire::{MAX_NAME, Reply, Request};
+use underpass_core::lookup::Herror;
+use underpass_core::wire::{Reply, Request};
 
-use super::{hooks, hostname};
+use super::hostname::{self, Place};
+use super::{hooks, idn};
 use crate::address::Given;
+use crate::host_entry::Host;
+use crate::name::Name;
 use crate::{link, real};
+
+/// netdb.h: the known flags of getnameinfo(3), and NI_IDN.
+const NI_KNOWN: c_int = 0xff;
+const NI_IDN: c_int = 0x20;
 
 hooks! {
     /// getnameinfo(3).
@@ -18,90 +26,72 @@ hooks! {
         closed libc::EAI_FAIL => {
             let Some(real) = real::getnameinfo.get() else { return libc::EAI_SYSTEM };
             let by_libc = |flags| real(address, len, host, host_size, service, service_size, flags);
-            let Given::Inet(given) = crate::address::read(address, len) else { return by_libc(flags) };
-            if flags & libc::NI_NUMERICHOST != 0 || host.is_null() || host_size == 0 {
-                return by_libc(flags);
-            }
-            let Some(name) = name_of(given.ip()) else {
-                return if flags & libc::NI_NAMEREQD != 0 { libc::EAI_NONAME } else { by_libc(flags | libc::NI_NUMERICHOST) };
-            };
-            let name = name.as_bytes();
-            if name.len() + 1 > host_size as usize {
+            let by_name = flags & (libc::NI_NUMERICHOST | !NI_KNOWN) == 0 && !host.is_null() && host_size != 0;
+            let given = if by_name { crate::address::read(address, len) } else { Given::Nothing };
+            let Given::Inet(given) = given else { return by_libc(flags) };
+            let Some(name) = name_of(given.ip()) else { return by_libc(flags | libc::NI_NUMERICHOST) };
+            let (name, _) = name.split();
+            let shown = if flags & NI_IDN != 0 { idn::to_native(name) } else { None };
+            let name = shown.as_ref().map_or(name, Name::as_bytes);
+            let name = if flags & libc::NI_NOFQDN != 0 { without_domain(name) } else { name };
+            if name.len() >= host_size as usize {
                 return libc::EAI_OVERFLOW;
-            }
-            // The service first: a failure there must leave the host alone.
-            if !service.is_null() && service_size != 0 {
-                let rc = real(address, len, null_mut(), 0, service, service_size, flags & !libc::NI_NAMEREQD);
-                if rc != 0 {
-                    return rc;
-                }
             }
             std::ptr::copy_nonoverlapping(name.as_ptr().cast(), host, name.len());
             *host.add(name.len()) = 0;
-            0
+            if service.is_null() || service_size == 0 {
+                return 0;
+            }
+            real(address, len, null_mut(), 0, service, service_size, flags & !libc::NI_NAMEREQD)
         };
 
     /// gethostbyaddr(3).
     fn gethostbyaddr(address: *const c_void, len: socklen_t, family: c_int) -> *mut hostent,
-        closed null_mut() => hostname::in_static(|entry, buffer, size, result, error| {
-            by_address(address, len, family, entry, buffer, size, result, error)
-        });
+        closed null_mut() => hostname::in_static(|place| by_address(address, len, family, place));
 
     /// gethostbyaddr_r(3).
     fn gethostbyaddr_r(address: *const c_void, len: socklen_t, family: c_int, entry: *mut hostent, buffer: *mut c_char, size: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int,
-        closed libc::EAGAIN => by_address(address, len, family, entry, buffer, size, result, error);
-}
-
-/// A name on the stack.
-struct Name {
-    bytes: [u8; MAX_NAME],
-    len: usize,
-}
-
-impl Name {
-    fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
+        closed libc::EAGAIN => by_address(address, len, family, Place { entry, buffer, size, result, error });
 }
 
 fn name_of(ip: IpAddr) -> Option<Name> {
     link::ask(&Request::NameOf { ip: ip.to_canonical() }, |reply| match reply {
-        Reply::Name { name } => {
-            let mut own = Name { bytes: [0; MAX_NAME], len: name.len() };
-            own.bytes.get_mut(..name.len())?.copy_from_slice(name);
-            Some(own)
-        }
+        Reply::Name { name } => Some(Name::new(name)),
         _ => None,
     })
     .ok()
     .flatten()
 }
 
+/// `NI_NOFQDN`: without the domain of this host, as its own name tells it.
+fn without_domain(name: &[u8]) -> &[u8] {
+    let uname = rustix::system::uname();
+    let own = uname.nodename().to_bytes();
+    let Some(dot) = own.iter().position(|b| *b == b'.') else { return name };
+    let domain = own.get(dot..).unwrap_or_default();
+    match name.strip_suffix(domain) {
+        Some(host) if !host.is_empty() => host,
+        _ => name,
+    }
+}
+
 /// # Safety
 ///
 /// The arguments are as gethostbyaddr_r(3) requires.
-#[allow(clippy::too_many_arguments, reason = "the arguments of gethostbyaddr_r(3)")]
-unsafe fn by_address(
-    address: *const c_void,
-    len: socklen_t,
-    family: c_int,
-    entry: *mut hostent,
-    buffer: *mut c_char,
-    size: size_t,
-    result: *mut *mut hostent,
-    error: *mut c_int,
-) -> c_int {
-    const HOST_NOT_FOUND: c_int = 1;
+unsafe fn by_address(address: *const c_void, len: socklen_t, family: c_int, place: Place) -> c_int {
     // SAFETY: the caller's promise.
     unsafe {
-        *result = null_mut();
-        let named = crate::address::read_ip(address, len, family).and_then(|ip| Some((ip, name_of(ip)?)));
-        match named {
-            Some((ip, name)) => hostname::entry_of(name.as_bytes(), ip, entry, buffer, size, result, error),
-            None => {
-                *error = HOST_NOT_FOUND;
-                0
+        *place.result = null_mut();
+        let ip = crate::address::read_ip(address, len, family);
+        match ip.and_then(|ip| Some((ip, name_of(ip)?))) {
+            Some((ip, name)) => {
+                let (name, aliases) = name.split();
+                place.put(&Host { name, aliases, addresses: &[ip] })
             }
+            None if ip.is_some_and(|ip| ip.is_unspecified() && ip.is_ipv6()) => {
+                place.not(Herror::NotFound as c_int, libc::ENOENT)
+            }
+            None => place.not(Herror::NotFound as c_int, 0),
         }
     }
 }

@@ -1,91 +1,292 @@
-//! The resolver functions that send DNS queries themselves. They are refused until names of every
-//! record type can be asked through the chain: inside libc they use sockets that no hook sees.
+//! resolver(3): the functions that send DNS questions themselves. Inside libc they would use sockets that no
+//! hook sees; so libc only writes the question, and the agent answers it.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_char, c_void};
 
-use libc::{c_char, c_int, c_uchar};
+use libc::{c_int, c_uchar};
+use underpass_core::lookup::{self, Edns, Found, Herror, Policy, Tried};
 
 use super::hooks;
 use super::hostname::set_h_errno;
+use crate::{errno, link, real};
 
-/// No answer, and no use in asking again (netdb.h `NO_RECOVERY`).
-fn refuse() -> c_int {
-    set_h_errno(3);
-    crate::errno::fail(libc::ENETUNREACH)
+/// The answer of all these functions: the answer's length, or −1 and `h_errno`.
+struct Resolver {
+    /// The thread's own, or one that the program keeps; initialised.
+    state: *mut State,
+    /// What the question is made with.
+    given: bool,
 }
 
-macro_rules! refused_queries {
-    ($($name:ident, $own:ident;)*) => { hooks! {$(
-        /// resolver(3): refused.
-        fn $name(_name: *const c_char, _class: c_int, _kind: c_int, _answer: *mut c_uchar, _size: c_int) -> c_int,
-            closed refuse() => refuse();
-        /// resolver(3): refused.
-        fn $own(_state: *mut c_void, _name: *const c_char, _class: c_int, _kind: c_int, _answer: *mut c_uchar, _size: c_int) -> c_int,
-            closed refuse() => refuse();
+/// The part of `struct __res_state` that is read and written here (resolv.h of glibc; its layout is part of
+/// the interface).
+#[repr(C)]
+struct State {
+    retrans: c_int,
+    retry: c_int,
+    options: std::ffi::c_ulong,
+    servers: [u8; 56],
+    domains: [*const c_char; 7],
+    default_domain: [c_char; 256],
+    pf: std::ffi::c_ulong,
+    /// The lowest four bits.
+    ndots: u32,
+    sorted: [u8; 84],
+    hooks: [*const c_void; 2],
+    error: c_int,
+}
+
+const _: () = assert!(std::mem::offset_of!(State, domains) == 72);
+const _: () = assert!(std::mem::offset_of!(State, ndots) == 392);
+const _: () = assert!(std::mem::offset_of!(State, error) == 496);
+
+// resolv.h
+const RES_DEFNAMES: u64 = 0x80;
+const RES_DNSRCH: u64 = 0x200;
+const RES_USE_EDNS0: u64 = 0x10_0000;
+const RES_USE_DNSSEC: u64 = 0x80_0000;
+const RES_NOTLDQUERY: u64 = 0x100_0000;
+/// A question with the longest name (HFIXEDSZ, QFIXEDSZ, MAXCDNAME), and the record of EDNS.
+const QUESTION: usize = 12 + 4 + 256 + 11;
+/// The shortest answer.
+const HEAD: usize = 12;
+/// MAXDNAME: the longest name in text.
+const MAX_TEXT: usize = 1025;
+
+/// What is asked for: class and type.
+type Kind = (c_int, c_int);
+
+macro_rules! queries {
+    ($($how:ident: $name:ident, $own:ident;)*) => { hooks! {$(
+        /// resolver(3).
+        fn $name(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
+            closed refuse() => Resolver::of_thread().map_or_else(refuse, |resolver| {
+                resolver.done(resolver.$how(CStr::from_ptr(name), (class, kind), buffer(answer, size)))
+            });
+        /// resolver(3).
+        fn $own(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
+            closed refuse() => {
+                let resolver = Resolver::given(state);
+                resolver.done(resolver.$how(CStr::from_ptr(name), (class, kind), buffer(answer, size)))
+            };
     )*} };
 }
 
-refused_queries! {
-    res_query, res_nquery;
-    res_search, res_nsearch;
-    __res_query, __res_nquery;
-    __res_search, __res_nsearch;
+queries! {
+    query: res_query, res_nquery;
+    query: __res_query, __res_nquery;
+    search: res_search, res_nsearch;
+    search: __res_search, __res_nsearch;
 }
 
-macro_rules! refused_domains {
+macro_rules! domains {
     ($($name:ident, $own:ident;)*) => { hooks! {$(
-        /// resolver(3): refused.
-        fn $name(_name: *const c_char, _domain: *const c_char, _class: c_int, _kind: c_int, _answer: *mut c_uchar, _size: c_int) -> c_int,
-            closed refuse() => refuse();
-        /// resolver(3): refused.
-        fn $own(_state: *mut c_void, _name: *const c_char, _domain: *const c_char, _class: c_int, _kind: c_int, _answer: *mut c_uchar, _size: c_int) -> c_int,
-            closed refuse() => refuse();
+        /// resolver(3).
+        fn $name(name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
+            closed refuse() => Resolver::of_thread().map_or_else(refuse, |resolver| {
+                resolver.done(resolver.in_domain(CStr::from_ptr(name), text(domain), (class, kind), buffer(answer, size)))
+            });
+        /// resolver(3).
+        fn $own(state: *mut c_void, name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
+            closed refuse() => {
+                let resolver = Resolver::given(state);
+                resolver.done(resolver.in_domain(CStr::from_ptr(name), text(domain), (class, kind), buffer(answer, size)))
+            };
     )*} };
 }
 
-refused_domains! {
+domains! {
     res_querydomain, res_nquerydomain;
     __res_querydomain, __res_nquerydomain;
 }
 
-macro_rules! refused_sends {
+macro_rules! sends {
     ($($name:ident, $own:ident;)*) => { hooks! {$(
-        /// resolver(3): refused.
-        fn $name(_query: *const c_uchar, _len: c_int, _answer: *mut c_uchar, _size: c_int) -> c_int,
-            closed refuse() => refuse();
-        /// resolver(3): refused.
-        fn $own(_state: *mut c_void, _query: *const c_uchar, _len: c_int, _answer: *mut c_uchar, _size: c_int) -> c_int,
-            closed refuse() => refuse();
+        /// resolver(3).
+        fn $name(query: *const c_uchar, len: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
+            closed refuse() => send(message(query, len), buffer(answer, size)).unwrap_or(-1);
+        /// resolver(3).
+        fn $own(_state: *mut c_void, query: *const c_uchar, len: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
+            closed refuse() => send(message(query, len), buffer(answer, size)).unwrap_or(-1);
     )*} };
 }
 
-refused_sends! {
+sends! {
     res_send, res_nsend;
     __res_send, __res_nsend;
 }
 
-hooks! {
-    /// getaddrinfo_a(3): refused, as if no thread could be had for it.
-    fn getaddrinfo_a(_mode: c_int, _list: *mut *mut c_void, _count: c_int, _event: *mut c_void) -> c_int,
-        closed libc::EAI_AGAIN => libc::EAI_AGAIN;
+/// No answer, and no use in asking again.
+fn refuse() -> c_int {
+    set_h_errno(Herror::NoRecovery as c_int);
+    errno::fail(libc::ENETUNREACH)
 }
 
-/// The Berkeley remote commands connect inside libc, where no hook sees it.
-fn no_remote_command() -> c_int {
-    crate::errno::fail(libc::ENETUNREACH)
+/// # Safety
+///
+/// `answer` has `size` bytes, which are the caller's.
+unsafe fn buffer<'a>(answer: *mut c_uchar, size: c_int) -> &'a mut [u8] {
+    let size = usize::try_from(size).unwrap_or(0);
+    // SAFETY: the caller's promise. Nothing is read but what an answer has been written to.
+    if answer.is_null() { &mut [] } else { unsafe { std::slice::from_raw_parts_mut(answer, size) } }
 }
 
-hooks! {
-    /// rcmd(3): refused.
-    fn rcmd(_host: *mut *mut c_char, _port: u16, _local: *const c_char, _remote: *const c_char, _command: *const c_char, _errors: *mut c_int) -> c_int,
-        closed no_remote_command() => no_remote_command();
-    /// rcmd_af(3): refused.
-    fn rcmd_af(_host: *mut *mut c_char, _port: u16, _local: *const c_char, _remote: *const c_char, _command: *const c_char, _errors: *mut c_int, _family: u16) -> c_int,
-        closed no_remote_command() => no_remote_command();
-    /// rexec(3): refused.
-    fn rexec(_host: *mut *mut c_char, _port: c_int, _user: *const c_char, _password: *const c_char, _command: *const c_char, _errors: *mut c_int) -> c_int,
-        closed no_remote_command() => no_remote_command();
-    /// rexec_af(3): refused.
-    fn rexec_af(_host: *mut *mut c_char, _port: c_int, _user: *const c_char, _password: *const c_char, _command: *const c_char, _errors: *mut c_int, _family: u16) -> c_int,
-        closed no_remote_command() => no_remote_command();
+/// # Safety
+///
+/// `query` has `len` bytes.
+unsafe fn message<'a>(query: *const c_uchar, len: c_int) -> &'a [u8] {
+    let len = usize::try_from(len).unwrap_or(0);
+    // SAFETY: the caller's promise.
+    if query.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(query, len) } }
+}
+
+/// # Safety
+///
+/// Null or a C string.
+unsafe fn text<'a>(domain: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: the caller's promise.
+    (!domain.is_null()).then(|| unsafe { CStr::from_ptr(domain) }.to_bytes())
+}
+
+/// Sends a question; the length of the answer, of which the buffer has as much as it holds.
+fn send(question: &[u8], answer: &mut [u8]) -> Option<c_int> {
+    if answer.len() < HEAD {
+        errno::set(libc::EINVAL);
+        return None;
+    }
+    match link::query(question, answer) {
+        Ok(length) => {
+            if length > answer.len() {
+                // As over TCP: the answer is cut, and says so (TC).
+                answer[2] |= 2;
+            }
+            c_int::try_from(length).ok()
+        }
+        Err(_) => {
+            errno::set(libc::ECONNREFUSED);
+            None
+        }
+    }
+}
+
+impl Resolver {
+    /// # Safety
+    ///
+    /// `state` is one that res_ninit(3) has made.
+    unsafe fn given(state: *mut c_void) -> Self {
+        Self { state: state.cast(), given: true }
+    }
+
+    fn of_thread() -> Option<Self> {
+        let state = real::__res_state.get()?;
+        // SAFETY: gives the address of the thread's own state (resolv.h).
+        let resolver = Self { state: unsafe { state() }.cast(), given: false };
+        // libc reads resolv.conf when it makes a question, where it has not, or the file has changed.
+        resolver.question(c".", (1, 1), &mut [0; QUESTION])?;
+        Some(resolver)
+    }
+
+    fn options(&self) -> u64 {
+        // SAFETY: the state is initialised, and this thread's or the caller's.
+        unsafe { (*self.state).options }
+    }
+
+    /// Ends a call: the return value, and why there is none.
+    fn done(&self, found: Found) -> c_int {
+        match found {
+            Ok(length) => c_int::try_from(length).unwrap_or(c_int::MAX),
+            Err(why) => {
+                // SAFETY: as in `options`.
+                unsafe { (*self.state).error = why as c_int };
+                set_h_errno(why as c_int);
+                -1
+            }
+        }
+    }
+
+    /// Has libc write a question; its length.
+    fn question(&self, name: &CStr, (class, kind): Kind, buffer: &mut [u8; QUESTION]) -> Option<usize> {
+        let (none, name, room) = (std::ptr::null(), name.as_ptr(), QUESTION as c_int);
+        let to = buffer.as_mut_ptr();
+        // SAFETY: the state is as `given` requires, the name a C string, the buffer as long as it is said.
+        let length = unsafe {
+            if self.given {
+                real::res_nmkquery.get()?(self.state.cast(), 0, name, class, kind, none, 0, none, to, room)
+            } else {
+                real::res_mkquery.get()?(0, name, class, kind, none, 0, none, to, room)
+            }
+        };
+        usize::try_from(length).ok().filter(|length| *length > 0)
+    }
+
+    fn query(&self, name: &CStr, kind: Kind, answer: &mut [u8]) -> Found {
+        match self.ask(name, kind, answer) {
+            Tried::Found(length) => Ok(length),
+            Tried::Not { why, .. } => Err(why),
+        }
+    }
+
+    fn ask(&self, name: &CStr, kind: Kind, answer: &mut [u8]) -> Tried {
+        let not = |why| Tried::Not { why, from_server: false };
+        let mut buffer = [0; QUESTION];
+        let Some(mut length) = self.question(name, kind, &mut buffer) else { return not(Herror::NoRecovery) };
+        if self.options() & (RES_USE_EDNS0 | RES_USE_DNSSEC) != 0 {
+            let edns = Edns { signatures: self.options() & RES_USE_DNSSEC != 0, room: answer.len() };
+            length = edns.append(&mut buffer, length).unwrap_or(length);
+        }
+        let Some(got) = send(buffer.get(..length).unwrap_or_default(), answer) else {
+            return not(Herror::TryAgain);
+        };
+        match lookup::head(answer) {
+            Some(head) => head.judge(usize::try_from(got).unwrap_or(0)),
+            None => not(Herror::NoRecovery),
+        }
+    }
+
+    /// res_querydomain(3): with a domain behind the name, or as it is.
+    fn in_domain(&self, name: &CStr, domain: Option<&[u8]>, kind: Kind, answer: &mut [u8]) -> Found {
+        self.query(Text::new(name.to_bytes(), domain).ok_or(Herror::NoRecovery)?.as_c(), kind, answer)
+    }
+
+    fn search(&self, name: &CStr, kind: Kind, answer: &mut [u8]) -> Found {
+        errno::set(0);
+        let options = self.options();
+        // SAFETY: as in `options`; the list ends with a null, and its strings are the state's.
+        let (ndots, domains) = unsafe { ((*self.state).ndots & 0xf, &(*self.state).domains) };
+        let policy = Policy {
+            ndots: ndots as usize,
+            default_domain: options & RES_DEFNAMES != 0,
+            search: options & RES_DNSRCH != 0,
+            no_top_level: options & RES_NOTLDQUERY != 0,
+        };
+        // SAFETY: as above.
+        let domains = domains.iter().map_while(|domain| unsafe { text(*domain) });
+        lookup::search(name.to_bytes(), policy, domains, |domain| match Text::new(name.to_bytes(), domain) {
+            Some(full) => self.ask(full.as_c(), kind, answer),
+            None => Tried::Not { why: Herror::NoRecovery, from_server: false },
+        })
+    }
+}
+
+/// A name and a domain as one C string.
+struct Text([u8; MAX_TEXT]);
+
+impl Text {
+    /// `None` where it is longer than a name may be.
+    fn new(name: &[u8], domain: Option<&[u8]>) -> Option<Self> {
+        let mut text = [0; MAX_TEXT];
+        // The last byte stays zero.
+        let room = text.get_mut(..MAX_TEXT - 1)?;
+        room.get_mut(..name.len())?.copy_from_slice(name);
+        if let Some(domain) = domain {
+            let (dot, behind) = room.get_mut(name.len()..)?.split_first_mut()?;
+            *dot = b'.';
+            behind.get_mut(..domain.len())?.copy_from_slice(domain);
+        }
+        (!name.is_empty() || domain.is_some()).then_some(Self(text))
+    }
+
+    fn as_c(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
 }

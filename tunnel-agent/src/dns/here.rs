@@ -1,9 +1,8 @@
 //! What this agent knows by itself: names of the hosts file, and fake addresses.
 
-use std::net::IpAddr;
-
 use domain::base::iana::{OptRcode, Rtype};
 use underpass_core::config::dns::Mode;
+use underpass_core::wire::Family;
 
 use super::message::Question;
 use crate::agent::Agent;
@@ -33,10 +32,8 @@ pub(super) fn answer(agent: &Agent, plan: &Plan, question: &Question) -> Known {
     let host = question.host();
     let name = host.as_deref().and_then(|host| normalised(host.as_bytes()));
     // What the hosts file names is known for all types, and its name does not leave (hosts(5), RFC 6761).
-    if let Some(local) = name.as_deref().and_then(|name| agent.hosts.find(name)) {
-        let addresses: Vec<_> =
-            [local.v6.map(IpAddr::V6), local.v4.map(IpAddr::V4)].into_iter().flatten().collect();
-        return Known::Answer(question.addresses(&addresses));
+    if let Some(local) = name.as_deref().and_then(|name| agent.hosts.find(name, Family::Any)) {
+        return Known::Answer(question.addresses(&local.addresses));
     }
     match question.kind {
         Rtype::A | Rtype::AAAA | Rtype::ANY => match (name, host.as_deref()) {
@@ -56,7 +53,7 @@ pub(super) fn answer(agent: &Agent, plan: &Plan, question: &Question) -> Known {
             Meaning::Name(name) => Known::Answer(question.pointer(&name)),
             Meaning::Unknown => Known::Answer(question.failed(OptRcode::NXDOMAIN)),
             Meaning::Real => match agent.hosts.name_of(ip) {
-                Some(name) => Known::Answer(question.pointer(&name)),
+                Some(names) => Known::Answer(question.pointer(names.split(' ').next().unwrap_or_default())),
                 None => Known::Elsewhere,
             },
         }),

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What is told of a name.
 #[derive(Debug)]
 pub(crate) enum Told {
-    Addresses(Addresses, String),
+    Addresses(Box<Addresses>, String),
     NoName,
     NoAddress,
     TryAgain,
@@ -34,7 +34,7 @@ impl Told {
     pub(crate) fn reply(&self) -> Reply<'_> {
         match self {
             Self::Addresses(addresses, canonical) => {
-                Reply::Resolved { addresses: *addresses, canonical: canonical.as_bytes() }
+                Reply::Resolved { addresses: **addresses, canonical: canonical.as_bytes() }
             }
             Self::NoName => Reply::Unknown,
             Self::NoAddress => Reply::NoAddress,
@@ -44,7 +44,7 @@ impl Told {
 
     fn of(addresses: impl Iterator<Item = IpAddr>, canonical: String) -> Self {
         let addresses: Addresses = addresses.collect();
-        if addresses.is_empty() { Self::NoAddress } else { Self::Addresses(addresses, canonical) }
+        if addresses.is_empty() { Self::NoAddress } else { Self::Addresses(Box::new(addresses), canonical) }
     }
 }
 
@@ -53,10 +53,12 @@ impl Told {
 /// would be tried twice.
 pub(crate) fn known(agent: &Agent, plan: &Plan, name: &[u8], family: Family) -> Option<Told> {
     let Some(name) = normalised(name) else { return Some(Told::NoName) };
-    if let Some(local) = agent.hosts.find(&name) {
-        // IPv6 first, as RFC 6724 orders loopback.
-        let both = [local.v6.map(IpAddr::V6), local.v4.map(IpAddr::V4)];
-        return Some(Told::of(both.into_iter().flatten().filter(|ip| is_wanted(family, ip)), String::new()));
+    if let Some(local) = agent.hosts.find(&name, family) {
+        // As libc says of a name that the file knows for the other family alone.
+        return Some(match local.addresses[..] {
+            [] => Told::NoName,
+            _ => Told::of(local.addresses.into_iter(), local.names),
+        });
     }
     if !here::is_fake(plan, &name) {
         return None;
@@ -66,14 +68,6 @@ pub(crate) fn known(agent: &Agent, plan: &Plan, name: &[u8], family: Family) -> 
         Ok((v4, _)) => Told::of(std::iter::once(v4.into()), String::new()),
         Err(NoAddress::Full) => Told::TryAgain,
     })
-}
-
-fn is_wanted(family: Family, ip: &IpAddr) -> bool {
-    match family {
-        Family::Any => true,
-        Family::V4 => ip.is_ipv4(),
-        Family::V6 => ip.is_ipv6(),
-    }
 }
 
 /// What others know of a name that is not [`known`].

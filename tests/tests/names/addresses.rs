@@ -1,0 +1,138 @@
+//! getaddrinfo(3).
+
+use crate::both::{Both, Known, lines};
+
+/// Each name has an address of each family, and no more.
+const BOTH: &str = "a name has a stand-in of each family";
+
+const AF: [i32; 3] = [0, 2, 10];
+
+/// Every flag by itself, and those that belong together.
+const FLAGS: [&str; 15] =
+    ["none", "0", "1", "2", "4", "6", "8", "0x18", "0x10", "0x20", "0x28", "0x40", "0x400", "0xc2", "0x42a"];
+
+#[test]
+fn what_libc_answers_by_itself_is_what_libc_answers() {
+    let mut calls = Vec::new();
+    for node in [
+        "-",
+        "*",
+        "127.0.0.1",
+        "10.99.0.1",
+        "::1",
+        "fd99::1",
+        "0x7f.1",
+        "010.1",
+        "fe80::1%lo",
+        "::ffff:1.2.3.4",
+    ] {
+        for service in ["-", "80"] {
+            for flags in FLAGS {
+                for family in AF {
+                    for kind in ["0 0", "2 17"] {
+                        calls.push(format!("gai {node} {service} {flags} {family} {kind}"));
+                    }
+                }
+            }
+        }
+    }
+    Both::new().compare(&calls, &[]);
+}
+
+#[test]
+fn a_name_with_one_address_looks_as_natively() {
+    let services = ["-", "80", "http", "domain", "tftp", "no-such-service", "99999", "-1", "=", "*", "+80"];
+    let kinds = ["0 0", "1 0", "2 0", "3 0", "1 6", "1 17", "0 17", "0 132", "5 0", "99 0", "0 999"];
+    let mut calls = Vec::new();
+    for (node, family) in [
+        ("echo.test", 2),
+        ("ECHO.test.", 2),
+        ("echo.test", 0),
+        ("v6.test", 10),
+        ("listed.test", 2),
+        ("first.test", 0),
+    ] {
+        for service in services {
+            calls.extend(kinds.map(|kind| format!("gai {node} {service} 0 {family} {kind}")));
+        }
+        for flags in FLAGS.iter().filter(|flags| family != 10 || **flags != "none") {
+            calls.extend(["0 0", "1 0"].map(|kind| format!("gai {node} http {flags} {family} {kind}")));
+        }
+    }
+    let known = ["0 0", "1 0"].map(|kind| Known {
+        call: if kind == "0 0" { "gai v6.test http 0x18 10 0 0" } else { "gai v6.test http 0x18 10 1 0" },
+        native: "0 | 18 10 1 6 28 10 there6 80 0",
+        redirected: "0 | 18 10 1 6 28 10 there6 80 0 | 18 10 1 6 28 10 mapped 80 0",
+        reason: BOTH,
+    });
+    Both::new().compare(&calls, &known);
+}
+
+#[test]
+fn a_name_has_one_stand_in_of_the_family_that_is_asked_for() {
+    let differs = |call, native, redirected| Known { call, native, redirected, reason: BOTH };
+    let known = [
+        differs("gai echo.test 80 0 10 1 0", "EAI_NODATA", "0 | 0 10 1 6 28 10 there6 80 0"),
+        differs("gai v6.test 80 0 2 1 0", "EAI_NODATA", "0 | 0 2 1 6 16 2 there 80"),
+        differs(
+            "gai echo.test 80 8 10 1 0",
+            "0 | 8 10 1 6 28 10 mapped 80 0",
+            "0 | 8 10 1 6 28 10 there6 80 0",
+        ),
+        differs(
+            "gai both.test 80 0 0 1 0",
+            "0 | 0 10 1 6 28 10 there6 80 0 | 0 2 1 6 16 2 there 80",
+            "0 | 0 2 1 6 16 2 there 80",
+        ),
+        differs(
+            "gai many.test 80 0 2 1 0",
+            "0 | 0 2 1 6 16 2 there 80 | 0 2 1 6 16 2 there 80 | 0 2 1 6 16 2 there 80",
+            "0 | 0 2 1 6 16 2 there 80",
+        ),
+        differs(
+            "gai alias.test 80 2 2 1 0",
+            "0 | 2 2 1 6 16 2 there 80 \"both.test\"",
+            "0 | 2 2 1 6 16 2 there 80 \"alias.test\"",
+        ),
+        differs("gai missing.test 80 0 2 1 0", "EAI_NONAME", "0 | 0 2 1 6 16 2 there 80"),
+    ];
+    let calls: Vec<String> = known.iter().map(|known| known.call.to_owned()).collect();
+    Both::new().compare(&calls, &known);
+}
+
+#[test]
+fn what_is_wrong_with_a_call_is_told_as_glibc_tells_it() {
+    let calls = lines(
+        "gai - - 0 0 0 0
+        gai - 80 2 0 0 0
+        gai echo.test 80 0x800 2 1 0
+        gai echo.test 80 -1 2 1 0
+        gai echo.test 80 0 1 1 0
+        gai echo.test 80 0 99 1 0
+        gai echo.test 80 0 -1 1 0
+        gai echo.test 80 0 2 77 0
+        gai echo.test 80 0 2 1 77
+        gai echo.test http 0x400 2 1 0
+        gai echo.test http 0 2 3 0
+        gai echo.test no-such-service 0 2 0 0
+        gai echo.test - 4 2 0 0
+        gai no-such-name.invalid no-such-service 0 2 1 0
+        gai .. 80 0 2 1 0
+        gai a..b 80 0 2 1 0
+        gai .a 80 0 2 1 0
+        gai L64 80 0 2 1 0
+        gai L64 80 0 0 1 0
+        gai L256 80 0 2 1 0
+        gai L1200 80 0 2 1 0
+        gai listed.test 80 0 10 1 0
+        gai listed.test 80 8 10 1 0
+        gai listed6.test 80 0 2 1 0
+        gai listed6.test 80 0 10 1 0
+        gai localhost 80 0 2 1 0
+        gai localhost 80 2 0 1 0
+        gai localhost 80 0 10 1 0
+        gai first.test 80 2 2 1 0
+        gai SECOND.test 80 2 0 1 0",
+    );
+    Both::new().compare(&calls, &[]);
+}
