@@ -9,7 +9,7 @@ use crate::place::{MODES, Place, visit};
 const TARGETS: [&str; 5] = ["127.0.0.1:7006", "127.9.9.9:7006", "::1:7006", "localhost:7006", "0.0.0.0:7006"];
 
 /// By each call that connects: `connect`, TCP Fast Open by `sendto` and `sendmsg`; then a datagram to
-/// itself, and a stream to port 53, on which something listens.
+/// itself, and a stream to port 53, on which something listens, and which the agent answers.
 const CALLS: &str = r#"
 import errno, socket, sys
 def said(call, after=lambda stream: stream.recv(6).decode().strip()):
