@@ -42,8 +42,9 @@ int main(int argc, char **argv) {
     show_local(client);
 
     if (argc <= 5) return 0;
-    int servers[] = {socket(target.family, SOCK_STREAM, 0), socket(target.family, SOCK_DGRAM, 0)}, on = 1;
-    MUST(setsockopt(servers[0], SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+    int servers[] = {socket(target.family, SOCK_STREAM, 0), socket(target.family, SOCK_DGRAM, 0)};
+    /* A run before this one may have left a connection to the port behind. */
+    MUST(setsockopt(servers[0], SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == 0);
     for (int i = 0; i < 2; i++) MUST(bind(servers[i], (void *)&stub.address, stub.length) == 0);
     MUST(listen(servers[0], 1) == 0);
     int stream = open_socket(&target), datagram = socket(target.family, SOCK_DGRAM, 0);

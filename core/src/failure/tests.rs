@@ -37,6 +37,7 @@ fn table() -> Vec<(Failure, i32, i32, bool)> {
         (Failure::Socks4(93), EACCES, EAI_FAIL, true),
         (Failure::Socks4(94), ENETUNREACH, EAI_AGAIN, false),
         (Failure::Socks4Destination, EAFNOSUPPORT, EAI_FAIL, true),
+        (Failure::NoDatagrams, ENETUNREACH, EAI_AGAIN, true),
         (http(302, None), ENETUNREACH, EAI_AGAIN, false),
         (http(400, None), ENETUNREACH, EAI_AGAIN, true),
         (http(401, None), EACCES, EAI_FAIL, false),
@@ -115,9 +116,10 @@ fn the_table_has_every_kind_of_failure() {
         Failure::NameNotFound => 19,
         Failure::UnknownFakeAddress => 20,
         Failure::Socket(_) => 21,
+        Failure::NoDatagrams => 22,
     };
     let kinds: std::collections::BTreeSet<_> = table().iter().map(|(failure, ..)| kind(failure)).collect();
-    assert_eq!(kinds, (0..22).collect());
+    assert_eq!(kinds, (0..23).collect());
 }
 
 #[test]

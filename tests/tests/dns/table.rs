@@ -129,9 +129,7 @@ fn addresses_outlive_an_agent_that_is_killed_in_the_middle() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert_eq!(run("500").run().success(), "made 500\n");
-    let reached: HashSet<String> = proxy.requests().iter().map(ToString::to_string).collect();
-    let wanted: HashSet<String> = (1..=500).map(|n| format!("name k{n}.test {}", port::BANNER)).collect();
-    assert_eq!(reached, wanted);
+    underpass_tests::names::assert_reached(&proxy, (1..=500).map(|n| format!("k{n}.test")));
     proxy.forget();
     let unknown = world.wrapped(proxy.url(), "bash").args(["-c", "exec 3<>/dev/tcp/198.18.100.1/7001"]).run();
     assert!(unknown.stderr.contains("No route to host"), "{unknown}");

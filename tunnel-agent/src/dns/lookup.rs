@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What is told of a name.
 #[derive(Debug)]
 pub(crate) enum Told {
-    Addresses(Addresses, String),
+    Addresses(Box<Addresses>, String),
     NoName,
     NoAddress,
     TryAgain,
@@ -34,7 +34,7 @@ impl Told {
     pub(crate) fn reply(&self) -> Reply<'_> {
         match self {
             Self::Addresses(addresses, canonical) => {
-                Reply::Resolved { addresses: *addresses, canonical: canonical.as_bytes() }
+                Reply::Resolved { addresses: **addresses, canonical: canonical.as_bytes() }
             }
             Self::NoName => Reply::Unknown,
             Self::NoAddress => Reply::NoAddress,
@@ -44,7 +44,7 @@ impl Told {
 
     fn of(addresses: impl Iterator<Item = IpAddr>, canonical: String) -> Self {
         let addresses: Addresses = addresses.collect();
-        if addresses.is_empty() { Self::NoAddress } else { Self::Addresses(addresses, canonical) }
+        if addresses.is_empty() { Self::NoAddress } else { Self::Addresses(Box::new(addresses), canonical) }
     }
 }
 

@@ -87,9 +87,8 @@ fn parse(text: &str) -> Contents {
                 contents.search = domains.filter(|domain| !domain.is_empty()).take(MAX_SEARCH).collect();
             }
             Some("options") => {
-                let ndots =
-                    words.filter_map(|word| word.strip_prefix("ndots:")?.parse::<usize>().ok()).last();
-                contents.ndots = ndots.map(|ndots| ndots.min(15)).or(contents.ndots);
+                let mut ndots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse::<usize>().ok());
+                contents.ndots = ndots.next_back().map(|ndots| ndots.min(15)).or(contents.ndots);
             }
             _ => {}
         }
