@@ -65,7 +65,8 @@ pub(crate) struct Both {
     /// What the redirected programs go through: URLs of hops, with blanks between them.
     pub(crate) upstream: String,
     /// Lives as long as the worlds.
-    pub(crate) dante: Option<Real>,
+    /// Lives as long as the worlds.
+    _dante: Option<Real>,
 }
 
 impl Both {
@@ -83,7 +84,7 @@ impl Both {
     pub(crate) fn dante() -> Self {
         let both = Self::with(World::new());
         let dante = proxies::dante(&both.redirected);
-        Self { upstream: dante.url().to_owned(), dante: Some(dante), ..both }
+        Self { upstream: dante.url().to_owned(), _dante: Some(dante), ..both }
     }
 
     fn with(redirected: World) -> Self {
@@ -91,7 +92,7 @@ impl Both {
         servers::start(&native);
         servers::start(&redirected);
         let proxy = proxies::fake(&redirected);
-        Self { native, redirected, proxy, upstream: String::new(), dante: None }
+        Self { native, redirected, proxy, upstream: String::new(), _dante: None }
     }
 
     /// Runs a command line natively and redirected.

@@ -93,7 +93,12 @@ impl Ask {
         }
         let (blocking, is_connected) = (facts.blocking, facts.is_connected);
         let socket = self.socket(facts);
-        let found = match socket.peer(address) {
+        let known = socket.peer(address);
+        if let Some(other) = known.as_ref().filter(|known| !known.goes(&to)) {
+            // The configuration has been read again, and the route is another one.
+            socket.remove(&self.agent.datagrams, &other.peer);
+        }
+        let found = match known.filter(|known| known.goes(&to)) {
             Some(found) => found,
             None => {
                 if let To::Course(course) = &to

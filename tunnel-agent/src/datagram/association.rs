@@ -60,7 +60,7 @@ impl Association {
     /// Whether a peer for this destination can be told apart from all others here.
     pub(super) fn fits(&self, course: &Course, destination: &Destination) -> bool {
         let is_apart = course.chain().is_some_and(Chain::isolates_destinations);
-        if self.course.key() != course.key() || (is_apart && host_of(destination) != self.isolate) {
+        if !self.goes_by(course) || (is_apart && host_of(destination) != self.isolate) {
             return false;
         }
         let peers = self.peers.lock();
@@ -70,6 +70,10 @@ impl Association {
                 Destination::Address(_) => true,
                 Destination::Name { .. } => !peers.by_address.keys().any(|known| known.port() == port),
             }
+    }
+
+    pub(super) fn goes_by(&self, course: &Course) -> bool {
+        self.course.key() == course.key()
     }
 
     pub(super) fn add(&self, peer: &Arc<Peer>) {

@@ -44,6 +44,17 @@ pub(super) struct Found {
     pub(super) association: Option<Arc<Association>>,
 }
 
+impl Found {
+    /// Whether its datagrams go there.
+    pub(super) fn goes(&self, to: &To) -> bool {
+        match (to, &self.association) {
+            (To::Course(course), Some(association)) => association.goes_by(course),
+            (To::Course(course), None) => course.chain.is_none(),
+            (To::Names(_), association) => association.is_none(),
+        }
+    }
+}
+
 impl Socket {
     pub(super) fn new(facts: Facts) -> Self {
         let cookie = facts.cookie;
