@@ -6,9 +6,7 @@ pub(crate) mod datagram;
 
 use std::net::SocketAddr;
 
-use libc::{
-    EADDRINUSE, EALREADY, ECONNREFUSED, EINPROGRESS, EINTR, EINVAL, EISCONN, ENETUNREACH, EPIPE, c_int,
-};
+use libc::{EADDRINUSE, EALREADY, EINPROGRESS, EINTR, EINVAL, EISCONN, ENETUNREACH, EPIPE, c_int};
 use underpass_core::destination::{DNS_PORT, canonical, is_local};
 
 use crate::address::Given;
@@ -140,8 +138,6 @@ pub(crate) fn connect(socket: &impl Socket, given: Given) -> Outcome {
         return Outcome::Pass(Bypass::Loopback);
     }
     match socket.state() {
-        // A resolver's stub, through which names would leave.
-        Ok(_) if local => Outcome::Fail(ECONNREFUSED),
         Ok(State::Closed) => carry(socket, address),
         Ok(State::Connecting) if !socket.is_blocking() => Outcome::Fail(EALREADY),
         Ok(State::Connecting | State::Other) => Outcome::Wait(Waiting::Later),
