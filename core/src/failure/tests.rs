@@ -37,7 +37,6 @@ fn table() -> Vec<(Failure, i32, i32, bool)> {
         (Failure::Socks4(93), EACCES, EAI_FAIL, true),
         (Failure::Socks4(94), ENETUNREACH, EAI_AGAIN, false),
         (Failure::Socks4Destination, EAFNOSUPPORT, EAI_FAIL, true),
-        (Failure::NoDatagrams, ENETUNREACH, EAI_AGAIN, true),
         (http(302, None), ENETUNREACH, EAI_AGAIN, false),
         (http(400, None), ENETUNREACH, EAI_AGAIN, true),
         (http(401, None), EACCES, EAI_FAIL, false),
@@ -79,6 +78,7 @@ fn table() -> Vec<(Failure, i32, i32, bool)> {
         (Failure::NameNotFound, EHOSTUNREACH, EAI_NONAME, false),
         (Failure::UnknownFakeAddress, EHOSTUNREACH, EAI_NONAME, false),
         (Failure::Socket("why"), ENETUNREACH, EAI_AGAIN, false),
+        (Failure::NoDatagrams, ENETUNREACH, EAI_AGAIN, true),
     ]
 }
 
