@@ -14,7 +14,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub use question::{Edns, Head, head};
+pub use question::{Edns, Head, head, told};
 pub use search::{Found, Herror, Policy, Tried, search};
 
 use crate::wire::{Family, MAX_NAME};
@@ -84,7 +84,7 @@ pub fn wanted(flags: i32, family: i32) -> Option<Wanted> {
 /// `AI_ADDRCONFIG` is about what addresses the machine has, for which libc opens a netlink socket; it is
 /// left out unless there is a `choice` between families.
 pub fn numeric(flags: i32, choice: bool) -> i32 {
-    let without = flag::IDN | flag::CANONIDN | if choice { 0 } else { flag::ADDRCONFIG };
+    let without = if choice { 0 } else { flag::ADDRCONFIG };
     (flags | flag::NUMERICHOST) & !without
 }
 

@@ -17,7 +17,8 @@
 //! 5. When a held socket fails, `getsockopt(SO_ERROR)` and a second `connect` ask the agent for the
 //!    true errno by socket cookie.
 //!
-//! The library keeps nothing per descriptor, starts no thread, prints nothing, and allocates
+//! The library keeps nothing per descriptor, starts no thread (but for a `getaddrinfo_a` that is not answered at
+//! once), prints nothing, and allocates
 //! nothing outside the resolver functions, which hand allocated memory to the program, and the repair of
 //! an environment for `execl*`, `system` and `popen`.
 //!

@@ -8,6 +8,7 @@
  * destinations are reached is written as "there", since it is another one under underpass. */
 #include "transcript.h"
 #include <arpa/nameser.h>
+#include <locale.h>
 #include <resolv.h>
 #include <sys/un.h>
 
@@ -251,6 +252,7 @@ static void query(char **words) {
 
 int main(void) {
     char line[4096], *words[8] = {0};
+    setlocale(LC_ALL, "");
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;

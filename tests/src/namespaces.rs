@@ -21,11 +21,13 @@ pub(crate) struct Namespaces {
 
 /// Runs in the new namespaces as their first process. /run is made private: it holds the agent's
 /// directory when root runs, and nscd's and resolved's sockets, which would answer for the world.
+/// /dev/shm too: programs name what is there by their process ids, which the worlds have in common.
 /// The neighbours are told to each other, since discovery may fail while a link comes up.
 const CLIENT: &str = r#"
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mkfifo /run/far
 printf 'nameserver 10.77.0.1\noptions timeout:1 attempts:1\n' >"$1/resolv.conf"
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n' >"$1/hosts"

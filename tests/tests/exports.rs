@@ -53,6 +53,14 @@ const HOOKS: &[&str] = &[
     "res_querydomain",
     "res_search",
     "res_send",
+    // What looks names up inside libc.
+    "gethostid",
+    "getnetbyaddr",
+    "getnetbyaddr_r",
+    "getnetbyname",
+    "getnetbyname_r",
+    "ruserok",
+    "ruserok_af",
     // Commands on other machines.
     "rcmd",
     "rcmd_af",

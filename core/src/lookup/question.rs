@@ -17,7 +17,27 @@ pub fn head(message: &[u8]) -> Option<Head> {
     Some(Head { code: head[3] & 0xf, answers: u16::from_be_bytes([head[6], head[7]]) })
 }
 
+/// What a datagram holds without EDNS, and with it where the caller's buffer is smaller (RFC 1035 section 2.3.4).
+const DATAGRAM: usize = 512;
+
+/// What is told of the length of an answer that came over a stream, and whether it is marked as cut, for a
+/// buffer of this size. glibc gets short answers in datagrams, which are cut without a word; of long ones
+/// it tells the whole length.
+pub fn told(length: usize, size: usize) -> (usize, bool) {
+    match length {
+        _ if length <= size => (length, false),
+        ..=DATAGRAM => (size, false),
+        _ => (length, true),
+    }
+}
+
 impl Head {
+    /// The server has not answered the question (SERVFAIL, NOTIMP, REFUSED): glibc would ask the next one,
+    /// and then says that nobody has answered.
+    pub fn is_rejection(self) -> bool {
+        matches!(self.code, 2 | 4 | 5)
+    }
+
     /// What res_query(3) makes of it; `length` is the message's.
     pub fn judge(self, length: usize) -> Tried {
         let not = |why| Tried::Not { why, from_server: true };
@@ -26,6 +46,7 @@ impl Head {
             (0, _) => Tried::Found(length),
             (2, _) => not(Herror::TryAgain),
             (3, _) => not(Herror::NotFound),
+            (4 | 5, _) => Tried::Not { why: Herror::TryAgain, from_server: false },
             _ => not(Herror::NoRecovery),
         }
     }

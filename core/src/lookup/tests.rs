@@ -105,11 +105,16 @@ fn an_answers_head_is_judged_as_res_query_does() {
         (1, 0, Herror::NoRecovery),
         (2, 0, Herror::TryAgain),
         (3, 1, Herror::NotFound),
-        (4, 0, Herror::NoRecovery),
-        (5, 0, Herror::NoRecovery),
+        (9, 0, Herror::NoRecovery),
     ] {
         assert_eq!(judged(code, answers), Some(not(why, true)), "{code}");
     }
+    assert_eq!(judged(5, 0), Some(not(Herror::TryAgain, false)));
+    let rejected = |code| head(&message(code, 0)).map(Head::is_rejection);
+    assert_eq!(
+        [0, 1, 2, 3, 4, 5].map(|code| rejected(code) == Some(true)),
+        [false, false, true, false, true, true]
+    );
     assert_eq!(head(&message(0, 1)[..11]), None);
 }
 
@@ -122,4 +127,13 @@ fn the_option_record_is_appended_where_it_fits() {
     assert_eq!(message[10..12], [0, 1]);
     assert_eq!(edns.append(&mut message, 30), None);
     assert_eq!(message[10..12], [0, 1]);
+}
+
+#[test]
+fn a_long_answer_is_marked_as_cut_and_a_short_one_is_not() {
+    assert_eq!(told(100, 100), (100, false));
+    assert_eq!(told(100, 60), (60, false));
+    assert_eq!(told(512, 100), (100, false));
+    assert_eq!(told(513, 100), (513, true));
+    assert_eq!(told(65_535, 4096), (65_535, true));
 }

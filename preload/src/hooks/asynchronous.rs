@@ -192,8 +192,12 @@ unsafe fn suspend(list: &[*mut Entry], timeout: Option<timespec>) -> c_int {
     if first == 0 {
         return EAI_ALLDONE;
     }
-    let limit = timeout.map(|t| {
-        Instant::now() + Duration::new(t.tv_sec.try_into().unwrap_or(0), t.tv_nsec.try_into().unwrap_or(0))
+    // Beyond what can be told is for ever.
+    let limit = timeout.and_then(|t| {
+        let (seconds, nanoseconds) = (t.tv_sec.try_into().unwrap_or(0), t.tv_nsec.try_into().unwrap_or(0));
+        Instant::now()
+            .checked_add(Duration::from_secs(seconds))?
+            .checked_add(Duration::from_nanos(nanoseconds))
     });
     while pending() == first {
         let left = limit.map(|limit| limit.saturating_duration_since(Instant::now()));

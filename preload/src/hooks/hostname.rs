@@ -119,6 +119,8 @@ unsafe fn by_name(name: *const c_char, family: c_int, place: Place) -> c_int {
                 let (canonical, aliases) = known.canonical.split();
                 let asked = bytes.strip_suffix(b".").unwrap_or(bytes);
                 let name = if canonical.is_empty() { asked } else { canonical };
+                let only = aliases.is_empty() && !name.eq_ignore_ascii_case(asked);
+                let aliases = if only { asked } else { aliases };
                 place.put(&Host { name, aliases, addresses: known.addresses.as_slice() })
             }
             Err(libc::EAI_AGAIN) => place.not(Herror::TryAgain as c_int, libc::EAGAIN),

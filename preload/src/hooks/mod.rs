@@ -9,6 +9,7 @@ mod exec;
 mod execl;
 mod hostname;
 mod idn;
+mod inner;
 mod name_info;
 mod notification;
 mod peer;

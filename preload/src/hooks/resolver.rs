@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_char, c_void};
 
 use libc::{c_int, c_uchar};
-use underpass_core::lookup::{self, Edns, Found, Herror, Policy, Tried};
+use underpass_core::lookup::{self, Edns, Found, Head, Herror, Policy, Tried};
 
 use super::hooks;
 use super::hostname::set_h_errno;
@@ -104,10 +104,10 @@ macro_rules! sends {
     ($($name:ident, $own:ident;)*) => { hooks! {$(
         /// resolver(3).
         fn $name(query: *const c_uchar, len: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-            closed refuse() => send(message(query, len), buffer(answer, size)).unwrap_or(-1);
+            closed refuse() => exchange(message(query, len), buffer(answer, size));
         /// resolver(3).
         fn $own(_state: *mut c_void, query: *const c_uchar, len: c_int, answer: *mut c_uchar, size: c_int) -> c_int,
-            closed refuse() => send(message(query, len), buffer(answer, size)).unwrap_or(-1);
+            closed refuse() => exchange(message(query, len), buffer(answer, size));
     )*} };
 }
 
@@ -148,25 +148,31 @@ unsafe fn text<'a>(domain: *const c_char) -> Option<&'a [u8]> {
     (!domain.is_null()).then(|| unsafe { CStr::from_ptr(domain) }.to_bytes())
 }
 
-/// Sends a question; the length of the answer, of which the buffer has as much as it holds.
-fn send(question: &[u8], answer: &mut [u8]) -> Option<c_int> {
+/// Sends a question; the length that is told of the answer, of which the buffer has as much as it holds.
+fn send(question: &[u8], answer: &mut [u8]) -> Option<usize> {
     if answer.len() < HEAD {
         errno::set(libc::EINVAL);
         return None;
     }
-    match link::query(question, answer) {
-        Ok(length) => {
-            if length > answer.len() {
-                // As over TCP: the answer is cut, and says so (TC).
-                answer[2] |= 2;
-            }
-            c_int::try_from(length).ok()
-        }
-        Err(_) => {
-            errno::set(libc::ECONNREFUSED);
-            None
-        }
+    let Ok(length) = link::query(question, answer) else {
+        errno::set(libc::ECONNREFUSED);
+        return None;
+    };
+    let (told, cut) = lookup::told(length, answer.len());
+    if cut && let Some(bits) = answer.get_mut(2) {
+        // TC
+        *bits |= 2;
     }
+    Some(told)
+}
+
+/// res_send(3).
+fn exchange(question: &[u8], answer: &mut [u8]) -> c_int {
+    let told = send(question, answer);
+    if told.is_some() && lookup::head(answer).is_none_or(Head::is_rejection) {
+        return errno::fail(libc::ETIMEDOUT);
+    }
+    told.and_then(|told| c_int::try_from(told).ok()).unwrap_or(-1)
 }
 
 impl Resolver {
@@ -238,7 +244,7 @@ impl Resolver {
             return not(Herror::TryAgain);
         };
         match lookup::head(answer) {
-            Some(head) => head.judge(usize::try_from(got).unwrap_or(0)),
+            Some(head) => head.judge(got),
             None => not(Herror::NoRecovery),
         }
     }

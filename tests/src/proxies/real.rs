@@ -143,7 +143,7 @@ impl Real {
     }
 
     fn wait(&self, world: &World) {
-        let limit = Instant::now() + Duration::from_secs(10);
+        let limit = Instant::now() + Duration::from_secs(30);
         while !world.listens(self.port) {
             if Instant::now() > limit {
                 let complaints: Vec<_> = std::iter::from_fn(|| self.lock().0.try_complaint()).collect();

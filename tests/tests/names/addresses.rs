@@ -136,3 +136,30 @@ fn what_is_wrong_with_a_call_is_told_as_glibc_tells_it() {
     );
     Both::new().compare(&calls, &[]);
 }
+
+/// `AI_IDN`, `AI_CANONIDN` and `NI_IDN`.
+#[test]
+fn names_of_other_scripts_are_converted_as_libc_converts_them() {
+    let mut calls = Vec::new();
+    for name in [
+        "b\u{fc}cher.test",
+        "xn--bcher-kva.test",
+        "B\u{dc}CHER.test",
+        "\u{fe0f}.test",
+        "-\u{fc}-.test",
+        "echo.test",
+    ] {
+        for flags in ["0x40", "0x42", "0xc2", "0xc6"] {
+            calls.push(format!("gai {name} 80 {flags} 2 1 0"));
+        }
+        // Left to the far end otherwise.
+        calls.extend(name.is_ascii().then(|| format!("gai {name} 80 0x82 2 1 0")));
+    }
+    calls.extend(lines(
+        "info of:xn--bcher-kva.test 80 100 100 0
+        info of:xn--bcher-kva.test 80 100 100 32
+        info of:xn--bcher-kva.test 80 13 100 32
+        info of:xn--bcher-kva.test 80 12 100 32",
+    ));
+    Both::new().compare(&calls, &[]);
+}

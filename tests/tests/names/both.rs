@@ -11,7 +11,9 @@ pub(crate) struct Both {
     pub(crate) native: World,
     pub(crate) redirected: World,
     pub(crate) proxy: Fake,
-    /// What the redirected world's resolver was asked.
+    /// The native world's resolver,
+    pub(crate) asked: Resolver,
+    /// and the redirected one's.
     pub(crate) resolver: Resolver,
 }
 
@@ -26,7 +28,8 @@ pub(crate) struct Known {
 }
 
 /// More lines for the hosts file of the client side.
-const HOSTS: &str = "10.99.0.1 listed.test first.test second.test\nfd99::1 listed6.test\n";
+const HOSTS: &str =
+    "10.99.0.1 listed.test first.test second.test\nfd99::1 listed6.test\n10.99.0.7 xn--bcher-kva.test\n";
 
 impl Both {
     pub(crate) fn new() -> Self {
@@ -45,10 +48,10 @@ impl Both {
         let redirected = World::new();
         servers::start(&native);
         servers::start(&redirected);
-        servers::resolver(&native);
+        let asked = servers::resolver(&native);
         let resolver = servers::resolver(&redirected);
         let proxy = proxies::fake(&redirected);
-        Self { native, redirected, proxy, resolver }
+        Self { native, redirected, proxy, asked, resolver }
     }
 
     /// What each of the calls gives, natively and redirected.

@@ -1,5 +1,7 @@
 //! gethostbyname(3), getnameinfo(3) and their relatives.
 
+use underpass_tests::artifacts;
+
 use crate::both::{Both, Known, lines};
 
 #[test]
@@ -95,4 +97,19 @@ fn an_address_has_the_name_that_it_was_given_for() {
         info foreign 80 100 100 0",
     );
     Both::new().compare(&calls, &[]);
+}
+
+/// Natively each of them asks a name server.
+#[test]
+fn functions_that_look_names_up_inside_libc_ask_nobody() {
+    let both = Both::new();
+    let program = artifacts::program("inner");
+    let native = both.native.client(&program).run_or_kill();
+    let asked = both.asked.questions();
+    assert!(asked.iter().any(|question| question.contains("nowhere.test")), "{asked:?}");
+    assert!(asked.iter().any(|question| question.contains("missing.test")), "{asked:?}");
+    let done = both.redirected.wrapped(both.proxy.url(), &program).run_or_kill();
+    assert_eq!(done.stdout, native.stdout, "{done}");
+    assert_eq!(both.resolver.questions(), Vec::<String>::new());
+    both.no_leaks();
 }

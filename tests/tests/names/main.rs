@@ -4,5 +4,7 @@
 mod addresses;
 mod asynchronous;
 mod both;
+mod exit;
 mod guests;
 mod hosts;
+mod queries;
