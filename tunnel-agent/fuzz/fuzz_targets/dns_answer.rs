@@ -3,7 +3,7 @@
 #![no_main]
 
 #[path = "../../src/dns/message/mod.rs"]
-#[allow(dead_code, reason = "the module is part of a program, and is used here by its parts")]
+#[allow(dead_code, unused_imports, reason = "the module is part of a program, and is used here by its parts")]
 mod message;
 
 use std::net::IpAddr;
