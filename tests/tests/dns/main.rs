@@ -8,11 +8,13 @@
 //! | --- | --- |
 //! | `place` | a world with a proxy and a resolver beyond it |
 //! | `tools` | dig, nslookup and host, by TCP |
+//! | `datagrams` | the same by datagrams, where they are carried |
 //! | `runtimes` | node and pycares, which resolve by c-ares |
 //! | `messages` | what a resolver answers to odd questions |
 //! | `modes` | `--dns exit` and `local` |
 //! | `table` | very many names, small pools, an agent that is killed |
 
+mod datagrams;
 mod messages;
 mod modes;
 mod place;
