@@ -10,11 +10,11 @@ use super::hooks;
 use super::hostname::set_h_errno;
 use crate::{errno, link, real};
 
-/// The answer of all these functions: the answer's length, or −1 and `h_errno`.
+/// Who asks: a state of the resolver, which tells how, and where the reason of a failure is left.
 struct Resolver {
     /// The thread's own, or one that the program keeps; initialised.
     state: *mut State,
-    /// What the question is made with.
+    /// It is one that the program keeps.
     given: bool,
 }
 

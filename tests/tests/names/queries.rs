@@ -84,6 +84,7 @@ fn search_domains_are_tried_as_glibc_tries_them() {
         "search test",
         "search one.test test",
         "search test\noptions ndots:3",
+        "search test\noptions edns0",
         "domain test",
         "search . test",
     ] {
