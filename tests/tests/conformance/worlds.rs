@@ -66,7 +66,7 @@ pub(crate) struct Both {
     pub(crate) upstream: String,
     /// Lives as long as the worlds.
     /// Lives as long as the worlds.
-    _dante: Option<Real>,
+    pub(crate) _dante: Option<Real>,
 }
 
 impl Both {
