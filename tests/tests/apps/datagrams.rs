@@ -55,7 +55,7 @@ fn chrony_asks_for_the_time() {
         serve(place, 123, place.world.far("chronyd").args(["-x", "-d", "-U", "-f"]).arg(configuration));
         let client = place.wrapped("chronyd").args(["-Q", "-U", "-t", "10", "-f", "/dev/null"]);
         let client =
-            client.args([&format!("server {NAME} iburst maxsamples 2"), "pidfile /dev/null", "cmdport 0"]);
+            client.args([&format!("server {NAME} iburst maxsamples 2"), "pidfile client.pid", "cmdport 0"]);
         let done = client.limit(Duration::from_secs(20)).run();
         assert!(done.stderr.contains("System clock wrong by"), "{done}");
         place.associations_ended(1);
