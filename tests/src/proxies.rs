@@ -111,11 +111,12 @@ impl Fake {
         self.command(&format!("on {port} {behaviour}"));
     }
 
-    /// The requests so far, in their order.
+    /// The requests so far, in their order. Port 0 is for no program: the agent asks for it to see whether
+    /// greeting and request may travel together.
     pub fn requests(&self) -> Vec<Request> {
         // The answer to a command comes after the notes of all requests before it.
         self.command("sync");
-        self.lock().1.clone()
+        self.lock().1.iter().filter(|request| request.port != 0).cloned().collect()
     }
 
     /// Forgets the requests so far.

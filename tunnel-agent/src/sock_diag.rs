@@ -217,7 +217,11 @@ mod tests {
         };
         assert!(is_listed());
         drop(socket);
-        assert!(!is_listed());
+        // A process that another test starts has a copy until its exec.
+        assert!((0..1000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            !is_listed()
+        }));
     }
 
     #[test]
