@@ -22,7 +22,7 @@ impl Frame {
     }
 
     /// Every body has a fixed bound well under [`MAX_FRAME`] except names, which are cut at
-    /// [`MAX_NAME`] by the callers; what would not fit is dropped and decodes as `Short`.
+    /// [`super::MAX_NAME`] by the callers; what would not fit is dropped and decodes as `Short`.
     pub(super) fn put(mut self, bytes: &[u8]) -> Self {
         if let Some(room) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
             room.copy_from_slice(bytes);
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A name with its length byte; longer ones than [`MAX_NAME`] cannot be sent.
+/// A name with its length byte; longer ones than [`super::MAX_NAME`] cannot be sent.
 pub(super) fn put_name(frame: Frame, name: &[u8]) -> Frame {
     match u8::try_from(name.len()) {
         Ok(len) => frame.put(&[len]).put(name),

@@ -26,19 +26,19 @@ pub enum Reply<'a> {
     },
     /// The socket is connected through the upstream and now the program's alone.
     HandedOff,
-    /// Answer to [`Request::Outcome`]: an errno, or 0 where nothing is known to have failed.
+    /// Answer to [`super::Request::Outcome`]: an errno, or 0 where nothing is known to have failed.
     Outcome {
         /// A positive errno value or 0.
         errno: i32,
     },
-    /// Answer to [`Request::Peer`].
+    /// Answer to [`super::Request::Peer`].
     Peer {
         /// What the program asked for.
         peer: SocketAddr,
         /// The local address of the connection that really goes out, where it is known.
         local: Option<SocketAddr>,
     },
-    /// Answer to [`Request::Resolve`]: at least one address.
+    /// Answer to [`super::Request::Resolve`]: at least one address.
     Resolved {
         /// In the order in which they are to be tried.
         addresses: Addresses,
@@ -46,7 +46,7 @@ pub enum Reply<'a> {
         /// that was asked for is the only one.
         canonical: &'a [u8],
     },
-    /// Answer to [`Request::NameOf`].
+    /// Answer to [`super::Request::NameOf`].
     Name {
         /// 1 to [`super::MAX_NAME`] bytes; other names may follow, with blanks between them.
         name: &'a [u8],
@@ -57,7 +57,7 @@ pub enum Reply<'a> {
     TryAgain,
     /// The name exists, and has no address of that family.
     NoAddress,
-    /// Answer to [`Request::Datagram`]: an address of this machine at which the agent takes them, and
+    /// Answer to [`super::Request::Datagram`]: an address of this machine at which the agent takes them, and
     /// from which the answers come.
     Via {
         /// On loopback; of the family that the socket can reach.

@@ -78,14 +78,14 @@ pub enum Request<'a> {
         /// The program connects the socket to it.
         connecting: bool,
     },
-    /// "For whom does this address of [`Reply::Via`] stand?"
+    /// "For whom does this address of [`super::Reply::Via`] stand?"
     Source {
         /// An address of this machine, from which a datagram has come.
         at: SocketAddr,
     },
     /// Told, not asked: a call was refused, for the log.
     Barred(Barred),
-    /// "What would a resolver answer to this?" The answer is no [`Reply`]: see [`super::read_answer`].
+    /// "What would a resolver answer to this?" The answer is no [`super::Reply`]: see [`super::read_answer`].
     Query {
         /// A DNS message (RFC 1035 section 4), 1 to [`super::MAX_QUESTION`] bytes.
         message: &'a [u8],

@@ -1,4 +1,4 @@
-//! The round trips of a chain's hops, measured for [`Kind::Nearest`] and again from time to time.
+//! The round trips of a chain's hops, measured for `nearest` and again from time to time.
 
 use std::sync::Arc;
 use std::time::Duration;
