@@ -193,6 +193,16 @@ impl fmt::Debug for Credentials {
 }
 
 impl Upstream {
+    /// Whether this is a proxy that listens where somebody wants to connect to: at a name, or an address.
+    pub fn is_at(&self, name: Option<&str>, ip: Option<IpAddr>, port: u16) -> bool {
+        let Self::Proxy(proxy) = self else { return false };
+        let is_host = match &proxy.host {
+            HopHost::Address(host) => ip.is_some_and(|ip| ip.to_canonical() == host.to_canonical()),
+            HopHost::Name(host) => name.is_some_and(|name| name.eq_ignore_ascii_case(host)),
+        };
+        is_host && proxy.port == port
+    }
+
     /// Fetches the credentials that the URL only names: `read` gives the content of what `login` names.
     /// Afterwards [`Login`] is `Nobody` or `Given`.
     pub fn fetch_login(&mut self, read: impl FnOnce(&Login) -> Result<String, String>) -> Result<(), String> {

@@ -70,6 +70,13 @@ pub(crate) fn why(destination: &str, found: &Found, here: Here<'_>) -> Result<St
     };
     let but = if local && port.is_none() { format!("; port {DNS_PORT} {dns}") } else { String::new() };
     let _ = writeln!(text, "{destination}: {first}{way_there}{by_name}{but}{origin}");
+    if let To::Chain(name) = to
+        && config.chains.get(name).is_some_and(|chain| chain.begins_at(&asked))
+    {
+        text.push_str(
+            "  that is the first hop itself: a program that connects there goes through it twice\n",
+        );
+    }
     if let Some(number) = number {
         text.push_str(&place(found, number));
     } else if !config.routes.is_empty() && !local {

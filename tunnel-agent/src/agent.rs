@@ -210,6 +210,12 @@ async fn serve(
             for name in ["names", "agent.lock", SERVING] {
                 let _ = fs::remove_file(directory.join(name));
             }
+            // Where programs have found the library, if not at its own path.
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                if entry.file_name().as_encoded_bytes().starts_with(b"libunderpass-") {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
             let _ = fs::remove_dir(directory);
         }
     }

@@ -87,7 +87,7 @@ pub(crate) fn begin(mut attempt: Attempt) {
     // Also a name that a route sends direct is dialled by the agent, which alone knows what it stands for.
     let by_agent = matches!(way, Way::Direct) || dns::is_served(&destination, &way);
     match way {
-        Way::Chain(_) => {}
+        Way::Chain(_) => attempt.plan.notice(&asked(&attempt.client, &destination), attempt.client.pid),
         Way::Refuse(errno) => return attempt.refuse(&Failure::Route(errno)),
         // The program's own connect does it, unless the library has answered for it, or the address is a
         // fake one.

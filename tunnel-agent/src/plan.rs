@@ -1,7 +1,7 @@
 //! What a session may do: its configuration, with the chains made ready.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use underpass_core::config::route::{Asked, To};
 use underpass_core::config::{Config, Handoff};
@@ -14,6 +14,8 @@ pub(crate) struct Plan {
     pub(crate) number: u32,
     pub(crate) config: Config,
     chains: BTreeMap<String, Chain>,
+    /// Whether the log says already that a program connects to the first hop.
+    has_told: AtomicBool,
 }
 
 /// Where a connection goes.
@@ -41,7 +43,7 @@ impl Plan {
         }
         static PLANS: AtomicU32 = AtomicU32::new(0);
         let number = PLANS.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        Ok(Self { number, config, chains })
+        Ok(Self { number, config, chains, has_told: AtomicBool::new(false) })
     }
 
     /// The way of a connection, and the number of the route that says so, from 1.
@@ -53,6 +55,22 @@ impl Plan {
             To::Chain(name) => self.chains.get(name).map_or(Way::Refuse(libc::ENETUNREACH), Way::Chain),
         };
         (route.map(|number| number + 1), way)
+    }
+
+    /// Notices a program that connects to the first hop of its own chain, and says so, once.
+    pub(crate) fn notice(&self, asked: &Asked<'_>, pid: i32) {
+        let (_, To::Chain(name)) = self.config.decide(asked) else { return };
+        if !self.config.chains.get(name).is_some_and(|chain| chain.begins_at(asked)) {
+            return;
+        }
+        if !self.has_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                pid,
+                chain = name,
+                hint = "it is configured for the proxy, too: take that away, or send the proxy direct by a route",
+                "a program connects to the first hop itself, and goes through it twice"
+            );
+        }
     }
 
     /// Whether routes or hops ask which program it is.

@@ -147,6 +147,19 @@ impl std::str::FromStr for Udp {
 /// How long a connection attempt may take if nothing else is said, in seconds.
 pub const DEADLINE: u32 = 10;
 
+impl Chain {
+    /// Whether somebody wants to connect to a hop at which a path begins: a program that does is configured
+    /// for the proxy itself, and asks it through the chain for itself.
+    pub fn begins_at(&self, asked: &route::Asked<'_>) -> bool {
+        let firsts = match self.kind {
+            Kind::Strict | Kind::Dynamic => 1,
+            _ => self.hops.len(),
+        };
+        let is_there = |hop: &Upstream| asked.port.is_some_and(|port| hop.is_at(asked.name, asked.ip, port));
+        self.hops.iter().take(firsts).any(is_there)
+    }
+}
+
 impl Config {
     /// One chain for everything, in the order of the hops.
     pub fn strict(hops: Vec<Upstream>) -> Self {

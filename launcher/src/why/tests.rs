@@ -140,3 +140,20 @@ fn what_is_not_host_and_port_is_a_failure() {
         assert_eq!(failed.status, 125, "{destination}");
     }
 }
+
+#[test]
+fn a_connection_to_the_first_hop_is_noticed() {
+    let note = "  that is the first hop itself: a program that connects there goes through it twice\n";
+    let chain = by(&["socks5h://proxy.test:1080", "http://10.0.0.2:3128"]);
+    let spare =
+        file("[chain.spare]\nkind = \"failover\"\nhops = [\"http://a:1\", \"http://10.0.0.2:3128\"]\n");
+    for (found, destination, noticed) in [
+        (&chain, "Proxy.test:1080", true),
+        (&chain, "proxy.test:1081", false),
+        (&chain, "10.0.0.2:3128", false),
+        (&chain, "proxy.test", false),
+        (&spare, "[::ffff:10.0.0.2]:3128", true),
+    ] {
+        assert_eq!(why(destination, found, HERE).unwrap().contains(note), noticed, "{destination}");
+    }
+}

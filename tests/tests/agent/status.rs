@@ -154,6 +154,18 @@ fn why_datagrams_are_not_carried_is_said_once() {
 }
 
 #[test]
+fn a_program_that_has_the_proxy_too_is_noticed_once_and_served() {
+    let (world, proxy) = world();
+    let curl = format!("curl -sS --http0.9 --noproxy '' -x {} http://far.test:7001/", proxy.url());
+    logged(&world, &proxy, "auto", &format!("{curl}; {curl}"));
+    let to_itself = proxy.requests().iter().filter(|request| request.host == "10.77.0.1").count();
+    assert_eq!(to_itself, 2, "{:?}", proxy.requests());
+    let noticed = lines(&world, "a program connects to the first hop itself, and goes through it twice");
+    assert_eq!(noticed.len(), 1, "{noticed:?}");
+    assert_eq!(noticed[0]["chain"], "main", "{noticed:?}");
+}
+
+#[test]
 fn each_connection_has_its_line_in_the_log() {
     let (world, proxy) = world();
     let echo = "exec 3<>/dev/tcp/far.test/7007; printf hello >&3; head -c5 <&3";
