@@ -53,6 +53,9 @@ fn serve(service: u16, mut client: TcpStream) -> io::Result<()> {
         }
         port::BANNER => {
             client.write_all(b"hello\n")?;
+            // A proxy (squid) may reset its client when the far end is done before a request has passed.
+            client.set_read_timeout(Some(Duration::from_millis(100)))?;
+            let _ = client.read(&mut buffer);
             client.shutdown(Shutdown::Write)?;
             // Closed with something unread, it would be reset.
             client.set_read_timeout(Some(Duration::from_secs(5)))?;

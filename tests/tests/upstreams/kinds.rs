@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 200;
 const SECONDS: f64 = 3.0;
 /// How long a hop stays dead, and all of them stay alive.
 const DEAD: Duration = Duration::from_millis(120);
-const ALIVE: Duration = Duration::from_millis(120);
+const ALIVE: Duration = Duration::from_millis(180);
 /// A connection that begins when a hop is just back, or ends when it just dies, may meet it dead: the
 /// times are taken by two processes.
 const SLACK: f64 = 0.02;
