@@ -47,13 +47,18 @@ fn openssl_by_dtls() {
     });
 }
 
+/// As the only user there is, root or not.
 #[test]
 fn chrony_asks_for_the_time() {
     place::dante(|place| {
         let text = "local stratum 5\nallow all\nbindaddress 10.99.0.1\ncmdport 0\npidfile chronyd.pid\n";
         let configuration = place.write("chrony.conf", text);
-        serve(place, 123, place.world.far("chronyd").args(["-x", "-d", "-U", "-f"]).arg(configuration));
-        let client = place.wrapped("chronyd").args(["-Q", "-U", "-t", "10", "-f", "/dev/null"]);
+        serve(
+            place,
+            123,
+            place.world.far("chronyd").args(["-x", "-d", "-u", "root", "-f"]).arg(configuration),
+        );
+        let client = place.wrapped("chronyd").args(["-Q", "-u", "root", "-t", "10", "-f", "/dev/null"]);
         let client =
             client.args([&format!("server {NAME} iburst maxsamples 2"), "pidfile client.pid", "cmdport 0"]);
         let done = client.limit(Duration::from_secs(20)).run();
