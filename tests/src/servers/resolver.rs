@@ -47,13 +47,16 @@ pub fn resolver_with(world: &World, more: &str) -> Resolver {
     let configuration = world.directory().join("dnsmasq.conf");
     let big: String = (0..12).map(|n| format!("txt-record=big.test,\"{n:0>200}\"\n")).collect();
     let text = format!(
-        "port=53\nuser=root\ngroup=root\nno-resolv\nno-hosts\nkeep-in-foreground\nlog-queries\nlog-facility={}\n{ZONE}{big}{more}\n",
+        "port=53\nuser=far\ngroup=far\nno-resolv\nno-hosts\nkeep-in-foreground\nlog-queries\nlog-facility={}\n{ZONE}{big}{more}\n",
         log.display()
     );
     std::fs::write(&configuration, text).expect("the directory is ours");
     let mut option = std::ffi::OsString::from("--conf-file=");
     option.push(&configuration);
-    let process = world.far("dnsmasq").arg(option).limit(Duration::MAX).spawn();
+    // As root it would give up groups, which root of an ordinary user's namespace may not.
+    let open = "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    world.far("sh").args(["-c", open]).run().success();
+    let process = world.far_user("dnsmasq").arg(option).limit(Duration::MAX).spawn();
     world.wait_listening(53);
     process.detach();
     Resolver { log }
