@@ -85,17 +85,16 @@ pub(crate) fn begin(mut attempt: Attempt) {
     }
     let way = way(&attempt.plan, &attempt.client, &destination);
     // Also a name that a route sends direct is dialled by the agent, which alone knows what it stands for.
-    let by_agent = matches!(way, Way::Direct) || dns::is_served(&destination, &way);
+    let is_dns = dns::is_served(&destination, &way);
+    let by_agent = matches!(way, Way::Direct) || is_dns;
     match way {
-        Way::Chain(_) => attempt.plan.notice(&asked(&attempt.client, &destination), attempt.client.pid),
+        Way::Chain(chain) => {
+            attempt.plan.notice(chain, &asked(&attempt.client, &destination), attempt.client.pid);
+        }
         Way::Refuse(errno) => return attempt.refuse(&Failure::Route(errno)),
         // The program's own connect does it, unless the library has answered for it, or the address is a
         // fake one.
-        Way::Direct
-            if attempt.held_at == 0
-                && matches!(destination, Destination::Address(_))
-                && !dns::is_served(&destination, &way) =>
-        {
+        Way::Direct if attempt.held_at == 0 && matches!(destination, Destination::Address(_)) && !is_dns => {
             return frames::reply(&attempt.connection, &Reply::Direct);
         }
         Way::Direct => {}

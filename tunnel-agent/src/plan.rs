@@ -58,12 +58,9 @@ impl Plan {
     }
 
     /// Notices a program that connects to the first hop of its own chain, and says so, once.
-    pub(crate) fn notice(&self, asked: &Asked<'_>, pid: i32) {
-        let (_, To::Chain(name)) = self.config.decide(asked) else { return };
-        if !self.config.chains.get(name).is_some_and(|chain| chain.begins_at(asked)) {
-            return;
-        }
-        if !self.has_told.swap(true, Ordering::Relaxed) {
+    pub(crate) fn notice(&self, chain: &Chain, asked: &Asked<'_>, pid: i32) {
+        if chain.begins_at(asked) && !self.has_told.swap(true, Ordering::Relaxed) {
+            let name = self.chains().find(|(_, other)| std::ptr::eq(*other, chain)).map(|(name, _)| name);
             tracing::warn!(
                 pid,
                 chain = name,

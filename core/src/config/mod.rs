@@ -147,16 +147,25 @@ impl std::str::FromStr for Udp {
 /// How long a connection attempt may take if nothing else is said, in seconds.
 pub const DEADLINE: u32 = 10;
 
+/// As [`Chain::begins_at`], for a chain that is made of something else.
+pub fn begins_at<'a>(
+    kind: Kind,
+    mut hops: impl ExactSizeIterator<Item = &'a Upstream>,
+    asked: &route::Asked<'_>,
+) -> bool {
+    let firsts = match kind {
+        Kind::Strict | Kind::Dynamic => 1,
+        _ => hops.len(),
+    };
+    let Some(port) = asked.port else { return false };
+    hops.by_ref().take(firsts).any(|hop| hop.is_at(asked.name, asked.ip, port))
+}
+
 impl Chain {
     /// Whether somebody wants to connect to a hop at which a path begins: a program that does is configured
     /// for the proxy itself, and asks it through the chain for itself.
     pub fn begins_at(&self, asked: &route::Asked<'_>) -> bool {
-        let firsts = match self.kind {
-            Kind::Strict | Kind::Dynamic => 1,
-            _ => self.hops.len(),
-        };
-        let is_there = |hop: &Upstream| asked.port.is_some_and(|port| hop.is_at(asked.name, asked.ip, port));
-        self.hops.iter().take(firsts).any(is_there)
+        begins_at(self.kind, self.hops.iter(), asked)
     }
 }
 

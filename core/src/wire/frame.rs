@@ -48,9 +48,14 @@ impl Frame {
 }
 
 /// A frame being read.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// Reads one whole frame, if it is not longer than any may be.
+    pub(super) fn new(frame: &'a [u8]) -> Result<Self, WireError> {
+        if frame.len() > MAX_FRAME { Err(WireError::Trailing) } else { Ok(Self(frame)) }
+    }
+
     pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8], WireError> {
         let (head, rest) = self.0.split_at_checked(n).ok_or(WireError::Short)?;
         self.0 = rest;

@@ -98,7 +98,7 @@ impl<'a> Reply<'a> {
 
     /// Decodes one whole frame.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, WireError> {
-        let mut r = Reader(bytes);
+        let mut r = Reader::new(bytes)?;
         let reply = match r.u8()? {
             kind::DIRECT => Self::Direct,
             kind::REFUSE => Self::Refuse { errno: r.errno(1)? },

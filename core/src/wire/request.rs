@@ -132,7 +132,7 @@ impl<'a> Request<'a> {
 
     /// Decodes one whole frame.
     pub fn decode(bytes: &'a [u8]) -> Result<(Token, Self), WireError> {
-        let mut r = Reader(bytes);
+        let mut r = Reader::new(bytes)?;
         if r.array()? != MAGIC || r.u8()? != VERSION {
             return Err(WireError::Foreign);
         }

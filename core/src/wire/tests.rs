@@ -61,6 +61,17 @@ fn requests_survive_the_round_trip_and_no_prefix_or_extension_does() {
 }
 
 #[test]
+fn a_question_is_as_long_as_a_frame_can_be_and_no_longer() {
+    let message = [1; MAX_QUESTION];
+    let frame = Request::Query { message: &message }.encode(&TOKEN);
+    assert_eq!(frame.as_bytes().len(), MAX_FRAME);
+    assert_eq!(Request::decode(frame.as_bytes()), Ok((TOKEN, Request::Query { message: &message })));
+    let longer = [frame.as_bytes(), &[1]].concat();
+    assert_eq!(Request::decode(&longer), Err(WireError::Trailing));
+    assert_eq!(Request::decode(&frame.as_bytes()[..21]), Err(WireError::Short));
+}
+
+#[test]
 fn replies_survive_the_round_trip_and_no_prefix_or_extension_does() {
     for reply in replies() {
         let frame = reply.encode();

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use underpass_core::config::route::Asked;
 use underpass_core::config::{self, Kind};
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
@@ -77,6 +78,11 @@ impl Chain {
         }
         let length = chain.length.map_or(1, usize::from).min(hops.len());
         Ok(Self { kind: chain.kind, hops, length, turn: AtomicUsize::new(0), pool: warm.then(Arc::default) })
+    }
+
+    /// Whether somebody wants to connect to a hop at which a path begins.
+    pub(crate) fn begins_at(&self, asked: &Asked<'_>) -> bool {
+        config::begins_at(self.kind, self.hops.iter().map(|hop| &hop.upstream), asked)
     }
 
     /// Its hops, for whoever shows or checks them.

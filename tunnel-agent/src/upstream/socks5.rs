@@ -2,7 +2,7 @@
 //! handshakes: a connection that has been greeted can wait for its request.
 #![forbid(unsafe_code)]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
@@ -12,6 +12,7 @@ use super::handshake::{Handshake, Step};
 
 const VERSION: u8 = 5;
 const CONNECT: u8 = 1;
+const UDP_ASSOCIATE: u8 = 3;
 const NO_AUTHENTICATION: u8 = 0;
 const USER_PASSWORD: u8 = 2;
 const NONE_ACCEPTABLE: u8 = 0xff;
@@ -96,11 +97,12 @@ impl Handshake for Greeting {
 
 const ANOTHER_VERSION: Failure = Failure::Protocol("it does not answer with SOCKS version 5");
 
-/// The request for a connection. Names are sent as names.
+/// A request, for a connection unless said otherwise. Names are sent as names.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     state: Requested,
     request: Vec<u8>,
+    bound: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,36 +110,59 @@ enum Requested {
     Request,
     /// The fixed part of the reply, and the first byte of the bound address.
     AwaitReply,
-    /// The rest of the bound address and the port, of which nothing is used.
+    /// The rest of the bound address and the port.
     AwaitAddress(usize),
     Done,
 }
 
 impl Request {
     pub(crate) fn new(destination: &Destination) -> Self {
-        let mut request = vec![VERSION, CONNECT, 0];
-        match destination {
-            Destination::Address(address) => match address.ip().to_canonical() {
-                IpAddr::V4(v4) => {
-                    request.push(1);
-                    request.extend(v4.octets());
-                }
-                IpAddr::V6(v6) => {
-                    request.push(4);
-                    request.extend(v6.octets());
-                }
-            },
-            Destination::Name { host, .. } => {
-                // `Destination` bounds names at 255 bytes.
-                let host = &host.as_bytes()[..host.len().min(255)];
-                request.push(3);
-                request.push(host.len() as u8);
-                request.extend(host);
-            }
-        }
-        request.extend(destination.port().to_be_bytes());
-        Self { state: Requested::Request, request }
+        Self::of(CONNECT, destination)
     }
+
+    /// The request for an association. The client's own address is not told: who is behind a translator
+    /// does not know it.
+    pub(super) fn associate() -> Self {
+        Self::of(UDP_ASSOCIATE, &Destination::Address((Ipv4Addr::UNSPECIFIED, 0).into()))
+    }
+
+    fn of(command: u8, destination: &Destination) -> Self {
+        let mut request = vec![VERSION, command, 0];
+        put_address(&mut request, destination);
+        Self { state: Requested::Request, request, bound: Vec::new() }
+    }
+
+    /// What the reply says is bound: kind, address and port. Empty until then.
+    pub(super) fn bound(&self) -> &[u8] {
+        match self.state {
+            Requested::Done => &self.bound,
+            _ => &[],
+        }
+    }
+}
+
+/// Kind, address and port (RFC 1928 section 5).
+pub(super) fn put_address(bytes: &mut Vec<u8>, destination: &Destination) {
+    match destination {
+        Destination::Address(address) => match address.ip().to_canonical() {
+            IpAddr::V4(v4) => {
+                bytes.push(1);
+                bytes.extend(v4.octets());
+            }
+            IpAddr::V6(v6) => {
+                bytes.push(4);
+                bytes.extend(v6.octets());
+            }
+        },
+        Destination::Name { host, .. } => {
+            // `Destination` bounds names at 255 bytes.
+            let host = &host.as_bytes()[..host.len().min(255)];
+            bytes.push(3);
+            bytes.push(host.len() as u8);
+            bytes.extend(host);
+        }
+    }
+    bytes.extend(destination.port().to_be_bytes());
 }
 
 impl Handshake for Request {
@@ -156,14 +181,20 @@ impl Handshake for Request {
     fn received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.state = match (self.state, bytes) {
             (Requested::AwaitReply, &[version, ..]) if version != VERSION => return Err(ANOTHER_VERSION),
-            (Requested::AwaitReply, &[_, 0, _, kind, first]) => Requested::AwaitAddress(match kind {
-                1 => 4 - 1 + 2,
-                4 => 16 - 1 + 2,
-                3 => usize::from(first) + 2,
-                _ => return Err(Failure::Protocol("its reply has an unknown address type")),
-            }),
+            (Requested::AwaitReply, &[_, 0, _, kind, first]) => {
+                self.bound = vec![kind, first];
+                Requested::AwaitAddress(match kind {
+                    1 => 4 - 1 + 2,
+                    4 => 16 - 1 + 2,
+                    3 => usize::from(first) + 2,
+                    _ => return Err(Failure::Protocol("its reply has an unknown address type")),
+                })
+            }
             (Requested::AwaitReply, &[_, code, ..]) => return Err(Failure::Socks5(code)),
-            (Requested::AwaitAddress(count), bytes) if bytes.len() == count => Requested::Done,
+            (Requested::AwaitAddress(count), bytes) if bytes.len() == count => {
+                self.bound.extend(bytes);
+                Requested::Done
+            }
             _ => return Err(Failure::Protocol("its reply has a wrong length")),
         };
         Ok(())

@@ -10,37 +10,23 @@ use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 
 use super::handshake::{Handshake, Step};
+use super::socks5::{self, Request};
 
-const VERSION: u8 = 5;
-const UDP_ASSOCIATE: u8 = 3;
 /// Reserved bytes and the fragment number before the address, in bytes.
 const FIXED: usize = 3;
 /// No header is longer: a name of 255 bytes with its length, its kind and a port.
 pub(crate) const MAX_HEADER: usize = FIXED + 1 + 1 + 255 + 2;
 
-/// The request for an association. The client's own address is not told: who is behind a translator does
-/// not know it.
+/// The handshake of an association: a request, and where its answer says that datagrams are taken.
 #[derive(Clone, Debug)]
 pub(crate) struct Associate {
-    state: State,
-    kind: u8,
-    first: u8,
+    request: Request,
     bound: Option<Destination>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Request,
-    /// The fixed part of the reply, and the first byte of the address.
-    AwaitReply,
-    /// The rest of the address and the port.
-    AwaitAddress(usize),
-    Done,
 }
 
 impl Associate {
     pub(crate) fn new() -> Self {
-        Self { state: State::Request, kind: 0, first: 0, bound: None }
+        Self { request: Request::associate(), bound: None }
     }
 
     /// Where the proxy takes datagrams, once it has said so.
@@ -51,45 +37,22 @@ impl Associate {
 
 impl Handshake for Associate {
     fn step(&mut self) -> Result<Step<'_>, Failure> {
-        Ok(match self.state {
-            State::Request => {
-                self.state = State::AwaitReply;
-                Step::Send(&[VERSION, UDP_ASSOCIATE, 0, 1, 0, 0, 0, 0, 0, 0])
-            }
-            State::AwaitReply => Step::Receive(5),
-            State::AwaitAddress(count) => Step::Receive(count),
-            State::Done => Step::Done,
-        })
+        self.request.step()
     }
 
     fn received(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.state = match (self.state, bytes) {
-            (State::AwaitReply, &[version, ..]) if version != VERSION => {
-                return Err(Failure::Protocol("it does not answer with SOCKS version 5"));
-            }
-            (State::AwaitReply, &[_, 0, _, kind, first]) => {
-                (self.kind, self.first) = (kind, first);
-                State::AwaitAddress(match kind {
-                    1 => 4 - 1 + 2,
-                    4 => 16 - 1 + 2,
-                    3 => usize::from(first) + 2,
-                    _ => return Err(Failure::Protocol("its reply has an unknown address type")),
-                })
-            }
-            (State::AwaitReply, &[_, code, ..]) => return Err(Failure::Socks5(code)),
-            (State::AwaitAddress(count), bytes) if bytes.len() == count => {
-                let address = [&[self.kind, self.first], bytes].concat();
-                let sender = Sender::read(&address).map(|(sender, _)| sender.destination());
-                // Port 0 takes no datagrams.
-                self.bound = sender.flatten().filter(|bound| bound.port() != 0);
-                if self.bound.is_none() {
-                    return Err(Failure::Protocol("its reply names no place for datagrams"));
-                }
-                State::Done
-            }
-            _ => return Err(Failure::Protocol("its reply has a wrong length")),
-        };
-        Ok(())
+        self.request.received(bytes)?;
+        let said = self.request.bound();
+        if said.is_empty() {
+            return Ok(());
+        }
+        let sender = Sender::read(said).map(|(sender, _)| sender.destination());
+        // Port 0 takes no datagrams.
+        self.bound = sender.flatten().filter(|bound| bound.port() != 0);
+        match self.bound {
+            Some(_) => Ok(()),
+            None => Err(Failure::Protocol("its reply names no place for datagrams")),
+        }
     }
 }
 
@@ -156,26 +119,7 @@ impl<'a> Sender<'a> {
 /// The header of a datagram that goes to `destination`.
 pub(crate) fn header(destination: &Destination) -> Vec<u8> {
     let mut bytes = vec![0; FIXED];
-    match destination {
-        Destination::Address(address) => match address.ip().to_canonical() {
-            IpAddr::V4(v4) => {
-                bytes.push(1);
-                bytes.extend(v4.octets());
-            }
-            IpAddr::V6(v6) => {
-                bytes.push(4);
-                bytes.extend(v6.octets());
-            }
-        },
-        Destination::Name { host, .. } => {
-            // `Destination` bounds names at 255 bytes.
-            let host = &host.as_bytes()[..host.len().min(255)];
-            bytes.push(3);
-            bytes.push(host.len() as u8);
-            bytes.extend(host);
-        }
-    }
-    bytes.extend(destination.port().to_be_bytes());
+    socks5::put_address(&mut bytes, destination);
     bytes
 }
 
