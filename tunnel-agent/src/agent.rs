@@ -26,8 +26,8 @@ use crate::hold::Holds;
 use crate::hosts::Hosts;
 use crate::lifetime::Lifetime;
 use crate::names::Names;
-use crate::relay::Relays;
 use crate::session::Sessions;
+use crate::splice::Splicer;
 use crate::{client, dns, facts, lifetime, processes, reload};
 
 /// Connections at once, being made or relayed, whatever the limit on descriptors is.
@@ -67,7 +67,7 @@ pub(crate) struct Agent {
     pub(crate) datagrams: Datagrams,
     pub(crate) courses: Courses,
     pub(crate) flows: Flows,
-    pub(crate) relays: Relays,
+    pub(crate) splicer: Splicer,
     pub(crate) lifetime: Lifetime,
     pub(crate) attempts: Attempts,
     pub(crate) room: Arc<Semaphore>,
@@ -174,7 +174,7 @@ async fn serve(
         datagrams: Datagrams::new(budget.datagrams),
         courses: Courses::default(),
         flows: Flows::default(),
-        relays: Relays::start(budget.pipes)?,
+        splicer: Splicer::start(budget.pipes)?,
         lifetime: Lifetime::default(),
         attempts: Attempts::default(),
         room: Arc::new(Semaphore::new(budget.connections)),

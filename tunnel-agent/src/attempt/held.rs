@@ -44,7 +44,7 @@ impl Attempt {
         if held_at == 0 {
             frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port: agent.holds.port() });
         }
-        let relays = agent.relays.clone();
+        let relays = agent.splicer.clone();
         let attempt = HeldAttempt { agent: Arc::clone(&agent), plan, client, deadline, held, facts, address };
         let table = Arc::clone(&agent);
         table.attempts.begin(cookie, |number| {
@@ -55,7 +55,7 @@ impl Attempt {
                 };
                 let _usage = (Lifetime::begin(&agent), room);
                 let listed = Flows::begin(&agent, trip);
-                let ended = agent.relays.relay(program, far, &listed.flow).await;
+                let ended = agent.splicer.relay(program, far, &listed.flow).await;
                 log::ended(&listed.flow, &ended);
             })
         });

@@ -32,14 +32,14 @@ const STANDSTILL: Duration = Duration::from_millis(200);
 /// How soon a relay that found no pipe looks for one again.
 const PIPE_RETRY: Duration = Duration::from_millis(20);
 
-/// The relay thread.
+/// The thread that relays.
 #[derive(Clone, Debug)]
-pub(crate) struct Relays {
+pub(crate) struct Splicer {
     runtime: tokio::runtime::Handle,
     pipes: Arc<Pipes>,
 }
 
-impl Relays {
+impl Splicer {
     /// Starts the thread; it ends with the process.
     /// `pipes` is how many there may be.
     pub(crate) fn start(pipes: usize) -> io::Result<Self> {
@@ -56,7 +56,7 @@ impl Relays {
         self.runtime.spawn(connection).abort_handle()
     }
 
-    /// Relays between the program's connection and the far end until both directions have ended; `flow`
+    /// Splicer between the program's connection and the far end until both directions have ended; `flow`
     /// is told what has passed.
     pub(crate) async fn relay(&self, program: OwnedFd, far: Stream, flow: &Flow) -> Ended {
         let program = match Bare::new(program) {
@@ -74,7 +74,7 @@ impl Relays {
 /// Room for the bytes of one direction that cannot be spliced.
 const BUFFER: usize = 32 * 1024;
 
-/// Relays what is inside TLS, which has to be copied.
+/// Splicer what is inside TLS, which has to be copied.
 async fn copied(program: Bare<OwnedFd>, mut far: impl Duplex, flow: &Flow) -> Ended {
     // See below: a stream that was cut must not look complete.
     linger(program.get(), Some(Duration::ZERO));
