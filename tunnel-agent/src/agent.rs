@@ -47,6 +47,9 @@ struct Budget {
     datagrams: usize,
 }
 
+/// Descriptors that there is room for from the start: 64 KiB.
+const TABLE: u64 = 8192;
+
 /// Held by the agent for life.
 const SERVING: &str = "serving.lock";
 
@@ -139,11 +142,23 @@ fn raise_descriptor_limit() -> Budget {
         tracing::warn!(%error, "the limit on open files stays as it is");
     }
     let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    widen_descriptor_table(limit);
     let pipes = (limit / 32).clamp(2, 4096);
     let datagrams = (limit / 8).clamp(8, MAX_DATAGRAMS);
     let rest = limit.saturating_sub(RESERVE + 2 * pipes + datagrams);
     let connections = (rest / 3).clamp(1, MAX_CONNECTIONS) as usize;
     Budget { connections, pipes: pipes as usize, datagrams: datagrams as usize }
+}
+
+/// Makes room in the kernel's table of this process for [`TABLE`] descriptors while there is one thread: with
+/// two, each time that the table grows costs a grace period of RCU (`expand_fdtable()` in the kernel's
+/// fs/file.c), and a burst of connections to a new agent stands still for 30 ms in all.
+fn widen_descriptor_table(limit: u64) {
+    let last = limit.min(TABLE).saturating_sub(1).try_into().unwrap_or(0);
+    // What is made is closed at once; the table stays as large as it was made.
+    if let Err(error) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), last) {
+        tracing::debug!(%error, "the descriptor table grows with its use");
+    }
 }
 
 async fn serve(
