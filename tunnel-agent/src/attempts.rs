@@ -47,6 +47,11 @@ impl Attempts {
         self.0.lock().handoffs.insert(cookie, Vec::new());
     }
 
+    /// Whether no more than one hand-off is under way.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.0.lock().handoffs.len() <= 1
+    }
+
     /// The hand-off has ended; these wait for the news.
     pub(crate) fn end_handoff(&self, cookie: u64) -> Vec<OwnedFd> {
         self.0.lock().handoffs.remove(&cookie).unwrap_or_default()

@@ -72,15 +72,14 @@ impl Attempt {
             let Some((path, hops)) = chain.plain_path(near).await else { return Ok(Driven::CannotBe) };
             let progress = Progress::default();
             let driven = async {
-                match path::first_address(&hops, &self.facts).await? {
-                    None => Ok(Driven::CannotBe),
-                    Some(first) => {
-                        let let_go = |spoken| self.let_go(destination, spoken);
-                        path::drive(&hops, &self.socket, first, destination, &self.client, &progress, let_go)
-                            .await
-                            .map(|()| Driven::HandedOff)
-                    }
-                }
+                let (Some(hop), Some(first)) = (hops.first(), path::first_address(&hops, &self.facts).await?)
+                else {
+                    return Ok(Driven::CannotBe);
+                };
+                let bare = path::reach(hop, &self.socket, first, self.agent.attempts.is_alone()).await?;
+                let let_go = |spoken| self.let_go(destination, spoken);
+                path::drive(&hops, bare, destination, &self.client, &progress, let_go).await?;
+                Ok(Driven::HandedOff)
             };
             let patience = chain.patience(0, self.deadline());
             let ended = tokio::time::timeout(patience, driven).await.unwrap_or(Err(Failure::TimedOut));

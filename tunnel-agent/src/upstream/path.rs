@@ -167,24 +167,40 @@ pub(crate) async fn addresses(host: &HopHost, port: u16) -> Result<Vec<SocketAdd
     }
 }
 
-/// Drives the program's own socket along a path of plain proxies. `let_go` is called as soon as it is
-/// connected, before anything is tidied up. After a failure the socket is in an undefined state: the
+/// A hop whose round trip is shorter is on this machine, or as good as that.
+const NEAR: Duration = Duration::from_micros(200);
+/// How long its answer is looked for before it is waited for.
+const LOOK: Duration = Duration::from_micros(60);
+
+/// Connects the program's own socket to the first hop. With `is_alone` nobody else is kept waiting by an
+/// eager look for its answers. After a failure the socket is in an undefined state, here and in [`drive`]: the
 /// caller dissolves it.
+pub(crate) async fn reach<'a, T: AsFd>(
+    hop: &Hop,
+    socket: &'a T,
+    first: SocketAddr,
+    is_alone: bool,
+) -> Result<Bare<BorrowedFd<'a>>, Failure> {
+    let start = Instant::now();
+    let mut bare = connect_own(socket, first).await.map_err(|error| unreachable(&error))?;
+    let round_trip = start.elapsed();
+    hop.measured(round_trip);
+    if is_alone && round_trip < NEAR {
+        bare.look_for(LOOK);
+    }
+    Ok(bare)
+}
+
+/// Drives the program's own socket, which has reached the first hop, along a path of plain proxies. `let_go` is
+/// called as soon as it is connected, before anything is tidied up.
 pub(crate) async fn drive(
     hops: &[Arc<Hop>],
-    socket: &impl AsFd,
-    first: SocketAddr,
+    mut bare: Bare<BorrowedFd<'_>>,
     destination: &Destination,
     client: &Client,
     progress: &Progress,
     let_go: impl FnOnce(Spoken),
 ) -> Result<(), Failure> {
-    progress.reaches(0);
-    let Some(hop) = hops.first() else { return Err(Failure::Socket("the chain has no hop")) };
-    let start = Instant::now();
-    let mut bare: Bare<BorrowedFd<'_>> =
-        connect_own(socket, first).await.map_err(|error| unreachable(&error))?;
-    hop.measured(start.elapsed());
     for (number, hop) in hops.iter().enumerate() {
         progress.reaches(number);
         let one_flight = hop.flights.one();
@@ -205,7 +221,7 @@ pub(crate) async fn drive(
     Ok(())
 }
 
-async fn connect_own(socket: &impl AsFd, to: SocketAddr) -> std::io::Result<Bare<BorrowedFd<'_>>> {
+async fn connect_own<T: AsFd>(socket: &T, to: SocketAddr) -> std::io::Result<Bare<BorrowedFd<'_>>> {
     let connected = connect_without_waiting(socket, &to);
     let bare = Bare::new(socket.as_fd())?;
     match connected {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
@@ -22,7 +23,7 @@ use crate::{loopback, sys};
 
 /// A socket, the agent's own or the program's. No call on it changes a flag or waits in the kernel.
 #[derive(Debug)]
-pub(crate) struct Bare<T: sys::Open>(AsyncFd<T>, Spoken);
+pub(crate) struct Bare<T: sys::Open>(AsyncFd<T>, Spoken, Duration);
 
 /// How many bytes handshakes have sent and received: what comes after them is the program's.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,7 +35,13 @@ pub(crate) struct Spoken {
 impl<T: sys::Open> Bare<T> {
     pub(crate) fn new(socket: T) -> io::Result<Self> {
         sys::watch(socket, Interest::READABLE | Interest::WRITABLE)
-            .map(|socket| Self(socket, Spoken::default()))
+            .map(|socket| Self(socket, Spoken::default(), Duration::ZERO))
+    }
+
+    /// An answer is looked for so long before it is waited for: a change of process costs more than what a
+    /// near proxy needs.
+    pub(crate) fn look_for(&mut self, time: Duration) {
+        self.2 = time;
     }
 
     pub(crate) fn get(&self) -> &AsyncFd<T> {
@@ -74,6 +81,14 @@ impl<T: sys::Open> Bare<T> {
     }
 
     async fn receive(&self, bytes: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+        let start = (!self.2.is_zero()).then(Instant::now);
+        while start.is_some_and(|start| start.elapsed() < self.2) {
+            match rustix::net::recv(self.0.get_ref(), &mut *bytes, flags | RecvFlags::DONTWAIT) {
+                Ok((_, received)) => return Ok(received),
+                Err(Errno::AGAIN) => rustix::thread::sched_yield(),
+                Err(_) => break,
+            }
+        }
         std::future::poll_fn(|cx| self.poll_receive(bytes, flags, cx)).await
     }
 }
