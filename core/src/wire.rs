@@ -27,7 +27,7 @@ pub use addresses::{Addresses, MAX_ADDRESSES};
 pub use answer::{MAX_ANSWER, MAX_QUESTION, answer, is_answer, read_answer};
 pub use frame::Frame;
 pub use reply::Reply;
-pub use request::{Barred, Request};
+pub use request::{Barred, Purpose, Request};
 
 /// The version of this format. It is part of the agent's address (one agent per version), so that
 /// an upgraded library never speaks to an old agent.

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use libc::{EADDRINUSE, EALREADY, EINPROGRESS, EINTR, EINVAL, EISCONN, ENETUNREACH, EPIPE, c_int};
 use underpass_core::destination::{DNS_PORT, canonical, is_local};
+use underpass_core::wire::Purpose;
 
 use crate::address::Given;
 use datagram::Way;
@@ -114,7 +115,7 @@ pub(crate) trait Socket {
     /// Where datagrams for the address go, if that is known without asking.
     fn known_way(&self, address: SocketAddr) -> Option<Way>;
     /// Where they go; asks the agent.
-    fn way(&self, address: SocketAddr, connecting: bool) -> Way;
+    fn way(&self, address: SocketAddr, purpose: Purpose) -> Way;
     /// Makes a half-connected socket unconnected.
     fn dissolve(&self);
     fn clear_error(&self);
@@ -159,8 +160,9 @@ pub(crate) enum Send {
     Fail(c_int),
 }
 
-/// Judges a send with an explicit address.
-pub(crate) fn send(socket: &impl Socket, given: Given, fast_open: bool) -> Send {
+/// Judges a send with an explicit address, and these flags of send(2).
+pub(crate) fn send(socket: &impl Socket, given: Given, flags: c_int) -> Send {
+    let fast_open = flags & libc::MSG_FASTOPEN != 0;
     let address = match given {
         Given::Inet(address) | Given::Unspecified(Some(address)) => address,
         Given::Nothing | Given::Malformed | Given::Unspecified(None) => return Send::Pass(Bypass::Malformed),
@@ -179,7 +181,7 @@ pub(crate) fn send(socket: &impl Socket, given: Given, fast_open: bool) -> Send 
         Ok(_) if !fast_open => Send::Pass(Bypass::NotInet),
         Ok(_) => Send::ConnectFirst(address),
         Err(_) if local && !stub => Send::Pass(Bypass::Loopback),
-        Err(_) => datagram::send(socket, address),
+        Err(_) => datagram::send(socket, address, flags),
     }
 }
 

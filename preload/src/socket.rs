@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, socklen_t};
 use underpass_core::destination::{canonical, is_local};
-use underpass_core::wire::{Reply, Request};
+use underpass_core::wire::{Purpose, Reply, Request};
 
 use crate::address::Raw;
 use crate::redirect::datagram::Way;
@@ -180,19 +180,22 @@ impl Socket for ProgramSocket {
         paths::way(address, || self.cookie())
     }
 
-    fn way(&self, address: SocketAddr, connecting: bool) -> Way {
+    fn way(&self, address: SocketAddr, purpose: Purpose) -> Way {
         // SAFETY: as above.
         let fd = unsafe { BorrowedFd::borrow_raw(self.0) };
-        let request = Request::Datagram { address, connecting };
+        let request = Request::Datagram { address, purpose };
         let asked = link::ask_about(fd, &request, |reply| match reply {
-            Reply::Direct => Way::Direct,
-            Reply::Via { at } => Way::Via(at),
-            Reply::Refuse { errno } => Way::Refused(errno),
-            _ => Way::Refused(libc::ENETUNREACH),
+            Reply::Direct => (Way::Direct, true),
+            Reply::Via { at, ready } => (Way::Via(at), ready),
+            Reply::Refuse { errno } => (Way::Refused(errno), false),
+            _ => (Way::Refused(libc::ENETUNREACH), false),
         });
-        let way = asked.unwrap_or(Way::Refused(libc::ENETUNREACH));
-        if let Some(cookie) = self.cookie() {
-            paths::learn(cookie, address, way);
+        let (way, ready) = asked.unwrap_or((Way::Refused(libc::ENETUNREACH), false));
+        match (self.cookie(), way) {
+            (Some(cookie), _) if ready => paths::learn(cookie, address, way),
+            // The next datagram asks again; but whose answers come from there is known.
+            (_, Way::Via(at)) => paths::learn_source(at, Some(address)),
+            _ => {}
         }
         way
     }

@@ -3,6 +3,8 @@
 
 int ruserok(const char *, int, const char *, const char *);
 int ruserok_af(const char *, int, const char *, const char *, sa_family_t);
+int iruserok(uint32_t, int, const char *, const char *);
+int iruserok_af(const void *, int, const char *, const char *, sa_family_t);
 
 int main(void) {
     struct netent space, *found = NULL;
@@ -18,6 +20,8 @@ int main(void) {
     say("getnetbyaddr_r %s", found ? "found" : "not found");
     say("ruserok %d", ruserok("missing.test", 0, "nobody", "nobody"));
     say("ruserok_af %d", ruserok_af("missing.test", 0, "nobody", "nobody", AF_INET));
+    say("iruserok %d", iruserok(inet_addr("10.99.0.1"), 0, "nobody", "nobody"));
+    say("iruserok_af %d", iruserok_af(&(struct in_addr){inet_addr("10.99.0.1")}, 0, "nobody", "nobody", AF_INET));
     setnetent(1);
     say("getnetent %s", getnetent() ? "some" : "none");
     sethostent(1);

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | this one | the fake SOCKS5 proxy |
 //! | `script` | a proxy of any protocol that follows a script, for faults |
+//! | `relay` | a proxy of datagrams that answers by itself, for faults |
 //! | `real` | what all real proxies share: start, kill, revive, the record of what they served |
 //! | `socks` | microsocks, Dante, tor |
 //! | `web` | squid, tinyproxy, privoxy |
@@ -12,6 +13,7 @@
 //! | `tls` | certificates |
 
 mod real;
+pub mod relay;
 pub mod script;
 mod socks;
 mod ssh;

@@ -59,12 +59,18 @@ const HOOKS: &[&str] = &[
     "res_querydomain",
     "res_search",
     "res_send",
+    // The same for programs that were linked long ago.
+    "res_gethostbyaddr",
+    "res_gethostbyname",
+    "res_gethostbyname2",
     // What looks names up inside libc.
     "gethostid",
     "getnetbyaddr",
     "getnetbyaddr_r",
     "getnetbyname",
     "getnetbyname_r",
+    "iruserok",
+    "iruserok_af",
     "ruserok",
     "ruserok_af",
     // Commands on other machines.

@@ -96,10 +96,10 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 since: Instant::now(),
             });
         }
-        (Request::Datagram { address, connecting }, Some(socket)) => {
+        (Request::Datagram { address, purpose }, Some(socket)) => {
             let agent = Arc::clone(agent);
             let client = client(&plan, peer);
-            datagram::begin(Ask { agent, plan, client, connection, address, connecting }, socket);
+            datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
         }
         (Request::Source { at }, None) => {
             let reply = agent

@@ -16,7 +16,8 @@ pub(crate) async fn reload(agent: &Arc<Agent>) -> io::Result<ControlReply> {
     let reading = Arc::clone(agent);
     let reloaded = tokio::task::spawn_blocking(move || {
         let alive = processes::sessions(&reading.sessions.socket, &reading.lifetime.seen_and_alive());
-        reading.sessions.reload(|token| alive.as_ref().is_none_or(|alive| alive.contains(token)))
+        let has_programs = |token: &_| alive.as_ref().is_none_or(|alive| alive.contains(token));
+        reading.sessions.reload(has_programs, |pool| reading.names.add(pool))
     });
     let reloaded = reloaded.await.map_err(io::Error::other)?;
     for failure in &reloaded.failures {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use underpass_core::config::Config;
+use underpass_core::config::pool::Pool;
 use underpass_core::control::Source;
 use underpass_core::session_env::SessionEnv;
 use underpass_core::wire::Token;
@@ -174,15 +175,23 @@ impl Sessions {
     }
 
     /// Reads the files again that sessions have their configurations from. A session whose file cannot be used keeps
-    /// what it has. `has_programs` says whether a session has any, besides the one that has opened it. Not for a
-    /// thread that others wait for.
-    pub(crate) fn reload(&self, has_programs: impl Fn(&Token) -> bool) -> Reloaded {
+    /// what it has. `has_programs` says whether a session has any, besides the one that has opened it; `admit`,
+    /// whether a pool can be one of this agent's. Not for a thread that others wait for.
+    pub(crate) fn reload(
+        &self,
+        has_programs: impl Fn(&Token) -> bool,
+        admit: impl Fn(&Pool) -> Result<(), String>,
+    ) -> Reloaded {
         let mut lines = self.lines.lock();
         let mut reloaded = Reloaded::default();
         let mut plans = Vec::new();
         let sources = self.table.lock().sources.clone();
         for source in sources.into_iter().filter(|source| Arc::strong_count(source) > 2) {
-            match self.read(&source) {
+            let read = self.read(&source).and_then(|plan| {
+                let admitted = admit(&plan.config.pool);
+                admitted.map(|()| plan).map_err(|why| format!("{}: {why}", source.path.display()))
+            });
+            match read {
                 Ok(plan) => plans.push((source, plan)),
                 Err(why) => reloaded.failures.push(why),
             }
@@ -317,13 +326,13 @@ mod tests {
         };
         let [same, bad] = [(0, 2), (0, 2)].map(|(changed, unchanged)| (changed, unchanged, 1));
         let counts = |it: &Reloaded| (it.changed, it.unchanged, it.fixed);
-        assert_eq!(counts(&sessions.reload(|_| false)), same);
+        assert_eq!(counts(&sessions.reload(|_| false, |_| Ok(()))), same);
         write("proxy = 'socks5h://b:2'\n");
-        assert_eq!(counts(&sessions.reload(|_| false)), (2, 0, 1));
+        assert_eq!(counts(&sessions.reload(|_| false, |_| Ok(()))), (2, 0, 1));
         let new = ["socks5h://b:2", "socks5h://b:2", "socks5h://a:1"];
         assert_eq!(hops(&sessions), new);
         write("proxy = 'socks5h://c:3'\nproxi = 1\n");
-        let failed = sessions.reload(|_| false);
+        let failed = sessions.reload(|_| false, |_| Ok(()));
         assert_eq!((counts(&failed), failed.failures.len()), (bad, 1));
         assert!(failed.failures[0].contains("c.toml:2:1: "), "{failed:?}");
         assert_eq!(hops(&sessions), new);
@@ -333,17 +342,21 @@ mod tests {
         child.wait().unwrap();
         let ended = kept(Some(&source), ended);
         write("proxy = 'socks5h://e:5'\n");
-        assert_eq!(counts(&sessions.reload(|_| false)), (2, 0, 1));
+        assert_eq!(counts(&sessions.reload(|_| false, |_| Ok(()))), (2, 0, 1));
         assert_eq!(sessions.plan(&ended).unwrap().config.chains["main"].hops[0].to_string(), "socks5h://e:5");
-        assert_eq!(counts(&sessions.reload(|token| *token == ended)), (0, 3, 1));
+        assert_eq!(counts(&sessions.reload(|token| *token == ended, |_| Ok(()))), (0, 3, 1));
         write("proxy = 'socks5h://b:2'\n");
-        assert_eq!(counts(&sessions.reload(|_| false)), (2, 0, 1));
+        assert_eq!(counts(&sessions.reload(|_| false, |_| Ok(()))), (2, 0, 1));
         let later = open(Some(&source));
         let again = Sessions::open(&directory).unwrap();
         assert_eq!(hops(&again), new);
         assert!(again.plan(&later).is_some());
         write("proxy = 'socks5h://d:4'\n");
-        assert_eq!(counts(&again.reload(|_| false)), (4, 0, 1), "it is not known who has opened them");
+        assert_eq!(
+            counts(&again.reload(|_| false, |_| Ok(()))),
+            (4, 0, 1),
+            "it is not known who has opened them"
+        );
         std::fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -62,6 +62,9 @@ pub enum Reply<'a> {
     Via {
         /// On loopback; of the family that the socket can reach.
         at: SocketAddr,
+        /// They have a way from there. If not, it is being made, and the next datagram asks again: there
+        /// may be none.
+        ready: bool,
     },
 }
 
@@ -92,7 +95,7 @@ impl<'a> Reply<'a> {
             Self::Unknown => frame.put(&[kind::UNKNOWN]),
             Self::TryAgain => frame.put(&[kind::TRY_AGAIN]),
             Self::NoAddress => frame.put(&[kind::NO_ADDRESS]),
-            Self::Via { at } => frame.put(&[kind::VIA]).address(at),
+            Self::Via { at, ready } => frame.put(&[kind::VIA, u8::from(ready)]).address(at),
         }
     }
 
@@ -127,7 +130,7 @@ impl<'a> Reply<'a> {
             kind::UNKNOWN => Self::Unknown,
             kind::TRY_AGAIN => Self::TryAgain,
             kind::NO_ADDRESS => Self::NoAddress,
-            kind::VIA => Self::Via { at: r.address()? },
+            kind::VIA => Self::Via { ready: r.flag()?, at: r.address()? },
             _ => return Err(WireError::Unknown),
         };
         r.end(reply)

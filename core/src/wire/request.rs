@@ -31,6 +31,26 @@ impl Barred {
     }
 }
 
+/// What a program does with an address for its datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Purpose {
+    /// It sends there, and may be kept waiting.
+    Send = 0,
+    /// It sends there with `MSG_DONTWAIT`.
+    SendAtOnce = 1,
+    /// It connects its socket.
+    Connect = 2,
+}
+
+impl Purpose {
+    fn from_byte(byte: u8) -> Result<Self, WireError> {
+        use Purpose::*;
+        let all = [Send, SendAtOnce, Connect];
+        all.into_iter().find(|purpose| *purpose as u8 == byte).ok_or(WireError::Unknown)
+    }
+}
+
 /// What a hook asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -75,8 +95,8 @@ pub enum Request<'a> {
     Datagram {
         /// As the program gave it; it may be a fake address.
         address: SocketAddr,
-        /// The program connects the socket to it.
-        connecting: bool,
+        /// What for.
+        purpose: Purpose,
     },
     /// "For whom does this address of [`super::Reply::Via`] stand?"
     Source {
@@ -123,7 +143,7 @@ impl<'a> Request<'a> {
                 put_name(frame.put(&[family]), name)
             }
             Self::NameOf { ip } => frame.ip(ip),
-            Self::Datagram { address, connecting } => frame.put(&[u8::from(connecting)]).address(address),
+            Self::Datagram { address, purpose } => frame.put(&[purpose as u8]).address(address),
             Self::Source { at } => frame.address(at),
             Self::Barred(what) => frame.put(&[what as u8]),
             Self::Query { message } => frame.put(message),
@@ -153,7 +173,7 @@ impl<'a> Request<'a> {
                 Self::Resolve { family, name: r.name()? }
             }
             kind::NAME_OF => Self::NameOf { ip: r.ip()? },
-            kind::DATAGRAM => Self::Datagram { connecting: r.flag()?, address: r.address()? },
+            kind::DATAGRAM => Self::Datagram { purpose: Purpose::from_byte(r.u8()?)?, address: r.address()? },
             kind::SOURCE => Self::Source { at: r.address()? },
             kind::BARRED => Self::Barred(Barred::from_byte(r.u8()?)?),
             kind::QUERY => Self::Query { message: r.rest()? },

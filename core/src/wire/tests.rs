@@ -16,8 +16,9 @@ fn requests() -> Vec<Request<'static>> {
         Request::Resolve { name: b"example.org", family: Family::V6 },
         Request::Resolve { name: &[b'a'; MAX_NAME], family: Family::Any },
         Request::NameOf { ip: "198.18.0.1".parse().unwrap() },
-        Request::Datagram { address: "198.18.0.1:123".parse().unwrap(), connecting: true },
-        Request::Datagram { address: "[fd00::1]:123".parse().unwrap(), connecting: false },
+        Request::Datagram { address: "198.18.0.1:123".parse().unwrap(), purpose: Purpose::Connect },
+        Request::Datagram { address: "[fd00::1]:123".parse().unwrap(), purpose: Purpose::Send },
+        Request::Datagram { address: "[fd00::1]:123".parse().unwrap(), purpose: Purpose::SendAtOnce },
         Request::Source { at: "127.0.0.1:40000".parse().unwrap() },
         Request::Barred(Barred::Raw),
         Request::Barred(Barred::Device),
@@ -42,7 +43,8 @@ fn replies() -> Vec<Reply<'static>> {
         Reply::Unknown,
         Reply::TryAgain,
         Reply::NoAddress,
-        Reply::Via { at: "[::1]:40000".parse().unwrap() },
+        Reply::Via { at: "[::1]:40000".parse().unwrap(), ready: true },
+        Reply::Via { at: "127.0.0.1:40000".parse().unwrap(), ready: false },
     ]
 }
 

@@ -183,7 +183,7 @@ unsafe fn prepared<const N: usize>(
 unsafe fn judged(fd: c_int, to: *const sockaddr, len: socklen_t, flags: c_int) -> Next {
     // SAFETY: the caller's promise.
     let given = unsafe { crate::address::read(to, len) };
-    let judge = || redirect::send(&ProgramSocket(fd), given, flags & libc::MSG_FASTOPEN != 0);
+    let judge = || redirect::send(&ProgramSocket(fd), given, flags);
     match fenced(judge, || Send::Fail(libc::ENETUNREACH)) {
         Send::Pass(_) => Next::AsGiven,
         Send::Via(at) => {

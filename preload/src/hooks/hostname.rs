@@ -47,6 +47,14 @@ hooks! {
     fn gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent,
         closed null_mut() => in_static(|place| by_name(name, family, place));
 
+    /// What gethostbyname(3) was in libresolv, for programs that were linked before glibc 2.26.
+    fn res_gethostbyname(name: *const c_char) -> *mut hostent,
+        closed null_mut() => in_static(|place| by_name(name, libc::AF_INET, place));
+
+    /// As above.
+    fn res_gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent,
+        closed null_mut() => in_static(|place| by_name(name, family, place));
+
     /// gethostbyname_r(3).
     fn gethostbyname_r(name: *const c_char, entry: *mut hostent, buffer: *mut c_char, size: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int,
         closed libc::EAGAIN => by_name(name, libc::AF_INET, Place { entry, buffer, size, result, error });

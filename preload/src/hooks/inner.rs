@@ -45,6 +45,12 @@ hooks! {
     /// ruserok_af(3): as above.
     fn ruserok_af(_host: *const c_char, _superuser: c_int, _remote: *const c_char, _local: *const c_char, _family: u16) -> c_int,
         closed -1 => -1;
+    /// iruserok(3): as above; files name machines by their names.
+    fn iruserok(_address: u32, _superuser: c_int, _remote: *const c_char, _local: *const c_char) -> c_int,
+        closed -1 => -1;
+    /// iruserok_af(3): as above.
+    fn iruserok_af(_address: *const c_void, _superuser: c_int, _remote: *const c_char, _local: *const c_char, _family: u16) -> c_int,
+        closed -1 => -1;
 }
 
 fn no_network() -> *mut c_void {

@@ -49,6 +49,10 @@ hooks! {
     fn gethostbyaddr(address: *const c_void, len: socklen_t, family: c_int) -> *mut hostent,
         closed null_mut() => hostname::in_static(|place| by_address(address, len, family, place));
 
+    /// What it was in libresolv, for programs that were linked before glibc 2.26.
+    fn res_gethostbyaddr(address: *const c_void, len: socklen_t, family: c_int) -> *mut hostent,
+        closed null_mut() => hostname::in_static(|place| by_address(address, len, family, place));
+
     /// gethostbyaddr_r(3).
     fn gethostbyaddr_r(address: *const c_void, len: socklen_t, family: c_int, entry: *mut hostent, buffer: *mut c_char, size: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int,
         closed libc::EAGAIN => by_address(address, len, family, Place { entry, buffer, size, result, error });

@@ -7,7 +7,7 @@ use libc::{
     ESOCKTNOSUPPORT, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_MPTCP, IPPROTO_TCP,
     IPPROTO_UDP, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, c_int,
 };
-use underpass_core::wire::Barred;
+use underpass_core::wire::{Barred, Purpose};
 
 use super::{Bypass, Kind, Outcome, Send, Socket};
 
@@ -25,7 +25,7 @@ pub(crate) enum Way {
 /// `connect(2)` of a socket that is not TCP.
 pub(super) fn connect(socket: &impl Socket, address: SocketAddr) -> Outcome {
     match socket.kind() {
-        Ok(Kind::Datagram) => match socket.way(address, true) {
+        Ok(Kind::Datagram) => match socket.way(address, Purpose::Connect) {
             Way::Direct => Outcome::Pass(Bypass::Route),
             Way::Via(at) => Outcome::ConnectTo(at),
             Way::Refused(errno) => Outcome::Fail(errno),
@@ -37,11 +37,12 @@ pub(super) fn connect(socket: &impl Socket, address: SocketAddr) -> Outcome {
 }
 
 /// A send with an address by a socket that is not TCP.
-pub(super) fn send(socket: &impl Socket, address: SocketAddr) -> Send {
+pub(super) fn send(socket: &impl Socket, address: SocketAddr, flags: c_int) -> Send {
+    let purpose = if flags & libc::MSG_DONTWAIT != 0 { Purpose::SendAtOnce } else { Purpose::Send };
     match socket.kind() {
         // The kernel takes no datagram for port 0.
         Ok(Kind::Datagram) if address.port() == 0 => Send::Pass(Bypass::Malformed),
-        Ok(Kind::Datagram) => to_send(socket.way(address, false)),
+        Ok(Kind::Datagram) => to_send(socket.way(address, purpose)),
         Ok(Kind::OtherInet) => Send::Fail(ENETUNREACH),
         Ok(Kind::NotInet) | Err(_) => Send::Pass(Bypass::NotInet),
     }

@@ -11,7 +11,7 @@ struct Fake {
     failure: Option<c_int>,
     known: Option<SocketAddr>,
     way: Way,
-    connecting: bool,
+    purpose: Purpose,
     dissolved: Cell<bool>,
     asked: RefCell<Vec<SocketAddr>>,
 }
@@ -27,7 +27,7 @@ impl Default for Fake {
             failure: None,
             known: None,
             way: Way::Via(AT),
-            connecting: false,
+            purpose: Purpose::Send,
             dissolved: Cell::default(),
             asked: RefCell::default(),
         }
@@ -54,9 +54,9 @@ impl Socket for Fake {
     fn known_way(&self, address: SocketAddr) -> Option<Way> {
         (self.known == Some(address)).then_some(Way::Via(AT))
     }
-    fn way(&self, address: SocketAddr, connecting: bool) -> Way {
+    fn way(&self, address: SocketAddr, purpose: Purpose) -> Way {
         self.asked.borrow_mut().push(address);
-        assert_eq!(connecting, self.connecting);
+        assert_eq!(purpose, self.purpose);
         self.way
     }
     fn dissolve(&self) {
@@ -93,13 +93,13 @@ fn the_agent_is_asked_about_loopback_where_a_route_names_it() {
     for address in ["127.0.0.1:80", "[::1]:80", "[::ffff:127.9.9.9]:80", "0.0.0.0:80"] {
         assert_eq!(connect(&fake, inet(address)), Outcome::Done);
         let to = address.parse().unwrap();
-        assert_eq!(send(&fake, inet(address), true), Send::ConnectFirst(to));
-        assert_eq!(send(&fake, inet(address), false), Send::Pass(Bypass::Loopback));
+        assert_eq!(send(&fake, inet(address), libc::MSG_FASTOPEN), Send::ConnectFirst(to));
+        assert_eq!(send(&fake, inet(address), 0), Send::Pass(Bypass::Loopback));
     }
     assert_eq!(fake.asked.borrow().len(), 4);
     let udp = Fake { loopback: true, ..udp() };
     assert_eq!(connect(&udp, inet("127.0.0.1:80")), Outcome::Pass(Bypass::Loopback));
-    assert_eq!(send(&udp, inet("127.0.0.1:80"), true), Send::Pass(Bypass::Loopback));
+    assert_eq!(send(&udp, inet("127.0.0.1:80"), libc::MSG_FASTOPEN), Send::Pass(Bypass::Loopback));
 }
 
 #[test]
@@ -163,21 +163,23 @@ fn datagrams_go_where_the_agent_says() {
     ];
     for (way, sent, connected) in table {
         for address in ["10.0.0.1:9", "10.0.0.1:53", "127.0.0.1:53", "[::1]:53"] {
-            assert_eq!(send(&Fake { way, ..udp() }, inet(address), false), sent);
-            assert_eq!(connect(&Fake { way, connecting: true, ..udp() }, inet(address)), connected);
+            assert_eq!(send(&Fake { way, ..udp() }, inet(address), 0), sent);
+            let at_once = Fake { way, purpose: Purpose::SendAtOnce, ..udp() };
+            assert_eq!(send(&at_once, inet(address), libc::MSG_DONTWAIT), sent);
+            assert_eq!(connect(&Fake { way, purpose: Purpose::Connect, ..udp() }, inet(address)), connected);
         }
         // A datagram socket takes AF_UNSPEC for AF_INET.
         let unspecified = Given::Unspecified(Some("10.0.0.1:9".parse().unwrap()));
-        assert_eq!(send(&Fake { way, ..udp() }, unspecified, false), sent);
+        assert_eq!(send(&Fake { way, ..udp() }, unspecified, 0), sent);
     }
 }
 
 #[test]
 fn datagrams_for_loopback_and_for_no_port_are_the_kernels() {
     let fake = udp();
-    assert_eq!(send(&fake, inet("127.0.0.1:9"), false), Send::Pass(Bypass::Loopback));
+    assert_eq!(send(&fake, inet("127.0.0.1:9"), 0), Send::Pass(Bypass::Loopback));
     assert_eq!(connect(&fake, inet("[::1]:9")), Outcome::Pass(Bypass::Loopback));
-    assert_eq!(send(&fake, inet("10.0.0.1:0"), false), Send::Pass(Bypass::Malformed));
+    assert_eq!(send(&fake, inet("10.0.0.1:0"), 0), Send::Pass(Bypass::Malformed));
     assert!(fake.asked.borrow().is_empty());
 }
 
@@ -185,9 +187,9 @@ fn datagrams_for_loopback_and_for_no_port_are_the_kernels() {
 fn what_is_known_is_not_asked_for() {
     let known = Some("10.0.0.1:9".parse().unwrap());
     let fake = Fake { known, ..udp() };
-    assert_eq!(send(&fake, inet("10.0.0.1:9"), false), Send::Via(AT));
+    assert_eq!(send(&fake, inet("10.0.0.1:9"), 0), Send::Via(AT));
     assert!(fake.asked.borrow().is_empty());
-    send(&fake, inet("10.0.0.1:10"), false);
+    send(&fake, inet("10.0.0.1:10"), 0);
     assert_eq!(fake.asked.borrow().len(), 1);
 }
 
@@ -195,8 +197,8 @@ fn what_is_known_is_not_asked_for() {
 fn other_sockets_of_the_network_are_no_way_out() {
     let raw = Fake { state: UDP, ..Fake::default() };
     assert_eq!(connect(&raw, inet("10.0.0.1:53")), Outcome::Fail(ENETUNREACH));
-    assert_eq!(send(&raw, inet("10.0.0.1:9"), false), Send::Fail(ENETUNREACH));
-    assert_eq!(send(&raw, inet("127.0.0.1:9"), false), Send::Pass(Bypass::Loopback));
+    assert_eq!(send(&raw, inet("10.0.0.1:9"), 0), Send::Fail(ENETUNREACH));
+    assert_eq!(send(&raw, inet("127.0.0.1:9"), 0), Send::Pass(Bypass::Loopback));
 }
 
 #[test]
@@ -207,13 +209,13 @@ fn other_sockets_and_families_pass() {
     assert_eq!(connect(&no_socket, inet("10.0.0.1:9")), Outcome::Pass(Bypass::NotInet));
     assert_eq!(connect(&unix, Given::Foreign), Outcome::Pass(Bypass::NotInet));
     assert_eq!(connect(&unix, Given::Unspecified(None)), Outcome::Pass(Bypass::Disconnect));
-    assert_eq!(send(&unix, Given::Foreign, false), Send::Pass(Bypass::NotInet));
+    assert_eq!(send(&unix, Given::Foreign, 0), Send::Pass(Bypass::NotInet));
 }
 
 #[test]
 fn fast_open_connects_first() {
     let tcp = Fake::default();
     let address = "10.0.0.1:80".parse().unwrap();
-    assert_eq!(send(&tcp, Given::Inet(address), true), Send::ConnectFirst(address));
-    assert_eq!(send(&tcp, Given::Inet(address), false), Send::Pass(Bypass::NotInet));
+    assert_eq!(send(&tcp, Given::Inet(address), libc::MSG_FASTOPEN), Send::ConnectFirst(address));
+    assert_eq!(send(&tcp, Given::Inet(address), 0), Send::Pass(Bypass::NotInet));
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use underpass_tests::proxies;
+use underpass_tests::proxies::relay::{self, Relay};
+use underpass_tests::{Running, World, artifacts, proxies};
 
 use crate::status::{ask, file, script};
 use crate::{agent, end, no_leaks, wait, world};
@@ -82,5 +83,68 @@ fn what_a_reload_has_brought_outlives_the_agent() {
     program.say("");
     assert_eq!(program.next_line(), "hello");
     assert_eq!((first.requests().len(), second.requests().len()), (1, 1));
+    no_leaks(&world);
+}
+
+/// Sends each line to one address and says what came back, or why not; where it is to be connected, over
+/// one socket that is.
+const DATAGRAMS: &str = r#"
+import errno, socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+far = ("10.50.0.1", 77)
+if sys.argv[1] == "connected":
+    s.connect(far)
+print("up", flush=True)
+for line in sys.stdin:
+    try:
+        s.send(line.encode()) if sys.argv[1] == "connected" else s.sendto(line.encode(), far)
+        print(s.recv(100).decode(), end="", flush=True)
+    except OSError as error:
+        print(errno.errorcode[error.errno], flush=True)
+"#;
+
+/// Within the second for which the library knows a way; what is connected stays, as a connection does.
+#[test]
+fn datagrams_take_the_new_way_and_connected_sockets_stay() {
+    let world = World::new();
+    let [first, second] = [1085, 1086].map(|port| relay::start(&world, port));
+    let main = |url: &str, more: &str| file(&world, "c.toml", &format!("proxy = '{url}'\n{more}"));
+    let path = main(first.url(), "");
+    let start = |how: &str| {
+        let underpass = world.client(artifacts::underpass()).arg("-f").arg(&path).args(["--", "python3"]);
+        let mut program = underpass.args(["-c", DATAGRAMS, how]).spawn();
+        assert_eq!(program.next_line(), "up");
+        program
+    };
+    let [mut sends, mut connected] = ["sends", "connected"].map(start);
+    let say = |program: &mut Running, word: &str| {
+        program.say(word);
+        program.next_line()
+    };
+    let went = |relay: &Relay, word: &str| relay.datagrams().iter().any(|note| note.starts_with(word));
+    for program in [&mut sends, &mut connected] {
+        assert_eq!(say(program, "one"), "one");
+    }
+    assert_eq!((first.associations(), second.associations()), (2, 0));
+
+    main(second.url(), "");
+    assert_eq!(ask(&world, &["reload"]).run().code(), 0);
+    wait("the second is used", Duration::from_secs(5), || {
+        assert_eq!(say(&mut sends, "two"), "two");
+        went(&second, "10.50.0.1:77 two")
+    });
+    assert_eq!(say(&mut connected, "still"), "still");
+    assert!(went(&first, "10.50.0.1:77 still") && !went(&second, "10.50.0.1:77 still"));
+
+    main(second.url(), "[[route]]\naddress = '10.50.0.0/16'\nto = 'refuse'\nerrno = 'EHOSTUNREACH'\n");
+    assert_eq!(ask(&world, &["reload"]).run().code(), 0);
+    wait("they are refused", Duration::from_secs(5), || match &*say(&mut sends, "three") {
+        "three" => false,
+        refused => {
+            assert_eq!(refused, "EHOSTUNREACH");
+            true
+        }
+    });
     no_leaks(&world);
 }

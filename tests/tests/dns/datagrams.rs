@@ -1,5 +1,7 @@
 //! The same by datagrams, as programs ask unless they are told otherwise.
 
+use underpass_tests::{World, artifacts, proxies, servers};
+
 use crate::place::{Native, Place, sorted};
 
 #[test]
@@ -51,4 +53,39 @@ fn node_resolves_by_datagrams() {
     let done = place.run("node", &["-e", NODE]).success();
     assert_eq!(done, "198.18.0.1 echo.test\nmx1.test,mx2.test\nENOTFOUND\n");
     place.no_leaks();
+}
+
+/// The agent resolves it and sends from this machine; what it stands for is shown as it was given.
+#[test]
+fn datagrams_for_a_name_that_a_route_sends_direct() {
+    let world = World::direct();
+    servers::start(&world);
+    let resolver = servers::resolver(&world);
+    let proxy = proxies::microsocks(&world, None);
+    let path = world.directory().join("c.toml");
+    let text = format!("proxy = '{}'\n[[route]]\ndomain = 'echo.test'\nto = 'direct'\n", proxy.url());
+    std::fs::write(&path, text).expect("the directory is ours");
+    let script = r#"
+import errno, socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+far = (socket.gethostbyname("echo.test"), 7007)
+assert far[0].startswith("198.18.")
+for word in (b"one", b"two"):
+    s.sendto(word, far)
+    assert s.recvfrom(100) == (word, far)
+s.connect(far)
+s.send(b"three")
+assert s.recv(100) == b"three" and s.getpeername() == far
+s.settimeout(None)
+try:
+    s.connect((socket.gethostbyname("alias.test"), 7007))
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"#;
+    let underpass = world.client(artifacts::underpass()).arg("-f").arg(&path).args(["--", "python3", "-c"]);
+    // Another name goes by the chain, which carries no datagrams.
+    assert_eq!(underpass.arg(script).run().success(), "ENOTSUP\n");
+    assert!(resolver.questions().contains(&"A echo.test".to_owned()), "{:?}", resolver.questions());
+    assert_eq!(proxy.served("echo.test", 7007), 0);
 }

@@ -147,6 +147,24 @@ fn by_exit_a_resolver_that_is_down_says_nothing_of_a_name() {
     place.no_leaks();
 }
 
+/// The name server of resolv.conf may be one that only this machine reaches: the log says what to do.
+#[test]
+fn by_exit_a_resolver_that_nobody_named_and_nobody_reaches_is_hinted_at() {
+    let world = World::new();
+    let proxy = proxies::microsocks(&world, None);
+    let underpass = world.client(artifacts::underpass()).env("UNDERPASS_LOG", "info");
+    let python =
+        underpass.args(["-x", proxy.url(), "--dns", "exit", "--", "/usr/bin/python3", "-c", RESOLVE]);
+    let mut keeper = world.wrapped(proxy.url(), "cat").env("UNDERPASS_LOG", "info").spawn();
+    keeper.say("up");
+    assert_eq!(keeper.next_line(), "up");
+    assert_eq!(python.arg("echo.test").run().success(), "echo.test error -3\n");
+    let log = world.client("sh").args(["-c", "cat $(find /run /tmp -name agent.log)"]).run().stdout;
+    let line = log.lines().find(|line| line.contains("a question was not answered")).unwrap_or_default();
+    assert!(line.contains("server=10.77.0.1:53") && line.contains("--dns exit:ADDRESS"), "{log}");
+    drop(keeper);
+}
+
 /// Names leave this machine, and the launcher says so.
 #[test]
 fn by_local_this_machines_resolver_is_asked() {

@@ -99,3 +99,39 @@ fn pycares_resolves_in_one_connection() {
     assert!(with_address.contains("echo.test 1 ['198.18.0.1']"), "{with_address}");
     place.no_leaks();
 }
+
+/// On port 53 a name with a fake address of IPv4 has none of IPv6, and exists; getaddrinfo has one.
+#[test]
+fn a_name_has_no_address_of_ipv6_on_port_53_and_one_by_libc() {
+    let place = Place::new();
+    let dig = place.run("dig", &["@10.77.0.1", "echo.test", "AAAA"]).success();
+    assert!(dig.contains("status: NOERROR") && dig.contains("ANSWER: 0"), "{dig}");
+    let node = "require('dns').promises.resolve6('echo.test').catch(error => console.log(error.code))";
+    assert_eq!(place.run("node", &["-e", node]).success(), "ENODATA\n");
+    let pycares = "
+import pycares, select
+channel = pycares.Channel(servers=['10.77.0.1'], timeout=5, tries=1)
+channel.query('echo.test', pycares.QUERY_TYPE_AAAA, lambda found, error: print(found, pycares.errno.errorcode[error]))
+while any(channel.getsock()):
+    readable, writable = channel.getsock()
+    ready = select.select(readable, writable, [], 5)
+    for fd in ready[0] + ready[1]:
+        channel.process_fd(fd if fd in ready[0] else -1, fd if fd in ready[1] else -1)
+";
+    assert_eq!(place.run("/usr/bin/python3", &["-c", pycares]).success(), "None ARES_ENODATA\n");
+    let by_libc = "
+import socket
+found = socket.getaddrinfo('echo.test', 7001, socket.AF_INET6, socket.SOCK_STREAM)
+s = socket.socket(socket.AF_INET6)
+s.connect(found[0][4])
+print(len(found), found[0][4][0].startswith('fd75:6e64:6572:7061:'), s.recv(9))
+";
+    assert_eq!(place.run("/usr/bin/python3", &["-c", by_libc]).success(), "1 True b'hello\\n'\n");
+    let curl = |how: &str| place.run("curl", &[how, "-sS", "--http0.9", "http://echo.test:7001/"]);
+    assert_eq!(curl("-4").success(), "hello\n");
+    // It asks for both families and takes what is IPv6 of that: docs/limits.md.
+    assert_eq!(curl("-6").code(), 7);
+    assert_eq!(place.proxy.served("echo.test", 7001), 2);
+    assert_eq!(place.resolver.questions(), [""; 0]);
+    place.no_leaks();
+}

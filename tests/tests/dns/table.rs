@@ -109,6 +109,46 @@ fn pools_that_share_addresses_are_refused() {
     drop(keeper);
 }
 
+/// So is a file that brings one later: its programs keep the pool that they have.
+#[test]
+fn a_reload_brings_no_pool_that_shares_addresses_with_another() {
+    let (world, proxy) = place();
+    let first = configuration(&world, &proxy, "a", "10.9.0.0/16");
+    let second = configuration(&world, &proxy, "b", "10.10.0.0/16");
+    let run = |path: &PathBuf| {
+        let underpass = world.client(artifacts::underpass()).arg("-f").arg(path);
+        underpass.args(["--format", "underpass", "--", "/usr/bin/python3", "-u", "-c", RESOLVE_LINES])
+    };
+    let mut programs = [run(&first).spawn(), run(&second).spawn()];
+    let mut resolve = |number: usize, name: &str| {
+        programs[number].say(name);
+        programs[number].next_line()
+    };
+    assert!(resolve(0, "one.test").starts_with("10.9."));
+    assert!(resolve(1, "two.test").starts_with("10.10."));
+    let reload = || world.client(artifacts::agent()).arg("reload").run();
+    configuration(&world, &proxy, "b", "10.9.128.0/17");
+    let done = reload();
+    assert_eq!((done.code(), &*done.stdout), (1, "0 of 2 sessions changed, 2 unchanged, 0 without a file\n"));
+    let why = "fake-pool 10.9.128.0/17";
+    assert!(done.stderr.contains(why) && done.stderr.contains("shares addresses with another"), "{done}");
+    assert!(resolve(1, "three.test").starts_with("10.10."));
+    configuration(&world, &proxy, "b", "10.11.0.0/16");
+    assert_eq!(reload().code(), 0);
+    assert!(resolve(1, "four.test").starts_with("10.11."));
+    // What was given before stands for what it did.
+    let connect = format!("exec 3<>/dev/tcp/{}/7001; cat <&3", resolve(1, "two.test"));
+    assert_eq!(world.wrapped(proxy.url(), "bash").args(["-c", &connect]).run().success(), "hello\n");
+    underpass_tests::names::assert_reached(&proxy, std::iter::once("two.test".to_owned()));
+}
+
+/// The address of each name of the input.
+const RESOLVE_LINES: &str = "
+import socket, sys
+for line in sys.stdin:
+    print(socket.gethostbyname(line.strip()))
+";
+
 /// An agent that is killed has told nobody; the next one knows what it had given.
 #[test]
 fn addresses_outlive_an_agent_that_is_killed_in_the_middle() {

@@ -6,6 +6,7 @@ mod agent_killed;
 mod agent_socket;
 mod datagrams;
 mod proxy;
+mod relays;
 
 use std::time::{Duration, Instant};
 

@@ -113,3 +113,22 @@ fn functions_that_look_names_up_inside_libc_ask_nobody() {
     assert_eq!(both.resolver.questions(), Vec::<String>::new());
     both.no_leaks();
 }
+
+/// Functions for programs that were linked long ago.
+#[test]
+fn what_libresolv_once_looked_up_by_itself_is_answered_by_the_agent() {
+    let both = Both::new();
+    let program = artifacts::compiled("old", "old", &["-lresolv"]);
+    let native = both.native.client(&program).run_or_kill();
+    assert!(native.stdout.contains("res_gethostbyname echo.test 10.99.0.1\n"), "{native}");
+    assert!(native.stdout.contains("res_gethostbyaddr nine.test 10.99.0.9\n"), "{native}");
+    let done = both.redirected.wrapped(both.proxy.url(), &program).run_or_kill();
+    let lines: Vec<&str> = done.stdout.lines().collect();
+    assert_eq!(lines[0], "res_gethostbyname listed.test 10.99.0.1", "{done}");
+    assert!(lines[1].starts_with("res_gethostbyname echo.test 198.18."), "{done}");
+    assert!(lines[2].starts_with("res_gethostbyname2 v6.test fd75:6e64:6572:7061:"), "{done}");
+    // Only the table and the hosts file are asked.
+    assert_eq!(lines[3..], ["res_gethostbyaddr h_errno 1"], "{done}");
+    assert_eq!(both.resolver.questions(), Vec::<String>::new());
+    both.no_leaks();
+}

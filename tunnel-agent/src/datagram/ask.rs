@@ -8,7 +8,7 @@ use underpass_core::config::Udp;
 use underpass_core::config::route::To as Route;
 use underpass_core::destination::{DNS_PORT, Destination, canonical, is_local};
 use underpass_core::failure::{Failure, errno};
-use underpass_core::wire::Reply;
+use underpass_core::wire::{Purpose, Reply};
 
 use super::facts::Facts;
 use super::socket::{Found, Socket, To};
@@ -27,13 +27,13 @@ pub(crate) struct Ask {
     pub(crate) connection: OwnedFd,
     /// As the program gave it.
     pub(crate) address: SocketAddr,
-    pub(crate) connecting: bool,
+    pub(crate) purpose: Purpose,
 }
 
 /// What is answered at once, or after the association is there.
 enum Judged {
     Direct,
-    Via { found: Found, waits: bool },
+    Via { found: Found, ready: bool, waits: bool },
 }
 
 /// Judges and answers. The copy of the program's socket is let go of at once: it would keep a socket open
@@ -41,14 +41,14 @@ enum Judged {
 pub(crate) fn begin(ask: Ask, socket: OwnedFd) {
     match ask.judge(socket) {
         Ok(Judged::Direct) => frames::reply(&ask.connection, &Reply::Direct),
-        Ok(Judged::Via { found, waits: false }) => {
-            frames::reply(&ask.connection, &Reply::Via { at: found.peer.at });
+        Ok(Judged::Via { found, ready, waits: false }) => {
+            frames::reply(&ask.connection, &Reply::Via { at: found.peer.at, ready });
         }
-        Ok(Judged::Via { found, waits: true }) => {
+        Ok(Judged::Via { found, waits: true, .. }) => {
             tokio::spawn(async move {
                 let Some(association) = &found.association else { return };
                 match association.ready(&ask.agent).await {
-                    Ok(_) => frames::reply(&ask.connection, &Reply::Via { at: found.peer.at }),
+                    Ok(_) => frames::reply(&ask.connection, &Reply::Via { at: found.peer.at, ready: true }),
                     Err(failure) => ask.refuse(&failure),
                 }
             });
@@ -110,11 +110,13 @@ impl Ask {
             }
         };
         found.peer.touch();
-        if self.connecting || !is_connected {
-            socket.set_connected(self.connecting.then_some(&found.peer));
+        let connecting = self.purpose == Purpose::Connect;
+        if connecting || !is_connected {
+            socket.set_connected(connecting.then_some(&found.peer));
         }
-        let is_ready = found.association.as_ref().is_none_or(|association| association.relay().is_some());
-        Ok(Judged::Via { found, waits: blocking && !is_ready })
+        let ready = found.association.as_ref().is_none_or(|association| association.relay().is_some());
+        let waits = blocking && !ready && self.purpose != Purpose::SendAtOnce;
+        Ok(Judged::Via { found, ready, waits })
     }
 
     /// By which chain it goes; `None` where the program sends it itself.

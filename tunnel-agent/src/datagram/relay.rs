@@ -186,3 +186,26 @@ fn keep_alive(control: &Stream) {
         let _ = SockRef::from(bare.get().get_ref()).set_tcp_keepalive(&keep);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_relay_through_which_nothing_passes_for_five_minutes_is_given_up() {
+        let room = Arc::new(Semaphore::new(2)).try_acquire_many_owned(2).unwrap();
+        let (controls, later, headers) = Default::default();
+        let associated = Associated { controls, relay: ([127, 0, 0, 1], 9).into(), later, headers };
+        let relay = Relay::new(associated, room).expect("nothing is sent").0;
+        let begin = Instant::now();
+        let passes = async {
+            sleep(Duration::from_secs(200)).await;
+            relay.used.store(now(), Ordering::Relaxed);
+        };
+        tokio::join!(relay.until_idle(), passes);
+        assert_eq!(begin.elapsed().as_secs(), 500);
+    }
+}

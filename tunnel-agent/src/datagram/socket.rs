@@ -87,9 +87,6 @@ impl Socket {
         to: To,
     ) -> Result<Found, Failure> {
         let mut state = self.state.lock();
-        if state.peers.len() >= MAX_PEERS {
-            state.evict(&agent.datagrams);
-        }
         let peer = state.new_peer(&agent.datagrams, given, destination)?;
         let task = match to {
             To::Names(plan) => {
@@ -129,9 +126,6 @@ impl Socket {
         // whose the answer is cannot be told.
         if state.peers.contains_key(&from) || state.peers.values().any(|peer| peer.is_connected()) {
             return None;
-        }
-        if state.peers.len() >= MAX_PEERS {
-            state.evict(&agent.datagrams);
         }
         let peer = state.new_peer(&agent.datagrams, from, Destination::Address(from)).ok()?;
         association.add(&peer);
@@ -176,6 +170,9 @@ impl State {
         given: SocketAddr,
         destination: Destination,
     ) -> Result<Arc<Peer>, Failure> {
+        if self.peers.len() >= MAX_PEERS {
+            self.evict(datagrams);
+        }
         let ip = self.facts.loopback_for(given)?;
         let room = datagrams.room(1)?;
         let peer = Peer::new(given, destination, ip, self.facts.local, room)
@@ -232,3 +229,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::Datagrams;
 use super::peer::now;
 use crate::agent::Agent;
 use crate::sock_diag;
@@ -22,7 +23,7 @@ pub(super) fn begin(agent: &Arc<Agent>) {
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(INTERVAL).await;
-            sweep(&agent).await;
+            sweep(&agent.datagrams).await;
             if agent.datagrams.sockets.lock().is_empty() {
                 agent.datagrams.sweeping.store(false, Ordering::Relaxed);
                 return;
@@ -31,30 +32,15 @@ pub(super) fn begin(agent: &Arc<Agent>) {
     });
 }
 
-async fn sweep(agent: &Arc<Agent>) {
-    let datagrams = &agent.datagrams;
+pub(super) async fn sweep(datagrams: &Datagrams) {
     // What comes after this line is not judged by a list that may be older.
-    let mut before: Vec<u64> = datagrams.sockets.lock().keys().copied().collect();
-    before.sort_unstable();
-    let read = tokio::task::spawn_blocking(move || {
-        let mut alive = vec![false; before.len()];
-        let read = sock_diag::udp_cookies(|cookie| {
-            if let Ok(at) = before.binary_search(&cookie) {
-                alive[at] = true;
-            }
-        });
-        read.map(|()| {
-            before.into_iter().zip(alive).filter(|(_, alive)| !alive).map(|(cookie, _)| cookie).collect()
-        })
-    });
-    let closed: Vec<u64> = match read.await {
-        Ok(Ok(closed)) => closed,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "the list of datagram sockets cannot be read");
-            Vec::new()
-        }
-        Err(_) => return,
-    };
+    let known: Vec<u64> = datagrams.sockets.lock().keys().copied().collect();
+    let mut closed = unlisted(known).await;
+    if !closed.is_empty() {
+        // The list comes in parts, and leaves one out where another is closed between two of them (udp_dump
+        // goes on by number).
+        closed = unlisted(closed).await;
+    }
     let mut sockets = datagrams.sockets.lock();
     for cookie in closed {
         if let Some(socket) = sockets.remove(&cookie) {
@@ -63,4 +49,28 @@ async fn sweep(agent: &Arc<Agent>) {
     }
     let limit = now().saturating_sub(IDLE);
     sockets.values().for_each(|socket| socket.remove_idle(datagrams, limit));
+}
+
+/// Which of these the kernel does not list.
+async fn unlisted(mut cookies: Vec<u64>) -> Vec<u64> {
+    cookies.sort_unstable();
+    let read = tokio::task::spawn_blocking(move || {
+        let mut alive = vec![false; cookies.len()];
+        let read = sock_diag::udp_cookies(|cookie| {
+            if let Ok(at) = cookies.binary_search(&cookie) {
+                alive[at] = true;
+            }
+        });
+        read.map(|()| {
+            cookies.into_iter().zip(alive).filter(|(_, alive)| !alive).map(|(cookie, _)| cookie).collect()
+        })
+    });
+    match read.await {
+        Ok(Ok(closed)) => closed,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the list of datagram sockets cannot be read");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
 }

@@ -42,6 +42,9 @@ pub(super) fn server(agent: &Agent, plan: &Plan, asked: SocketAddr) -> Option<De
     }
 }
 
+const HINT: &str = "the resolver of /etc/resolv.conf is asked from the far end of the chain; name one that is \
+                    reached from there: --dns exit:ADDRESS";
+
 /// The resolver of a plan.
 pub(super) fn default_server(agent: &Agent, plan: &Plan) -> Destination {
     let server = plan.config.dns.server;
@@ -66,7 +69,10 @@ pub(super) async fn ask(
         Ok(answer) => Some(answer),
         Err(Failure::Route(_)) => Some(question.failed(OptRcode::REFUSED)),
         Err(failure) => {
-            tracing::info!(%server, reason = %failure, "a question was not answered");
+            // It may be of a network that only this machine is in.
+            let unnamed = plan.config.dns.server.is_none() && *server == default_server(agent, plan);
+            let hint = unnamed.then_some(HINT);
+            tracing::info!(%server, reason = %failure, hint, "a question was not answered");
             None
         }
     }
