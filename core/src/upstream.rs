@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use url::UpstreamError;
+pub use url::{UpstreamError, pin};
 
 /// What the agent dials through: one hop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::ask::{self, Unanswered};
 use crate::upstream::door::come_in;
-use crate::{agent, background, log};
+use crate::{agent, background, keygen, log, relay};
 
 #[derive(Parser)]
 #[command(name = "underpass-agent", version, about = "Does all I/O for the programs that underpass carries")]
@@ -46,6 +46,14 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         directory: Option<PathBuf>,
     },
+    /// Serve as a relay: an encrypted hop for clients whose keys it knows
+    Relay {
+        /// The configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/underpass/relay.toml")]
+        config: PathBuf,
+    },
+    /// Make a key and a certificate, for a client of relays or for a relay
+    Keygen(keygen::Options),
     /// What ssh runs as its ProxyCommand when it is a later hop of a chain
     #[command(hide = true)]
     Join {
@@ -65,13 +73,17 @@ pub(crate) enum Failure {
     Agent(io::Error),
     /// An agent was asked in vain.
     Asking(Unanswered),
+    /// No key was made.
+    Key(String),
+    /// A relay could not serve.
+    Relay(relay::run::Failure),
 }
 
 impl Failure {
     /// Our own failures exit with 125, as those of env(1) and timeout(1) do; an answer that is a no, with 1.
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Agent(_) => 125,
+            Self::Agent(_) | Self::Key(_) | Self::Relay(_) => 125,
             Self::Asking(_) => 1,
         }
     }
@@ -82,6 +94,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Agent(error) => error.fmt(f),
             Self::Asking(unanswered) => unanswered.fmt(f),
+            Self::Key(why) => f.write_str(why),
+            Self::Relay(failure) => failure.fmt(f),
         }
     }
 }
@@ -93,6 +107,12 @@ pub(crate) fn run() -> Result<(), Failure> {
             serve(directory, private, foreground).map_err(Failure::Agent)
         }
         Command::Join { door, host, port } => come_in(&door, &host, &port).map_err(Failure::Agent),
+        Command::Relay { config } => {
+            // Standard error is the journal's in a service, and the audit's where it is not in a file.
+            log::to(io::stderr, "info").map_err(Failure::Agent)?;
+            relay::run::run(&config).map_err(Failure::Relay)
+        }
+        Command::Keygen(options) => keygen::run(&options).map_err(Failure::Key),
         Command::Status { json, directory } => asked(ask::status(directory.as_deref(), json)),
         Command::Reload { directory } => asked(ask::reload(directory.as_deref())),
     }

@@ -10,8 +10,10 @@
 //! - [`client`]: one intercepted call: read, judged, answered; [`attempt`]: one connection attempt.
 //! - [`hold`] and, in [`upstream::path`], the hand-off: the two mechanisms that keep the program's own
 //!   socket; [`facts`] says which of them a socket allows; [`carried`] knows sockets by cookie.
-//! - [`plan`]: where a connection goes; [`upstream`]: what is dialled through. [`relay`], [`pipes`]: bytes after that;
+//! - [`plan`]: where a connection goes; [`upstream`]: what is dialled through. [`splice`], [`pipes`]: bytes after that;
 //!   [`loopback`]: how their legs on this machine are set.
+//! - [`relay`]: another program in this file, the encrypted hop.
+//! - [`tls`]: what all ends of TLS have in common; [`keygen`]: makes a key.
 //! - [`names`], [`hosts`]: names that are not resolved here, and those that are local. [`lines`]: the
 //!   files in which names and sessions are kept.
 //! - [`sys`], [`sock_diag`]: system calls that no crate has a safe form for, and the kernel's list of sockets.
@@ -35,6 +37,7 @@ mod flow;
 mod frames;
 mod hold;
 mod hosts;
+mod keygen;
 mod lifetime;
 mod lines;
 mod log;
@@ -43,6 +46,7 @@ mod names;
 mod pipes;
 mod plan;
 mod processes;
+mod relay;
 mod reload;
 mod session;
 mod sock_diag;
@@ -50,6 +54,7 @@ mod splice;
 mod status;
 mod sys;
 mod table;
+mod tls;
 mod upstream;
 
 use std::io::Write;

@@ -163,7 +163,7 @@ enum Way {
 }
 
 /// Waits until what was written has been received, as long as that goes on.
-async fn drain(socket: &AsyncFd<OwnedFd>) {
+pub(crate) async fn drain(socket: &AsyncFd<OwnedFd>) {
     let mut left = sys::unacknowledged(socket.get_ref());
     let mut since = Instant::now();
     let mut pause = Duration::from_micros(50);
@@ -178,13 +178,13 @@ async fn drain(socket: &AsyncFd<OwnedFd>) {
 }
 
 /// Closing with a linger time of zero sends a reset (socket(7)). A Unix socket has none to send.
-fn linger(socket: &AsyncFd<OwnedFd>, time: Option<Duration>) {
+pub(crate) fn linger(socket: &AsyncFd<OwnedFd>, time: Option<Duration>) {
     let _ = rustix::net::sockopt::set_socket_linger(socket.get_ref(), time);
 }
 
 /// Asks an end that has sent its FIN whether it is still there: the kernel forgets a closed socket
 /// after a minute (tcp(7), tcp_fin_timeout), and then answers with a reset.
-fn keep_alive(socket: &AsyncFd<OwnedFd>) {
+pub(crate) fn keep_alive(socket: &AsyncFd<OwnedFd>) {
     use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
     let (idle, interval) = (Duration::from_secs(60), Duration::from_secs(10));
     let socket = socket.get_ref();
@@ -195,7 +195,7 @@ fn keep_alive(socket: &AsyncFd<OwnedFd>) {
 }
 
 /// Whether a reset has arrived at an end that is not read.
-fn is_broken(socket: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> bool {
+pub(crate) fn is_broken(socket: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> bool {
     while let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx) {
         if matches!(rustix::net::sockopt::socket_error(socket.get_ref()), Ok(Err(_)) | Err(_)) {
             return true;

@@ -7,6 +7,7 @@ pub(crate) use many::{MANY, receive_many, send_many};
 
 use std::ffi::{c_int, c_void};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use libc::socklen_t;
@@ -98,6 +99,51 @@ pub(crate) fn has_send_timeout(socket: &impl AsFd) -> bool {
         )
     };
     rc != 0 || value.tv_sec != 0 || value.tv_usec != 0
+}
+
+/// Has the allocator keep what is freed for the next that ask, up to 16 MiB: records of TLS come and go, and a page
+/// that goes to the kernel with each costs more than the record (mallopt(3)).
+pub(crate) fn keep_freed_memory() {
+    // SAFETY: both are bounds of the allocator's, to be set at any time.
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 16 << 20);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+    }
+}
+
+/// The addresses of all interfaces (getifaddrs(3)).
+pub(crate) fn interface_addresses() -> io::Result<Vec<IpAddr>> {
+    let mut list: *mut libc::ifaddrs = std::ptr::null_mut();
+    // SAFETY: it writes one pointer.
+    if unsafe { libc::getifaddrs(&raw mut list) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut found = Vec::new();
+    let mut next = list;
+    // SAFETY: the list is libc's until `freeifaddrs`, and each link of it is null or an entry.
+    while let Some(entry) = unsafe { next.as_ref() } {
+        next = entry.ifa_next;
+        if entry.ifa_addr.is_null() {
+            continue;
+        }
+        // SAFETY: an address is as long as its family says, and its fields may be read unaligned.
+        unsafe {
+            match i32::from((*entry.ifa_addr).sa_family) {
+                libc::AF_INET => {
+                    let address = entry.ifa_addr.cast::<libc::sockaddr_in>().read_unaligned();
+                    found.push(IpAddr::from(address.sin_addr.s_addr.to_ne_bytes()));
+                }
+                libc::AF_INET6 => {
+                    let address = entry.ifa_addr.cast::<libc::sockaddr_in6>().read_unaligned();
+                    found.push(IpAddr::from(address.sin6_addr.s6_addr));
+                }
+                _ => {}
+            }
+        }
+    }
+    // SAFETY: it came from `getifaddrs`, and nothing of it is kept.
+    unsafe { libc::freeifaddrs(list) };
+    Ok(found)
 }
 
 /// Bytes that the far end has not acknowledged yet (SIOCOUTQ, tcp(7)).

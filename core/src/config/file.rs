@@ -2,27 +2,23 @@
 //!
 //! # Layout
 //!
-//! - `reader`: values with their places, and the mistakes that are made with them.
 //! - `chain`, `route`: the two tables; `names`: how names are answered.
 
 mod chain;
 mod names;
-mod reader;
 mod route;
 
 use std::collections::BTreeMap;
 
-use self::reader::{Entry, Reader};
 use super::dns::Dns;
 use super::problem::{nearest, unknown};
+pub use super::reader::MAX_BYTES;
+use super::reader::{Entry, Reader};
 use super::route::To;
 use super::{
     Chain, Config, ConfigError, DEADLINE, Handoff, Kind, MAIN_CHAIN, Parsed, Udp, Warning, no_proxy,
 };
 use crate::failure::errno;
-
-/// A configuration longer than this, in bytes, is refused.
-pub const MAX_BYTES: usize = 1 << 20;
 
 /// The longest deadline, in seconds.
 pub const MAX_DEADLINE: u32 = 3600;
@@ -46,17 +42,14 @@ const KEYS: [&str; 12] = [
 const DIRECT: &str = "direct";
 const REFUSE: &str = "refuse";
 
+/// Gives the id of a user by its name.
+type UserId<'a> = &'a dyn Fn(&str) -> Option<u32>;
+
 /// Reads a configuration. `file` names it in errors; `user_id` gives the id of a user by its name.
 pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> Result<Parsed, ConfigError> {
-    if text.len() > MAX_BYTES {
-        return Err(ConfigError::whole(file, "longer than 1 MiB: this is no configuration"));
-    }
-    let document = toml::de::DeTable::parse(text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start);
-        ConfigError::at(file, text, at, error.message().lines().next().unwrap_or("not TOML"))
-    })?;
-    let reader = Reader { text, file, user_id: &user_id };
-    let mut root = reader.table(document.get_ref(), &KEYS)?;
+    let reader = Reader::new(text, file);
+    let document = reader.document()?;
+    let mut root = reader.root(&document, &KEYS)?;
     let (chains, places) = chains(&reader, root.take("proxy"), root.take("chain"))?;
     let otherwise = otherwise(&reader, root.take("default"), &chains)?;
     let mut routes = Vec::new();
@@ -65,7 +58,7 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         routes = no_proxy::routes(text).or_else(|why| reader.fail(list.at, format!("no-proxy: {why}")))?;
     }
     if let Some(list) = root.take("route") {
-        routes.extend(route::routes(&reader, &list, &chains)?);
+        routes.extend(route::routes(&reader, &list, &chains, &user_id)?);
     }
     let deadline = match root.take("deadline") {
         Some(entry) => reader.number(&entry, MAX_DEADLINE)?,
@@ -100,7 +93,9 @@ fn chains(
         chains.insert(MAIN_CHAIN.to_owned(), Chain { kind: Kind::Strict, hops, length: None });
         places.insert(MAIN_CHAIN.to_owned(), proxy.key_at);
     }
-    for entry in tables.map(|tables| reader.members(&tables)).transpose()?.into_iter().flatten() {
+    for entry in
+        tables.map(|tables| reader.members(&tables, "[chain.NAME]")).transpose()?.into_iter().flatten()
+    {
         let name = entry.key;
         let odd = |c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c);
         if name == DIRECT || name == REFUSE {

@@ -12,7 +12,8 @@
 //! - [`environment`]: `ALL_PROXY` and its kin; `no_proxy`: the list of what goes direct.
 //! - [`dns`]: how names are answered; [`pool`]: the addresses that stand for them.
 //! - [`logins`]: what is elsewhere: credentials in files and variables, users by name.
-//! - `problem`: mistakes, with their places and the words that were probably meant.
+//! - [`reader`]: TOML with the place of each value; [`problem`]: mistakes, and the words that were probably
+//!   meant.
 
 pub mod dns;
 pub mod environment;
@@ -23,7 +24,8 @@ pub mod logins;
 mod no_proxy;
 pub mod pattern;
 pub mod pool;
-mod problem;
+pub mod problem;
+pub mod reader;
 pub mod route;
 
 pub use problem::{ConfigError, Warning};

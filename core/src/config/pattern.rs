@@ -31,9 +31,20 @@ pub struct Glob {
 }
 
 impl Glob {
-    fn new(text: String) -> Self {
+    /// Any text is one.
+    pub fn new(text: String) -> Self {
         let compiled = WildMatch::new(&text);
         Self { text, compiled }
+    }
+
+    /// As it is written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is for this text, letter by letter.
+    pub fn matches(&self, text: &str) -> bool {
+        self.compiled.matches(text)
     }
 }
 
@@ -78,7 +89,7 @@ impl DomainPattern {
                     true => Cow::Owned(name.to_ascii_lowercase()),
                     false => Cow::Borrowed(name),
                 };
-                glob.compiled.matches(&name)
+                glob.matches(&name)
             }
         }
     }
@@ -152,6 +163,16 @@ impl AddressRange {
 }
 
 impl AddressRange {
+    /// Whether all of these addresses are in the other range.
+    pub fn is_within(&self, other: &Self) -> bool {
+        other.0.contains(&self.0)
+    }
+
+    /// Whether it is one address alone.
+    pub fn is_one(&self) -> bool {
+        self.0.prefix_len() == self.0.max_prefix_len()
+    }
+
     /// Whether all of them are loopback addresses.
     pub fn is_loopback(&self) -> bool {
         match self.0 {
@@ -189,7 +210,7 @@ impl FromStr for AddressRange {
 
 impl fmt::Display for AddressRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
+        if self.is_one() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
     }
 }
 
@@ -205,6 +226,11 @@ impl PortRange {
     /// From `first` to `last`; `None` if there is no such port.
     pub fn new(first: u16, last: u16) -> Option<Self> {
         (first > 0 && first <= last).then_some(Self { first, last })
+    }
+
+    /// One alone.
+    pub fn one(port: u16) -> Self {
+        Self { first: port, last: port }
     }
 
     /// Whether the port is one of them.
@@ -249,7 +275,7 @@ impl ProgramPattern {
             true => path,
             false => path.rsplit('/').next().unwrap_or_default(),
         };
-        self.0.compiled.matches(part)
+        self.0.matches(part)
     }
 }
 

@@ -19,17 +19,17 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// About the file as a whole.
-    pub(super) fn whole(file: &str, message: impl Into<String>) -> Self {
+    pub fn whole(file: &str, message: impl Into<String>) -> Self {
         Self { file: file.to_owned(), line: None, column: None, message: message.into() }
     }
 
     /// About a line, from 1.
-    pub(super) fn line(file: &str, line: usize, message: impl Into<String>) -> Self {
+    pub fn line(file: &str, line: usize, message: impl Into<String>) -> Self {
         Self { line: Some(line), ..Self::whole(file, message) }
     }
 
     /// About what begins at a byte of the text.
-    pub(super) fn at(file: &str, text: &str, byte: usize, message: impl Into<String>) -> Self {
+    pub fn at(file: &str, text: &str, byte: usize, message: impl Into<String>) -> Self {
         let before = text.get(..byte).unwrap_or(text);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.matches('\n').count() + 1;
@@ -71,7 +71,7 @@ impl fmt::Display for Warning {
 }
 
 /// The known word that one was probably meant to be: a third of it, or one letter, may differ.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let most = |other: &str| (other.len() / 3).max(1);
     let plain = |word: &str| word.to_ascii_lowercase().replace('_', "-");
     let meant = plain(word);
@@ -94,7 +94,7 @@ fn least_distance(a: &str, b: &str) -> usize {
 }
 
 /// `"word"`, or nothing of one that does not look like a word: it may hold credentials.
-pub(super) fn shown(word: &str) -> String {
+pub fn shown(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_.*?/[]".contains(c);
     match (1..=64).contains(&word.len()) && word.chars().all(plain) {
         true => format!("\"{word}\""),
@@ -103,11 +103,7 @@ pub(super) fn shown(word: &str) -> String {
 }
 
 /// `unknown kind "strcit" (did you mean "strict"?)`
-pub(super) fn unknown<'k>(
-    what: &str,
-    word: &str,
-    known: impl IntoIterator<Item = &'k str> + Clone,
-) -> String {
+pub fn unknown<'k>(what: &str, word: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
     match nearest(word, known.clone()) {
         Some(near) => format!("unknown {what} {} (did you mean \"{near}\"?)", shown(word)),
         None => {

@@ -237,7 +237,7 @@ fn known(name: &str) -> UpstreamError {
 
 /// `sha256//` and base64 (RFC 4648 section 4) of 32 bytes. A `+` may have become a space on its way
 /// through a form encoder; a URL's query has none.
-fn pin(text: &str) -> Option<[u8; 32]> {
+pub fn pin(text: &str) -> Option<[u8; 32]> {
     use base64::Engine;
     let bytes = base64::engine::general_purpose::STANDARD.decode(text.strip_prefix("sha256//")?).ok()?;
     bytes.try_into().ok()

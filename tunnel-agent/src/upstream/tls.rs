@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
@@ -16,6 +16,8 @@ use underpass_core::failure::Failure;
 use underpass_core::upstream::{HopHost, Trust};
 
 use super::stream::Stream;
+use crate::tls::pin::has_key;
+use crate::tls::provider;
 
 /// Makes TLS connections to one proxy. Its session cache is its own.
 pub(crate) struct Connector(TlsConnector);
@@ -29,7 +31,7 @@ impl fmt::Debug for Connector {
 impl Connector {
     /// Reads the certificates that vouch for the proxy.
     pub(crate) fn new(trust: &Trust) -> Result<Self, String> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = provider::others();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
@@ -183,17 +185,5 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-fn has_key(certificate: &CertificateDer<'_>, pin: &[u8; 32]) -> Result<ServerCertVerified, Error> {
-    let parsed = webpki::EndEntityCert::try_from(certificate)
-        .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-    let key = parsed.subject_public_key_info();
-    let digest = ::ring::digest::digest(&::ring::digest::SHA256, key.as_ref());
-    if digest.as_ref() == pin {
-        Ok(ServerCertVerified::assertion())
-    } else {
-        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 }

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use super::super::reader::{Entry, Reader};
 use super::super::{Chain, ConfigError, Kind};
-use super::reader::{Entry, Reader};
 use crate::upstream::Upstream;
 
 const KEYS: [&str; 3] = ["kind", "hops", "length"];
@@ -18,7 +18,7 @@ const KINDS: [(&str, Kind); 6] = [
 ];
 
 pub(super) fn chain(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Chain, ConfigError> {
-    let mut table = reader.table(reader.as_table(entry)?, &KEYS)?;
+    let mut table = reader.table(entry, &KEYS, "[chain.NAME]")?;
     let kind = table.take("kind").map_or(Ok(Kind::default()), |entry| reader.word(&entry, &KINDS))?;
     let hops = match table.take("hops") {
         Some(entry) => hops(reader, &entry)?,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use super::super::ConfigError;
 use super::super::dns::Dns;
 use super::super::pool::Pool;
-use super::reader::{Entry, Reader};
+use super::super::reader::{Entry, Reader};
 
 pub(super) fn dns(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Dns, ConfigError> {
     reader.string(entry)?.parse().or_else(|why| reader.fail(entry.at, format!("dns: {why}")))

@@ -1,0 +1,234 @@
+"""A client of a relay over HTTP/1.1 that says what decent clients do not. HOST MODE AUTHORITY [KEY]
+
+Writes what it has seen, one thing a line.
+"""
+
+import collections
+import concurrent.futures
+import socket
+import ssl
+import struct
+import sys
+
+PORT = 4433
+
+
+def context(key="client.key"):
+    context = ssl.create_default_context(cafile="relay.key.crt")
+    context.load_cert_chain(key + ".crt", key)
+    return context
+
+
+def connected(host, key):
+    raw = socket.create_connection((host, PORT), timeout=15)
+    # Without this an end without a farewell would look like one with it.
+    return context(key).wrap_socket(raw, server_hostname=host, suppress_ragged_eofs=False)
+
+
+def head(tls):
+    seen = b""
+    while not seen.endswith(b"\r\n\r\n"):
+        byte = tls.recv(1)
+        if not byte:
+            raise EOFError
+        seen += byte
+    return seen.split(b" ")[1].decode()
+
+
+def to_the_end(tls):
+    """Everything, and how it ended."""
+    seen = b""
+    try:
+        while data := tls.recv(65536):
+            seen += data
+        return seen, "clean end"
+    except (ssl.SSLError, ConnectionResetError):
+        return seen, "cut"
+
+
+def ask(tls, authority):
+    tls.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+    return head(tls)
+
+
+def reset(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def half(host, authority):
+    """Ends its own direction, and reads on."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context().wrap_bio(incoming, outgoing, server_hostname=host)
+    sock = socket.create_connection((host, PORT), timeout=15)
+
+    def step(call, wait=True):
+        while True:
+            try:
+                result, more = call(), False
+            except ssl.SSLWantReadError:
+                result, more = None, True
+            except ssl.SSLZeroReturnError:
+                return b""
+            sock.sendall(outgoing.read())
+            if not more or not wait:
+                return result
+            data = sock.recv(65536)
+            incoming.write(data) if data else incoming.write_eof()
+
+    step(tls.do_handshake)
+    step(lambda: tls.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode()))
+    seen = step(lambda: tls.read(4096))
+    print(seen.split(b" ")[1].decode())
+    step(lambda: tls.write(b"four"))
+    # A farewell, which is not waited for to be returned.
+    step(tls.unwrap, wait=False)
+    seen = b""
+    while data := step(lambda: tls.read(65536)):
+        seen += data
+    print(seen.decode() + "clean end")
+
+
+def flipped(host, authority, offset):
+    """What a request comes to of which one bit is another on its way; and how many bytes there were."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context().wrap_bio(incoming, outgoing, server_hostname=host)
+    sent = 0
+    with socket.create_connection((host, PORT), timeout=30) as sock:
+
+        def step(call):
+            nonlocal sent
+            while True:
+                try:
+                    result = call()
+                    more = False
+                except ssl.SSLWantReadError:
+                    more = True
+                data = bytearray(outgoing.read())
+                if sent <= offset < sent + len(data):
+                    data[offset - sent] ^= 1 << offset % 8
+                sent += len(data)
+                sock.sendall(data)
+                if not more:
+                    return result
+                data = sock.recv(65536)
+                if not data:
+                    raise EOFError
+                incoming.write(data)
+
+        try:
+            step(tls.do_handshake)
+            step(lambda: tls.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode()))
+            answer = step(lambda: tls.read(12)).decode() or "refused"
+        except (ssl.SSLError, EOFError, ConnectionResetError, BrokenPipeError):
+            answer = "refused"
+        return answer, sent
+
+
+def flip(host, authority):
+    answer, length = flipped(host, authority, 1 << 30)
+    assert answer == "HTTP/1.1 200", answer
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        answers = pool.map(lambda offset: flipped(host, authority, offset)[0], range(0, length, 2))
+        answers = collections.Counter(answers)
+    # What a record of the handshake's beginning says of its version is not looked at (RFC 8446 section 5.1).
+    print(sorted(answers), answers["HTTP/1.1 200"] < 10 and answers["refused"] > 500)
+
+
+def replay(host, authority):
+    """Records what a good client sends, and says it again."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context().wrap_bio(incoming, outgoing, server_hostname=host)
+    sock = socket.create_connection((host, PORT), timeout=15)
+    said = b""
+
+    def step(call):
+        nonlocal said
+        while True:
+            try:
+                result = call()
+                more = False
+            except ssl.SSLWantReadError:
+                more = True
+            data = outgoing.read()
+            said += data
+            sock.sendall(data)
+            if not more:
+                return result
+            incoming.write(sock.recv(65536))
+
+    step(tls.do_handshake)
+    step(lambda: tls.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode()))
+    if b" 200 " in step(lambda: tls.read(4096)):
+        print("served once", end=", ")
+    sock.close()
+    refused = 0
+    for _ in range(100):
+        sock = socket.create_connection((host, PORT), timeout=15)
+        answer = b""
+        try:
+            sock.sendall(said)
+            while data := sock.recv(65536):
+                answer += data
+        except ConnectionResetError:
+            pass
+        # A record of application data after the handshake would be an answer; what there is, is an alert at
+        # its end, encrypted as all is, and so looks like one of the shortest.
+        refused += b"HTTP" not in answer and len(answer) < 4096
+    print(f"and {refused} times not")
+
+
+def main():
+    host, mode, authority = sys.argv[1:4]
+    key = sys.argv[4] if len(sys.argv) > 4 else "client.key"
+    if mode == "plain":
+        sock = socket.create_connection((host, PORT), timeout=15)
+        sock.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+        answer = sock.recv(4096)
+        # A record of type 21 (RFC 8446 section 5.1).
+        print("alert" if answer[:1] == b"\x15" and len(answer) == 7 else answer)
+        return
+    if mode == "tls12":
+        old = context()
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            old.wrap_socket(socket.create_connection((host, PORT), timeout=15), server_hostname=host)
+        except ssl.SSLError as error:
+            print(error.reason)
+        return
+    if mode == "half":
+        return half(host, authority)
+    if mode == "flip":
+        return flip(host, authority)
+    if mode == "replay":
+        return replay(host, authority)
+    tls = connected(host, key)
+    if mode == "early":
+        # What was meant for the tunnel looks like a request.
+        line = f"CONNECT {authority} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        tls.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        seen = b""
+        try:
+            tls.settimeout(0.5)
+            while data := tls.recv(65536):
+                seen += data
+                tls.sendall(line)
+        except OSError:
+            pass
+        return print(seen.count(b"HTTP/1.1"), "answer")
+    print(ask(tls, authority), flush=True)
+    if mode == "byte":
+        tls.sendall(b"x")
+    if mode == "cut":
+        tls.sendall(b"x")
+        tls.recv(1)
+        return reset(tls)
+    if mode == "wait":
+        print(tls.recv(6).decode().strip(), flush=True)
+    seen, ended = to_the_end(tls)
+    print(seen.decode() + ended)
+    if ended != "cut":
+        tls.unwrap()
+
+
+main()

@@ -1,0 +1,41 @@
+//! connect-udp, over both protocols.
+
+use underpass_tests::servers::port;
+
+use crate::place::{EVERYTHING_HERE, NAME, Place};
+
+#[test]
+fn datagrams_of_every_length_come_back_whole() {
+    let place = Place::new(&format!("allow-udp = true\n{EVERYTHING_HERE}"));
+    let echo = port::ECHO.to_string();
+    for (protocol, accepted) in [("h2", "200"), ("http/1.1", "101")] {
+        for target in [NAME, "10.99.0.1", "fd99::1"] {
+            let said = place.says("relay_udp.py", &[protocol, target, &echo]);
+            assert_eq!(said, format!("{accepted}\nTrue\n"), "{protocol} {target}");
+        }
+    }
+    for line in place.audit(6) {
+        assert_eq!((&line["protocol"], &line["verdict"]), (&"udp".into(), &"permit".into()));
+        assert!(line["up"].as_u64() > Some(60_000) && line["down"].as_u64() > Some(60_000), "{line}");
+    }
+}
+
+#[test]
+fn datagrams_go_nowhere_where_the_rules_do_not_say_so() {
+    let place = Place::new(&format!("allow-udp = true\n{EVERYTHING_HERE}"));
+    for target in ["127.0.0.1", "10.77.0.1", "fd77::1", "169.254.169.254", "224.0.0.251"] {
+        for protocol in ["h2", "http/1.1"] {
+            assert_eq!(place.says("relay_udp.py", &[protocol, target, "53"]), "403\n", "{target}");
+        }
+    }
+}
+
+#[test]
+fn without_allow_udp_there_are_none() {
+    let place = Place::new(EVERYTHING_HERE);
+    let echo = port::ECHO.to_string();
+    assert_eq!(place.says("relay_udp.py", &["http/1.1", NAME, &echo]), "403\n");
+    // Nothing has said that the protocol is spoken (RFC 8441 section 3).
+    assert_eq!(place.says("relay_udp.py", &["h2", NAME, &echo]), "RST_STREAM 1\n");
+    place.is_served();
+}

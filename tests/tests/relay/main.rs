@@ -1,0 +1,22 @@
+//! The relay, asked by programs that other people wrote: curl over HTTP/1.1, nghttpx over HTTP/2, and, for what no
+//! decent client says, scripts over Python's ssl and h2.
+//!
+//! # Layout
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `place` | a world with servers and a relay, and its clients |
+//! | `serving` | what is served: names, errors, large transfers, ends and cuts |
+//! | `who` | who is not: keys, versions of TLS, tokens |
+//! | `where_to` | rules, special addresses, limits, and what is written down |
+//! | `datagrams` | connect-udp |
+//! | `floods` | half-open connections, resets, headers |
+//! | `life` | keys made and refused, reload, an inherited socket, the end |
+
+mod datagrams;
+mod floods;
+mod life;
+mod place;
+mod serving;
+mod where_to;
+mod who;

@@ -1,0 +1,260 @@
+//! HTTP/2: each connection is a stream (RFC 9113 section 8.5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::ext::Protocol;
+use h2::server::{Connection, SendResponse};
+use h2::{Ping, PingPong, Reason, RecvStream};
+use http::header::{HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
+use http::{HeaderName, Method, Response, StatusCode};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::copy::stream::{SEND_BUFFER, carry};
+use super::memory::Part;
+use super::policy::client::Client;
+use super::refusal::Refusal;
+use super::request::Request;
+use super::visitor::Visitor;
+use super::window::{self, Meter, Window};
+use super::{Opened, Relay, Tls, open, token, udp};
+use crate::tls::pin::Pin;
+
+/// The largest frame that is taken: full records of TLS, and few calls.
+const FRAME: u32 = 128 * 1024;
+/// The longest list of headers, as `SETTINGS_MAX_HEADER_LIST_SIZE` counts (RFC 9113 section 6.5.2).
+const HEADERS: u32 = 16 * 1024;
+/// Streams of one connection at once, whatever the client's limit is.
+const STREAMS: u32 = 16_384;
+/// What small frames may cost beside their bytes.
+const FRAME_BUDGET: usize = 4 << 20;
+/// Streams that were reset before they were looked at, or while they were (CVE-2023-44487).
+const RESETS: usize = 128;
+/// A connection on which nothing comes is asked whether it is still there.
+const QUIET: Duration = Duration::from_secs(30);
+/// And has so long for an answer.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long after its first seconds a connection without a key may take to show a token.
+const STRANGER: Duration = Duration::from_secs(20);
+/// A connection without a stream is ended after this.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// Serves one connection. Its preface has to be there at `until`.
+pub(crate) async fn serve(relay: &Arc<Relay>, tls: Tls, visitor: Visitor, until: Instant) {
+    let Some(_session) = Session::begin(relay, visitor.pin()) else { return };
+    let _connected = relay.memory.connected();
+    let mut builder = h2::server::Builder::new();
+    builder
+        .initial_window_size(window::FIRST)
+        .initial_connection_window_size(relay.memory.window())
+        .max_frame_size(FRAME)
+        .max_header_list_size(HEADERS)
+        .max_concurrent_streams(STREAMS)
+        .max_concurrent_reset_streams(RESETS)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(Some(RESETS))
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(FRAME_BUDGET);
+    if relay.judge.read().udp {
+        builder.enable_connect_protocol();
+    }
+    let Ok(Ok(mut connection)) = timeout_at(until, builder.handshake(tls)).await else { return };
+    let Some(ping) = connection.ping_pong() else { return };
+    let served = Served { relay, visitor: Arc::new(visitor), meter: Arc::default(), until: until + STRANGER };
+    if let Err(error) = served.run(&mut connection, ping).await {
+        tracing::debug!(%error, "a connection of HTTP/2 has ended");
+    }
+}
+
+/// Sessions of one key at once; each may have thousands of streams.
+const SESSIONS: u32 = 64;
+
+/// Counts as a session as long as it lives.
+struct Session<'a>(&'a Relay, Option<Pin>);
+
+impl<'a> Session<'a> {
+    fn begin(relay: &'a Relay, pin: Option<Pin>) -> Option<Self> {
+        if let Some(pin) = pin {
+            let mut sessions = relay.sessions.lock();
+            let count = sessions.entry(pin).or_insert(0);
+            if *count >= SESSIONS {
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Self(relay, pin))
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        let Some(pin) = &self.1 else { return };
+        let mut sessions = self.0.sessions.lock();
+        match sessions.get_mut(pin) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(sessions.remove(pin)),
+        }
+    }
+}
+
+struct Served<'a> {
+    relay: &'a Arc<Relay>,
+    visitor: Arc<Visitor>,
+    meter: Arc<Meter>,
+    /// When nobody waits any longer for a stranger's token.
+    until: Instant,
+}
+
+impl Served<'_> {
+    async fn run(&self, connection: &mut Connection<Tls, Part>, mut ping: PingPong) -> Result<(), h2::Error> {
+        connection.set_target_window_size(self.relay.memory.window());
+        let mut window = Window::new(&self.meter);
+        let mut heard = Instant::now();
+        let mut used = Instant::now();
+        // Set while a measurement waits for its time.
+        let mut due: Option<Instant> = None;
+        loop {
+            let stranger = self.visitor.is_stranger();
+            let alarm = match window.is_waiting() {
+                _ if stranger => self.until,
+                Some(sent) => Instant::from_std(sent) + ANSWER,
+                None => due.unwrap_or(heard + QUIET),
+            };
+            tokio::select! {
+                biased;
+                request = connection.accept() => match request {
+                    Some(request) => {
+                        (heard, used) = (Instant::now(), Instant::now());
+                        self.begin(request?);
+                        if self.visitor.is_tiresome() {
+                            match stranger {
+                                true => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
+                                // What it has open already goes on.
+                                false => connection.graceful_shutdown(),
+                            }
+                        }
+                    }
+                    None => return Ok(()),
+                },
+                pong = std::future::poll_fn(|cx| ping.poll_pong(cx)) => {
+                    pong?;
+                    heard = Instant::now();
+                    // All of them together leave half of the connection's window to what comes new.
+                    let share = self.relay.share() / 2;
+                    if let Some(size) = window.answered(&self.meter, share, heard.into_std()) {
+                        // One that still waits for the client's word is followed by the next.
+                        let _ = connection.set_initial_window_size(size);
+                    }
+                }
+                // The window of a connection is out of the way of its streams, as far as there is memory.
+                () = self.relay.memory.changed() => {
+                    connection.set_target_window_size(self.relay.memory.window());
+                }
+                () = self.meter.is_worth(), if window.is_waiting().is_none() && due.is_none() => {
+                    due = Some(Instant::from_std(window.due(std::time::Instant::now())));
+                }
+                () = sleep_until(alarm) => {
+                    let now = Instant::now();
+                    if self.visitor.is_stranger() || window.is_waiting().is_some() {
+                        // It has gone without a word, or has never said the one that was wanted.
+                        connection.abrupt_shutdown(Reason::NO_ERROR);
+                        return Ok(());
+                    }
+                    if connection.has_streams() {
+                        used = now;
+                    } else if now - used >= IDLE {
+                        connection.graceful_shutdown();
+                    }
+                    due = None;
+                    ping.send_ping(Ping::opaque())?;
+                    window.pinged(now.into_std());
+                }
+            }
+        }
+    }
+
+    fn begin(&self, (request, respond): (http::Request<RecvStream>, SendResponse<Part>)) {
+        let relay = Arc::clone(self.relay);
+        let meter = Arc::clone(&self.meter);
+        let mut values = request.headers().get_all(PROXY_AUTHORIZATION).iter();
+        let value = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
+        let client = self.visitor.client(&relay.known, value);
+        let visitor = Arc::clone(&self.visitor);
+        tokio::spawn(async move { one(&relay, client, &visitor, request, respond, &meter).await });
+    }
+}
+
+async fn one(
+    relay: &Arc<Relay>,
+    client: Result<Arc<Client>, Refusal>,
+    visitor: &Visitor,
+    request: http::Request<RecvStream>,
+    mut respond: SendResponse<Part>,
+    meter: &Meter,
+) {
+    let opened = {
+        // Apart from the task, which lives on without it: an idle stream is small.
+        let answer = Box::pin(answer(relay, client, visitor, &request));
+        tokio::select! {
+            opened = answer => opened,
+            // Nobody waits for it any more.
+            _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
+        }
+    };
+    let mut accept = Response::new(());
+    match opened {
+        Ok(Opened::Stream(opened)) => {
+            let Ok(send) = respond.send_response(accept, false) else { return };
+            let ended = carry(request.into_body(), send, opened.far, &opened.ticket, meter).await;
+            opened.ticket.ended(ended);
+        }
+        Ok(Opened::Datagrams(opened)) => {
+            let capsules = HeaderName::from_static("capsule-protocol");
+            accept.headers_mut().insert(capsules, HeaderValue::from_static("?1"));
+            let Ok(send) = respond.send_response(accept, false) else { return };
+            let stream = udp::OfStream::new(request.into_body(), send);
+            Box::pin(udp::carry(opened, stream)).await;
+        }
+        Err(refusal) => {
+            visitor.was_refused(&refusal);
+            refuse(relay, &mut respond, &refusal);
+        }
+    }
+}
+
+async fn answer(
+    relay: &Arc<Relay>,
+    client: Result<Arc<Client>, Refusal>,
+    visitor: &Visitor,
+    request: &http::Request<RecvStream>,
+) -> Result<Opened, Refusal> {
+    let client = client?;
+    let asked = match request.extensions().get::<Protocol>().map(Protocol::as_str) {
+        _ if request.method() != Method::CONNECT => return Err(Refusal::not_served()),
+        None => request.uri().authority().and_then(|authority| Request::authority(authority.as_str())),
+        Some("connect-udp") => Request::udp(request.uri().path()),
+        Some(_) => return Err(Refusal::not_served()),
+    };
+    open(relay, &client, visitor, &asked.ok_or_else(Refusal::nowhere)?).await
+}
+
+fn refuse(relay: &Relay, respond: &mut SendResponse<Part>, refusal: &Refusal) {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::try_from(refusal.proxy_status(&relay.name)) {
+        headers.insert(HeaderName::from_static("proxy-status"), value);
+    }
+    let challenged = refusal.status == 407;
+    if challenged {
+        for challenge in token::CHALLENGES {
+            headers.append(PROXY_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+    }
+    if let Ok(mut send) = respond.send_response(response, !challenged)
+        && challenged
+    {
+        let _ = send.send_data(Part::of(Bytes::from_static(token::BODY.as_bytes())), true);
+    }
+}

@@ -1,0 +1,131 @@
+//! The relay: our encrypted hop, a standard HTTPS proxy that serves those whose key it knows.
+//!
+//! # The path of one CONNECT
+//!
+//! 1. [`accept`]: a connection comes; it has some seconds for its handshake and its first request.
+//! 2. [`identify`]: TLS 1.3. A key that is not known ends it with an alert, before a word of HTTP is said.
+//! 3. [`http1`] or [`http2`], as ALPN says: the request is read ([`head`], [`request`]). Where tokens are known,
+//!    whoever has shown no key shows one ([`token`], [`visitor`]).
+//! 4. [`connect`]: the client may have one more stream, may have the name looked up ([`resolve`]), and may connect to
+//!    an address that comes of it ([`policy`]); that address is dialled. [`refusal`] is a no.
+//! 5. [`copy`]: bytes, until both ends have ended or one is cut. [`window`] and [`memory`]: how much may be on its way.
+//!    Datagrams are carried by [`udp`], as [`capsule`]s.
+//! 6. [`ticket`]: what was used is paid for and written down.
+//!
+//! [`run`] is the program around it; [`ahead`] reads for TLS.
+
+mod accept;
+mod ahead;
+mod buffers;
+mod capsule;
+mod connect;
+mod copy;
+mod head;
+mod http1;
+mod http2;
+mod identify;
+mod memory;
+pub(crate) mod policy;
+mod refusal;
+mod request;
+mod resolve;
+pub(crate) mod run;
+mod ticket;
+mod token;
+mod udp;
+mod visitor;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::tls::pin::Pin;
+use ahead::Ahead;
+use memory::Memory;
+use policy::accounts::Accounts;
+use policy::audit::Log;
+use policy::client::{Client, Clients};
+use policy::judge::Judge;
+use policy::rules::Protocol;
+use refusal::Refusal;
+use request::Request;
+use resolve::LookUps;
+use ticket::Ticket;
+use visitor::Visitor;
+
+/// A client's connection.
+pub(crate) type Tls = tokio_rustls::server::TlsStream<Ahead>;
+
+/// What all connections of one relay share.
+pub(crate) struct Relay {
+    /// As it calls itself in `Proxy-Status`.
+    pub(crate) name: String,
+    pub(crate) known: Arc<Known>,
+    pub(crate) judge: RwLock<Judge>,
+    pub(crate) accounts: Mutex<Accounts>,
+    /// `None` where nothing is written down.
+    pub(crate) log: Mutex<Option<Log>>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) look_ups: LookUps,
+    /// Sessions of HTTP/2 by the key of their client.
+    pub(crate) sessions: Mutex<HashMap<Pin, u32>>,
+    pub(crate) ending: AtomicBool,
+}
+
+/// Whom a relay serves.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) keys: RwLock<Clients>,
+    pub(crate) tokens: RwLock<Clients>,
+    /// Whoever asks, where that is configured.
+    pub(crate) anonymous: Option<Arc<Client>>,
+}
+
+impl Known {
+    fn by_key(&self, pin: &Pin, now: SystemTime) -> Option<Arc<Client>> {
+        match &self.anonymous {
+            Some(anybody) => Some(Arc::clone(anybody)),
+            None => self.keys.read().get(&pin.0, now).cloned(),
+        }
+    }
+
+    fn by_token(&self, token: &[u8], now: SystemTime) -> Option<Arc<Client>> {
+        self.tokens.read().get(&Pin::of_key(token).0, now).cloned()
+    }
+
+    /// Whether nobody is spoken to who shows no key.
+    fn needs_key(&self) -> bool {
+        self.anonymous.is_none() && self.tokens.read().is_empty()
+    }
+}
+
+impl Relay {
+    /// What memory has for each stream that is open.
+    fn share(&self) -> u64 {
+        self.memory.share(self.accounts.lock().streams())
+    }
+}
+
+/// What a request has come to.
+enum Opened {
+    Stream(connect::Opened),
+    Datagrams(udp::Opened),
+}
+
+/// Judges a request of somebody who is known, and reaches its destination.
+async fn open(
+    relay: &Arc<Relay>,
+    client: &Arc<Client>,
+    visitor: &Visitor,
+    request: &Request,
+) -> Result<Opened, Refusal> {
+    let ticket = Ticket::new(relay, client, visitor.neighbour, request)?;
+    match request.protocol {
+        Protocol::Tcp => connect::open(relay, client, request, ticket).await.map(Opened::Stream),
+        Protocol::Udp => udp::open(relay, client, request, ticket).await.map(Opened::Datagrams),
+    }
+}

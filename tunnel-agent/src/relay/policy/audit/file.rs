@@ -1,0 +1,95 @@
+//! A file that makes room for a new one before it is too large.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// `NAME`, and the older `NAME.1` … `NAME.keep`.
+pub(super) struct Rotated {
+    path: PathBuf,
+    size: u64,
+    keep: u32,
+    file: File,
+    length: u64,
+}
+
+impl Rotated {
+    /// Goes on where the file ends.
+    pub(super) fn open(path: PathBuf, size: u64, keep: u32) -> io::Result<Self> {
+        let (file, length) = open(&path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        Ok(Self { path, size, keep, file, length })
+    }
+
+    fn older(&self, number: u32) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+
+    /// The oldest goes, each other becomes one older.
+    fn rotate(&mut self) -> io::Result<()> {
+        for number in (1..self.keep).rev() {
+            rename(&self.older(number), &self.older(number + 1))?;
+        }
+        rename(&self.path, &self.older(1))?;
+        (self.file, self.length) = open(&self.path)?;
+        Ok(())
+    }
+}
+
+impl Write for Rotated {
+    /// All of a line, or nothing of it: what a full disk has taken is cut off again.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let added = line.len() as u64;
+        if self.length > 0 && self.length + added > self.size {
+            self.rotate()?;
+        }
+        if let Err(error) = self.file.write_all(line) {
+            self.file.set_len(self.length)?;
+            return Err(error);
+        }
+        self.length += added;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is not there need not be renamed.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The file for what is to be appended, and its length. A line that a crash has cut short is ended.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let mut file = File::options()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        // A FIFO without a reader must not hold up the start.
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    let mut length = metadata.len();
+    let mut last = *b"\n";
+    if length > 0 {
+        file.seek(SeekFrom::Start(length - 1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+        length += 1;
+    }
+    Ok((file, length))
+}

@@ -1,0 +1,288 @@
+//! `underpass-agent relay`: the program around a relay, from its configuration to its end.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
+use underpass_core::config::ConfigError;
+
+use super::accept::{HalfOpen, accept};
+use super::memory::Memory;
+use super::policy::accounts::Accounts;
+use super::policy::audit::Log;
+use super::policy::client::{Client, Clients};
+use super::policy::doubts::doubts;
+use super::policy::judge::Judge;
+use super::policy::keys;
+use super::policy::own::Own;
+use super::policy::settings::{self, Listen, Settings};
+use super::resolve::{self, LookUps};
+use super::{Known, Relay, identify};
+use crate::sys;
+use crate::tls::key::Identity;
+
+/// How often the addresses of this machine are looked at again.
+const REFRESH: Duration = Duration::from_secs(60);
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// Why a relay does not serve.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Its configuration, or a file that it names.
+    Configuration(ConfigError),
+    /// Anything else; the text says what.
+    Other(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(error) => error.fmt(f),
+            Self::Other(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Configuration(error)
+    }
+}
+
+fn named(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
+    move |error| Failure::Other(format!("{what}: {error}"))
+}
+
+/// Serves until it is told to end.
+pub(crate) fn run(path: &Path) -> Result<(), Failure> {
+    let settings = read(path)?;
+    // A core file would hold the key. Nothing else hangs on it.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let other = |why: String| Failure::Other(why);
+    let identity = Identity::read(&settings.key, &settings.certificate).map_err(|e| other(e.to_string()))?;
+    let known = Arc::new(known(&settings)?);
+    let descriptors = raise_descriptor_limit();
+    sys::keep_freed_memory();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(resolve::MOST + 1)
+        .build()
+        .map_err(named("no event loop"))?;
+    let log = Log::open(&settings.audit).map_err(named("audit"))?;
+    let config = identify::configuration(&identity, &known).map_err(|error| other(error.to_string()))?;
+    let entered = runtime.enter();
+    let listeners = listeners(&settings.listen)?;
+    let listening: Vec<SocketAddr> = listeners.iter().filter_map(|one| one.local_addr().ok()).collect();
+    let relay = Arc::new(Relay {
+        name: settings.name.clone(),
+        known,
+        judge: RwLock::new(judge(&settings, &listening).map_err(named("the addresses of this machine"))?),
+        accounts: Mutex::new(Accounts::new(Some(settings.limits.streams))),
+        log: Mutex::new(Some(log)),
+        memory: Arc::new(Memory::new(settings.limits.memory)),
+        look_ups: LookUps::default(),
+        sessions: Mutex::default(),
+        ending: AtomicBool::new(false),
+    });
+    tracing::info!(listening = ?listening, pin = %identity.pin(), "a relay serves");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let served =
+        runtime.block_on(serve(&relay, path, settings, acceptor, listeners, &listening, descriptors));
+    // What is still open is written down before the log is closed.
+    relay.ending.store(true, Ordering::Relaxed);
+    drop(entered);
+    runtime.shutdown_background();
+    if let Some(log) = relay.log.lock().take() {
+        log.close();
+    }
+    served
+}
+
+async fn serve(
+    relay: &Arc<Relay>,
+    path: &Path,
+    mut settings: Settings,
+    acceptor: TlsAcceptor,
+    listeners: Vec<TcpListener>,
+    listening: &[SocketAddr],
+    descriptors: usize,
+) -> Result<(), Failure> {
+    let signals = |kind| signal(kind).map_err(named("signals"));
+    let mut terminate = signals(SignalKind::terminate())?;
+    let mut interrupt = signals(SignalKind::interrupt())?;
+    let mut hangup = signals(SignalKind::hangup())?;
+    let mut refresh = tokio::time::interval(REFRESH);
+    let half_open = Arc::new(HalfOpen::new(descriptors));
+    let numbers = Arc::new(AtomicU64::new(0));
+    let mut accepting = tokio::task::JoinSet::new();
+    for listener in listeners {
+        let (relay, acceptor) = (Arc::clone(relay), acceptor.clone());
+        accepting.spawn(accept(relay, acceptor, Arc::clone(&half_open), listener, Arc::clone(&numbers)));
+    }
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => match reload(relay, path, &settings, listening) {
+                Ok(read) => settings = read,
+                Err(error) => tracing::warn!(%error, "the configuration stays as it was"),
+            },
+            _ = refresh.tick() => match judge(&settings, listening) {
+                Ok(judge) => *relay.judge.write() = judge,
+                // Those that were there are better than none.
+                Err(error) => tracing::warn!(%error, "the addresses of this machine are not known"),
+            },
+        }
+    }
+}
+
+/// Reads again who is served and who may go where; where it listens and which key it has stays as it is.
+fn reload(
+    relay: &Relay,
+    path: &Path,
+    before: &Settings,
+    listening: &[SocketAddr],
+) -> Result<Settings, Failure> {
+    let settings = read(path)?;
+    let stays = |what: &str, same: bool| match same {
+        true => Ok(()),
+        false => Err(Failure::Other(format!("{}: {what} changes by a restart alone", path.display()))),
+    };
+    stays("listen", settings.listen == before.listen)?;
+    stays("key", (&settings.key, &settings.certificate) == (&before.key, &before.certificate))?;
+    stays("name", settings.name == before.name)?;
+    stays("anonymous", settings.anonymous == before.anonymous)?;
+    stays("all-streams", settings.limits.streams == before.limits.streams)?;
+    stays("memory", settings.limits.memory == before.limits.memory)?;
+    stays("audit", settings.audit == before.audit)?;
+    let known = known(&settings)?;
+    let judge = judge(&settings, listening).map_err(named("the addresses of this machine"))?;
+    *relay.known.keys.write() = known.keys.into_inner();
+    *relay.known.tokens.write() = known.tokens.into_inner();
+    *relay.judge.write() = judge;
+    Ok(settings)
+}
+
+fn read(path: &Path) -> Result<Settings, Failure> {
+    let text = text(path)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    Ok(settings::parse(&text, &path.to_string_lossy(), folder)?)
+}
+
+/// A file that says who is served, and so may be written by nobody else (as StrictModes of sshd_config(5)).
+fn text(path: &Path) -> Result<String, Failure> {
+    let mut file = File::open(path).map_err(named(path.display()))?;
+    let found = file.metadata().map_err(named(path.display()))?;
+    let ours = found.uid() == 0 || found.uid() == rustix::process::geteuid().as_raw();
+    if !ours || found.mode() & 0o022 != 0 {
+        return Err(Failure::Other(format!("{}: others can write to it (chmod go-w)", path.display())));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(named(path.display()))?;
+    Ok(text)
+}
+
+fn known(settings: &Settings) -> Result<Known, Failure> {
+    let limits = settings.limits.client;
+    let (mut keys, mut tokens) = (Clients::default(), Clients::default());
+    for path in &settings.authorized_keys {
+        keys::read(&mut keys, &Clients::default(), &text(path)?, &path.to_string_lossy(), limits)?;
+    }
+    for path in &settings.tokens {
+        keys::read(&mut tokens, &keys, &text(path)?, &path.to_string_lossy(), limits)?;
+    }
+    for doubt in doubts(&settings.rules, [&keys, &tokens], settings.anonymous) {
+        tracing::warn!("{doubt}");
+    }
+    let anonymous = settings.anonymous.then(|| Arc::new(Client::anonymous(limits)));
+    Ok(Known { keys: RwLock::new(keys), tokens: RwLock::new(tokens), anonymous })
+}
+
+fn judge(settings: &Settings, listening: &[SocketAddr]) -> io::Result<Judge> {
+    let own = sys::interface_addresses()?.into_iter().chain(settings.own.iter().copied());
+    let own = Own::new(own, listening.iter().copied());
+    Ok(Judge { rules: settings.rules.clone(), udp: settings.udp, own })
+}
+
+fn listeners(wanted: &[Listen]) -> Result<Vec<TcpListener>, Failure> {
+    let mut listeners = Vec::new();
+    for listen in wanted {
+        match listen {
+            Listen::Address(address) => {
+                listeners.push(
+                    bind(*address, has_v4(wanted, address.port()))
+                        .map_err(named(format_args!("listen {address}")))?,
+                );
+            }
+            Listen::Inherited => {
+                let mut inherited = listenfd::ListenFd::from_env();
+                let before = listeners.len();
+                for number in 0..inherited.len() {
+                    let taken = inherited.take_tcp_listener(number).and_then(|taken| {
+                        let Some(taken) = taken else { return Ok(()) };
+                        taken.set_nonblocking(true)?;
+                        listeners.push(TcpListener::from_std(taken)?);
+                        Ok(())
+                    });
+                    taken.map_err(named("listen systemd"))?;
+                }
+                if listeners.len() == before {
+                    let why = "listen systemd: no socket was passed (sd_listen_fds(3))";
+                    return Err(Failure::Other(why.to_owned()));
+                }
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+/// Whether `[::]` has to leave IPv4 to another.
+fn has_v4(wanted: &[Listen], port: u16) -> bool {
+    wanted.iter().any(|one| matches!(one, Listen::Address(SocketAddr::V4(v4)) if v4.port() == port))
+}
+
+fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() && only_v6 {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// As far as it goes; how many there may be.
+fn raise_descriptor_limit() -> usize {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
+    let limit = rustix::process::getrlimit(Resource::Nofile).current;
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_knows_its_addresses() {
+        let addresses = sys::interface_addresses().unwrap();
+        assert!(addresses.iter().any(|ip| ip.is_loopback()), "{addresses:?}");
+    }
+}

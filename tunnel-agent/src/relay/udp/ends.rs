@@ -1,0 +1,109 @@
+//! The client's end of an association: a stream of HTTP/2, or a connection of HTTP/1.1 that was upgraded.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
+
+use super::super::Tls;
+use super::super::buffers::LENGTH;
+use super::super::copy::{FLUSH, with_scratch};
+use super::super::memory::{Held, Part};
+
+/// Bytes of capsules, both ways. An error is that the client has gone.
+pub(crate) trait Ends {
+    /// `None` at a clean end.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ()>>;
+    /// Whether a batch may be sent. `share` is what may be in buffers.
+    fn poll_room(&mut self, share: u64, cx: &mut Context<'_>) -> Poll<Result<(), ()>>;
+    fn send(&mut self, batch: Bytes) -> Result<(), ()>;
+    /// A clean end.
+    async fn end(self);
+    fn cut(self);
+}
+
+pub(crate) struct OfStream {
+    receive: RecvStream,
+    send: SendStream<Part>,
+    held: Arc<Held>,
+}
+
+impl OfStream {
+    pub(crate) fn new(receive: RecvStream, send: SendStream<Part>) -> Self {
+        Self { receive, send, held: Arc::default() }
+    }
+}
+
+impl Ends for OfStream {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ()>> {
+        match ready!(self.receive.poll_data(cx)) {
+            Some(Ok(bytes)) => {
+                // It goes into the kernel at once, or is lost.
+                let _ = self.receive.flow_control().release_capacity(bytes.len());
+                Poll::Ready(Ok(Some(bytes)))
+            }
+            Some(Err(_)) => Poll::Ready(Err(())),
+            None => Poll::Ready(Ok(None)),
+        }
+    }
+
+    fn poll_room(&mut self, share: u64, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        ready!(self.held.poll_below(share, cx));
+        if self.send.capacity() > 0 {
+            return Poll::Ready(Ok(()));
+        }
+        self.send.reserve_capacity(LENGTH);
+        match ready!(self.send.poll_capacity(cx)) {
+            Some(Ok(_)) => Poll::Ready(Ok(())),
+            Some(Err(_)) | None => Poll::Ready(Err(())),
+        }
+    }
+
+    fn send(&mut self, batch: Bytes) -> Result<(), ()> {
+        self.send.send_data(self.held.piece(batch), false).map_err(drop)
+    }
+
+    async fn end(mut self) {
+        let _ = self.send.send_data(Part::of(Bytes::new()), true);
+    }
+
+    fn cut(mut self) {
+        self.send.send_reset(Reason::CANCEL);
+    }
+}
+
+pub(crate) struct OfTunnel(pub(crate) Box<Tls>);
+
+impl Ends for OfTunnel {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ()>> {
+        with_scratch(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *self.0).poll_read(cx, &mut buf)).map_err(drop)?;
+            let bytes = buf.filled();
+            Poll::Ready(Ok((!bytes.is_empty()).then(|| Bytes::copy_from_slice(bytes))))
+        })
+    }
+
+    fn poll_room(&mut self, _: u64, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        Pin::new(&mut *self.0).poll_flush(cx).map_err(drop)
+    }
+
+    /// TLS takes all of it, since there is room.
+    fn send(&mut self, batch: Bytes) -> Result<(), ()> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match Pin::new(&mut *self.0).poll_write(&mut cx, &batch) {
+            Poll::Ready(Ok(count)) if count == batch.len() => Ok(()),
+            _ => Err(()),
+        }
+    }
+
+    async fn end(mut self) {
+        let _ = timeout(FLUSH, self.0.shutdown()).await;
+    }
+
+    fn cut(self) {}
+}
