@@ -76,6 +76,8 @@ pub enum Failure {
     },
     /// The proxy is not the one that is meant; the text says why its certificate was refused.
     Certificate(String),
+    /// The relay does not let in whoever shows this key, or none.
+    UnknownKey,
     /// TLS with the proxy failed otherwise.
     Tls(String),
     /// `ssh` ended; the text is its last word.
@@ -135,7 +137,7 @@ impl Failure {
                 408 | 504 => errno::ETIMEDOUT,
                 _ => errno::ENETUNREACH,
             },
-            Self::Certificate(_) => errno::EACCES,
+            Self::Certificate(_) | Self::UnknownKey => errno::EACCES,
             Self::Tls(_) => errno::ECONNRESET,
             Self::Ssh(_) => errno::ENETUNREACH,
             Self::Route(errno) => *errno,

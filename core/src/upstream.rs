@@ -34,11 +34,15 @@ pub struct Proxy {
     pub port: u16,
     /// Who asks.
     pub login: Login,
-    /// Whom to believe that it is the proxy; for [`Protocol::Https`] alone.
+    /// Whom to believe that it is the proxy; for [`Protocol::Https`] and [`Protocol::Relay`] alone.
     pub trust: Trust,
-    /// Whether credentials are made up for each program or destination; for [`Protocol::Socks5`] alone.
+    /// The file of the key that says who we are; for [`Protocol::Relay`] alone. `None`: the default key.
+    pub key: Option<PathBuf>,
+    /// Whether programs or destinations are kept apart: by credentials that are made up for
+    /// [`Protocol::Socks5`], by sessions of their own for [`Protocol::Relay`].
     pub isolation: Isolation,
-    /// Whether greeting and request travel together; for [`Protocol::Socks5`] alone.
+    /// Whether greeting and request travel together; for [`Protocol::Socks5`], and for [`Protocol::Relay`] the
+    /// request and what is said to the next relay.
     pub flights: Flights,
 }
 
@@ -78,6 +82,8 @@ pub enum Protocol {
     Http,
     /// The same inside TLS.
     Https,
+    /// A relay of ours, or another proxy of HTTP inside TLS that knows its clients by their keys.
+    Relay,
 }
 
 impl Protocol {
@@ -89,13 +95,14 @@ impl Protocol {
             Self::Socks5 => "socks5h",
             Self::Http => "http",
             Self::Https => "https",
+            Self::Relay => "relay",
         }
     }
 
     /// The port of a URL that names none, as curl has it.
     pub fn default_port(self) -> u16 {
         match self {
-            Self::Https => 443,
+            Self::Https | Self::Relay => 443,
             _ => 1080,
         }
     }
@@ -136,7 +143,8 @@ pub enum Trust {
     Pin([u8; 32]),
 }
 
-/// Made-up credentials, which make Tor use a circuit of its own (torspec, `IsolateSOCKSAuth`).
+/// What is kept apart. For SOCKS5 by made-up credentials, which make Tor use a circuit of its own (torspec,
+/// `IsolateSOCKSAuth`); for a relay by a session of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Isolation {
     /// None.
@@ -201,6 +209,30 @@ impl Upstream {
             HopHost::Name(host) => name.is_some_and(|name| name.eq_ignore_ascii_case(host)),
         };
         is_host && proxy.port == port
+    }
+
+    /// The paths that its URL names.
+    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let named = match self {
+            Self::Proxy(proxy) => {
+                let Proxy { login, trust, key, .. } = &mut **proxy;
+                let login = if let Login::File(path) = login { Some(path) } else { None };
+                let trust = if let Trust::Authority(path) = trust { Some(path) } else { None };
+                [login, trust, key.as_mut()]
+            }
+            _ => [None, None, None],
+        };
+        named.into_iter().flatten()
+    }
+
+    /// Gives a relay whose URL names no key this one.
+    pub fn default_key(&mut self, key: impl FnOnce() -> Option<PathBuf>) {
+        if let Self::Proxy(proxy) = self
+            && proxy.protocol == Protocol::Relay
+            && proxy.key.is_none()
+        {
+            proxy.key = key();
+        }
     }
 
     /// Fetches the credentials that the URL only names: `read` gives the content of what `login` names.

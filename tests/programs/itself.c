@@ -99,6 +99,7 @@ static void odd(char **command) {
     sigaddset(&set, SIGRTMIN + 3);
     sigprocmask(SIG_BLOCK, &set, NULL);
     raise(SIGUSR1);
+    signal(SIGHUP, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);

@@ -24,6 +24,7 @@
 //! | --- | --- |
 //! | `artifacts` | builds the product once, compiles C programs |
 //! | `namespaces` | the processes and scripts that make the two sides |
+//! | `machines` | more machines, each on cables of its own |
 //! | `world` | one test's sides, directories, packet counts |
 //! | `command`, `running` | a program with a time limit, run on one side; while it runs |
 //! | `servers` | what listens beyond the proxy |
@@ -35,6 +36,7 @@ pub mod artifacts;
 pub mod behaviour;
 pub mod command;
 pub mod listening;
+pub mod machines;
 pub mod names;
 mod namespaces;
 pub mod proxies;

@@ -5,15 +5,17 @@
 //! | --- | --- |
 //! | this one | the fake SOCKS5 proxy |
 //! | `script` | a proxy of any protocol that follows a script, for faults |
-//! | `relay` | a proxy of datagrams that answers by itself, for faults |
+//! | `datagrams` | a proxy of datagrams that answers by itself, for faults |
 //! | `real` | what all real proxies share: start, kill, revive, the record of what they served |
+//! | `relay` | relays of our own |
 //! | `socks` | microsocks, Dante, tor |
 //! | `web` | squid, tinyproxy, privoxy |
 //! | `ssh` | sshd, and `ssh -D` |
 //! | `tls` | certificates |
 
+pub mod datagrams;
 mod real;
-pub mod relay;
+mod relay;
 pub mod script;
 mod socks;
 mod ssh;
@@ -29,6 +31,7 @@ use crate::behaviour::Behaviour;
 use crate::{Running, World, artifacts};
 
 pub use real::Real;
+pub use relay::{Key, Relay, key, relay};
 pub use socks::{Dante, dante, dante_with, microsocks, microsocks_at, tor};
 pub use ssh::{Sshd, ssh_dynamic, sshd};
 pub use tls::{Certificate, certificate, expired_certificate, foreign_certificate, self_signed_certificate};

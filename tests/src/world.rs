@@ -141,7 +141,7 @@ impl World {
         self.environment(Command::new(vec!["env".to_owned()], &self.directory.0, program.as_ref()))
     }
 
-    fn command(&self, side: u32, program: &std::ffi::OsStr) -> Command {
+    pub(crate) fn command(&self, side: u32, program: &std::ffi::OsStr) -> Command {
         let enter = self.namespaces.enter(side);
         self.environment(Command::new(enter, &self.directory.0, program))
     }
@@ -201,15 +201,7 @@ impl World {
 
     /// Whether something listens on this TCP port of the far side.
     pub fn listens(&self, port: u16) -> bool {
-        let wanted = format!(":{port:04X}");
-        let listens = |file| {
-            let text = std::fs::read_to_string(format!("/proc/{}/net/{file}", self.namespaces.far));
-            text.unwrap_or_default().lines().any(|line| {
-                let mut fields = line.split_whitespace().skip(1);
-                fields.next().is_some_and(|local| local.ends_with(&wanted)) && fields.nth(1) == Some("0A")
-            })
-        };
-        listens("tcp") || listens("tcp6")
+        listens_in(self.namespaces.far, port)
     }
 
     /// The agents that run in this world, as process ids of the test's own namespace.
@@ -217,6 +209,9 @@ impl World {
         let is_agent = |pid: &u32| {
             std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| {
                 exe.file_name().is_some_and(|n| n.to_string_lossy().starts_with("underpass-agent"))
+            }) && std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
+                // Relays are the same program.
+                line.split(|&byte| byte == 0).nth(1) == Some(b"run")
             })
         };
         self.processes().into_iter().filter(is_agent).collect()
@@ -240,6 +235,19 @@ impl Default for World {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Whether something listens on this TCP port where this process is.
+pub(crate) fn listens_in(side: u32, port: u16) -> bool {
+    let wanted = format!(":{port:04X}");
+    let listens = |file| {
+        let text = std::fs::read_to_string(format!("/proc/{side}/net/{file}"));
+        text.unwrap_or_default().lines().any(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            fields.next().is_some_and(|local| local.ends_with(&wanted)) && fields.nth(1) == Some("0A")
+        })
+    };
+    listens("tcp") || listens("tcp6")
 }
 
 /// A directory of one world; removed when dropped.

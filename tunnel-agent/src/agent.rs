@@ -22,13 +22,14 @@ use crate::carried::Carried;
 use crate::course::Courses;
 use crate::datagram::Datagrams;
 use crate::flow::Flows;
+use crate::front::Front;
 use crate::hold::Holds;
 use crate::hosts::Hosts;
 use crate::lifetime::Lifetime;
 use crate::names::Names;
 use crate::session::Sessions;
 use crate::splice::Splicer;
-use crate::{client, dns, facts, lifetime, processes, reload};
+use crate::{client, dns, facts, front, lifetime, processes, reload, sys};
 
 /// Connections at once, being made or relayed, whatever the limit on descriptors is.
 const MAX_CONNECTIONS: u64 = 100_000;
@@ -86,9 +87,14 @@ impl Agent {
     }
 }
 
-/// Serves until nobody is left; `ready` is called once programs can connect. A private directory is
+/// Serves until nobody is left, and the front door for ever; `ready` is called once programs can connect. A private directory is
 /// removed at the end.
-pub(crate) fn run(directory: &Path, private: bool, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn run(
+    directory: &Path,
+    private: bool,
+    front: Option<Front>,
+    ready: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
     if std::env::var_os(VARIABLE).is_some_and(|value| value != OUTSIDE) {
         return Err(io::Error::other(
             "it was started inside a session and would be carried itself; start it outside",
@@ -98,10 +104,11 @@ pub(crate) fn run(directory: &Path, private: bool, ready: impl FnOnce() -> io::R
     let uid = rustix::process::geteuid().as_raw();
     check_directory(directory, uid)?;
     let _lock = sole(directory)?;
+    sys::keep_freed_memory();
     let budget = raise_descriptor_limit();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
-    let served = runtime.block_on(serve(directory, uid, budget, ready));
+    let served = runtime.block_on(serve(directory, uid, budget, front, ready));
     if private {
         let _ = fs::remove_dir_all(directory);
     }
@@ -165,6 +172,7 @@ async fn serve(
     directory: &Path,
     uid: u32,
     budget: Budget,
+    front: Option<Front>,
     ready: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
     let holds = Holds::new();
@@ -207,6 +215,7 @@ async fn serve(
     let result = tokio::select! {
         ended = client::accept(&agent, data) => ended,
         ended = crate::control::accept(&agent, control) => ended,
+        ended = front::serve(&agent, front) => ended,
         () = lifetime::until_unused(&agent, &control_path) => Ok(()),
         ended = reload::on_hangup(&agent) => ended,
         _ = terminate.recv() => Ok(()),

@@ -14,6 +14,7 @@ use crate::facts::FarOptions;
 use crate::plan::Plan;
 use crate::upstream::hop::{Client, Hop};
 use crate::upstream::path::{self, Progress};
+use crate::upstream::relay::sessions;
 use crate::upstream::ssh;
 
 /// Tries all hops, and tells of each; the last word is left to the caller.
@@ -57,6 +58,8 @@ async fn reach(hops: &[Arc<Hop>]) -> Result<(), Failure> {
     match hops.last().map(|hop| &hop.upstream) {
         Some(Upstream::Local) | None => Ok(()),
         Some(Upstream::Ssh(ssh)) => ssh::check(ssh).await,
+        // Whom it does not know it tells after the handshake.
+        Some(_) if hops.last().is_some_and(|hop| hop.is_relay()) => sessions::check(hops).await,
         Some(_) => {
             let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
             path::open(hops, &options, &client, &progress).await.map(drop)

@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use underpass_core::runtime_dir::{Surroundings, Unusable, agent_directory};
+use underpass_core::upstream::Upstream;
+
 use crate::ask::{self, Unanswered};
+use crate::front::door::Door;
+use crate::front::{Front, configuration};
 use crate::upstream::door::come_in;
 use crate::{agent, background, keygen, log, relay};
 
@@ -19,11 +24,21 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the programs of one user in one network namespace (underpass starts this by itself)
+    /// Serve the programs of one user in one network namespace (underpass starts this by itself), or, with
+    /// --listen, a front door for what the library cannot be loaded into
     Run {
         /// Directory of the sockets, private to the user
-        #[arg(long, value_name = "DIR")]
-        directory: PathBuf,
+        #[arg(long, value_name = "DIR", required_unless_present = "listen")]
+        directory: Option<PathBuf>,
+        /// Listen on loopback, and carry what comes in: socks5://127.0.0.1:1080 or http://127.0.0.1:8080
+        #[arg(long, value_name = "URL")]
+        listen: Vec<Door>,
+        /// An upstream for --listen; repeated: a chain in that order
+        #[arg(short = 'x', long, value_name = "URL", requires = "listen")]
+        proxy: Vec<Upstream>,
+        /// A configuration file for --listen
+        #[arg(short = 'f', long, value_name = "FILE", requires = "listen", conflicts_with = "proxy")]
+        config: Option<PathBuf>,
         /// The directory was made for one launch: remove it at the end
         #[arg(long)]
         private: bool,
@@ -103,8 +118,11 @@ impl fmt::Display for Failure {
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> Result<(), Failure> {
     match Cli::parse().command {
-        Command::Run { directory, private, foreground } => {
-            serve(directory, private, foreground).map_err(Failure::Agent)
+        Command::Run { listen, proxy, config, directory, .. } if !listen.is_empty() => {
+            listening(&listen, proxy, config, directory).map_err(Failure::Agent)
+        }
+        Command::Run { directory, private, foreground, .. } => {
+            serve(directory.unwrap_or_default(), private, foreground).map_err(Failure::Agent)
         }
         Command::Join { door, host, port } => come_in(&door, &host, &port).map_err(Failure::Agent),
         Command::Relay { config } => {
@@ -126,11 +144,34 @@ fn asked(answer: Result<(), Unanswered>) -> Result<(), Failure> {
     }
 }
 
+/// Serves a front door in the foreground, as `ssh -N -D` does.
+fn listening(
+    doors: &[Door],
+    proxies: Vec<Upstream>,
+    config: Option<PathBuf>,
+    directory: Option<PathBuf>,
+) -> io::Result<()> {
+    log::to(io::stderr, "warn")?;
+    let front = Front::open(doors, configuration::choose(proxies, config).map_err(io::Error::other)?)?;
+    let (directory, private) = match directory {
+        Some(directory) => (directory, false),
+        // One of its own: an agent that programs are launched with may have the usual one.
+        None => {
+            let uid = rustix::process::geteuid().as_raw();
+            let temporary = std::env::var_os("TMPDIR");
+            let made = agent_directory(&Surroundings { uid, temporary, ..Surroundings::default() });
+            let unusable = |why: Vec<Unusable>| why.first().map(ToString::to_string).unwrap_or_default();
+            (made.map_err(|why| io::Error::other(unusable(why)))?.path, true)
+        }
+    };
+    agent::run(&directory, private, Some(front), || Ok(()))
+}
+
 fn serve(directory: PathBuf, private: bool, foreground: bool) -> io::Result<()> {
     match foreground {
         true => {
             log::to(io::stderr, "info")?;
-            agent::run(&directory, private, || Ok(()))
+            agent::run(&directory, private, None, || Ok(()))
         }
         false => background::start(|ready| {
             // Off unless asked for; a file, since nobody reads a background process's standard error.
@@ -140,7 +181,7 @@ fn serve(directory: PathBuf, private: bool, foreground: bool) -> io::Result<()> 
             {
                 log::to(file, "warn")?;
             }
-            agent::run(&directory, private, ready)
+            agent::run(&directory, private, None, ready)
         }),
     }
 }

@@ -93,6 +93,13 @@ async fn ended(pidfd: OwnedFd) {
     }
 }
 
+/// Whether a program of its sessions lives.
+async fn is_needed(agent: &Agent) -> bool {
+    let socket = agent.sessions.socket.clone();
+    let seen = agent.lifetime.seen_and_alive();
+    tokio::task::spawn_blocking(move || any_program(&socket, &seen)).await.unwrap_or(true)
+}
+
 /// Returns when the agent may leave, with its control socket removed so that no launch finds it.
 pub(crate) async fn until_unused(agent: &Agent, control: &Path) {
     let lifetime = &agent.lifetime;
@@ -110,9 +117,7 @@ pub(crate) async fn until_unused(agent: &Agent, control: &Path) {
         if !wait.is_zero() && tokio::time::timeout(wait, lifetime.changed.notified()).await.is_ok() {
             continue;
         }
-        let socket = agent.sessions.socket.clone();
-        let seen = lifetime.seen_and_alive();
-        if tokio::task::spawn_blocking(move || any_program(&socket, &seen)).await.unwrap_or(true) {
+        if is_needed(agent).await {
             tokio::time::sleep(LOOK).await;
             continue;
         }
@@ -125,7 +130,9 @@ pub(crate) async fn until_unused(agent: &Agent, control: &Path) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
-            if !busy() {
+            // A second look: a process that forks and ends while the list is read can be missed with its child,
+            // whose number may be a lower one.
+            if !is_needed(agent).await && !busy() {
                 let _ = fs::remove_file(aside);
                 return;
             }

@@ -35,6 +35,7 @@ mod dns;
 mod facts;
 mod flow;
 mod frames;
+mod front;
 mod hold;
 mod hosts;
 mod keygen;

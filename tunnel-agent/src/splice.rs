@@ -4,11 +4,13 @@
 //! Held connections live on a thread of their own, dial and relay: neither bulk nor a burst of dials
 //! delays the answer to a program that waits in `connect()`.
 
+mod muxed;
+
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,19 @@ const STANDSTILL: Duration = Duration::from_millis(200);
 /// How soon a relay that found no pipe looks for one again.
 const PIPE_RETRY: Duration = Duration::from_millis(20);
 
+/// The thread that relays, for what has to be there with the connections but outlives the dial that made it.
+static THREAD: OnceLock<tokio::runtime::Handle> = OnceLock::new();
+
+/// Runs `task` on the thread that relays.
+pub(crate) fn on_thread<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    match THREAD.get() {
+        Some(thread) => thread.spawn(task),
+        None => tokio::spawn(task),
+    }
+}
+
 /// The thread that relays.
 #[derive(Clone, Debug)]
 pub(crate) struct Splicer {
@@ -48,6 +63,7 @@ impl Splicer {
         std::thread::Builder::new()
             .name("relay".to_owned())
             .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        let _ = THREAD.set(handle.clone());
         Ok(Self { runtime: handle, pipes: Arc::new(Pipes::new(pipes)) })
     }
 
@@ -65,6 +81,7 @@ impl Splicer {
         };
         match far {
             Stream::Bare(far) => relay(program.into_watched(), far.into_watched(), &self.pipes, flow).await,
+            Stream::Muxed(far) => muxed::relay(program.into_watched(), *far, flow).await,
             Stream::Wrapped(far) => copied(program, far, flow).await,
             Stream::Unopened => Ended::Other(io::ErrorKind::NotConnected.into()),
         }

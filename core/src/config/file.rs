@@ -23,8 +23,9 @@ use crate::failure::errno;
 /// The longest deadline, in seconds.
 pub const MAX_DEADLINE: u32 = 3600;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "proxy",
+    "client-key",
     "deadline",
     "handoff",
     "warm",
@@ -50,7 +51,16 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
     let reader = Reader::new(text, file);
     let document = reader.document()?;
     let mut root = reader.root(&document, &KEYS)?;
-    let (chains, places) = chains(&reader, root.take("proxy"), root.take("chain"))?;
+    let (mut chains, places) = chains(&reader, root.take("proxy"), root.take("chain"))?;
+    if let Some(entry) = root.take("client-key") {
+        let key = reader.string(&entry)?;
+        if key.is_empty() {
+            return reader
+                .fail(entry.at, "client-key is the path of a key; underpass-agent keygen makes one");
+        }
+        let hops = chains.values_mut().flat_map(|chain| &mut chain.hops);
+        hops.for_each(|hop| hop.default_key(|| Some(key.into())));
+    }
     let otherwise = otherwise(&reader, root.take("default"), &chains)?;
     let mut routes = Vec::new();
     if let Some(list) = root.take("no-proxy") {

@@ -4,11 +4,11 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Config;
 use crate::failure::reason;
-use crate::upstream::{Login, Trust, Upstream};
+use crate::upstream::Login;
 
 /// Longer than the longest user name and password.
 const MAX_LOGIN_BYTES: u64 = 4096;
@@ -27,22 +27,19 @@ fn find(name: &str, passwd: &str) -> Option<u32> {
     })
 }
 
-/// Makes the paths in the URLs absolute, from `folder`, and fetches the credentials that they name;
-/// `variable` gives the value of an environment variable. The error is for a person and shows no secret.
+/// Makes the paths in the URLs absolute, from `folder`, and fetches the credentials that they name; `key` is
+/// shown to relays whose URLs name none; `variable` gives the value of an environment variable. The error is for a person and shows no secret.
 pub fn fetch(
     config: &mut Config,
     folder: &Path,
+    key: Option<&Path>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<(), String> {
     for upstream in config.chains.values_mut().flat_map(|chain| &mut chain.hops) {
         let name = upstream.to_string();
-        if let Upstream::Proxy(proxy) = &mut *upstream {
-            let login = if let Login::File(path) = &mut proxy.login { Some(path) } else { None };
-            let trust = if let Trust::Authority(path) = &mut proxy.trust { Some(path) } else { None };
-            for path in login.into_iter().chain(trust) {
-                *path =
-                    std::path::absolute(folder.join(&*path)).map_err(|error| format!("{name}: {error}"))?;
-            }
+        upstream.default_key(|| key.map(Path::to_owned));
+        for path in upstream.paths_mut() {
+            *path = std::path::absolute(folder.join(&*path)).map_err(|error| format!("{name}: {error}"))?;
         }
         upstream
             .fetch_login(|login| match login {
@@ -57,6 +54,15 @@ pub fn fetch(
             .map_err(|why| format!("{name}: {why}"))?;
     }
     Ok(())
+}
+
+/// The file of the key that is shown to relays, where nothing else is said: `client.key` below the folder of the
+/// user's configurations (XDG Base Directory Specification, which has a relative one ignored).
+pub fn default_key(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = set("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    let folder = folder.or_else(|| Some(set("HOME")?.join(".config")))?;
+    Some(folder.join("underpass/client.key"))
 }
 
 /// The content of a login file, or why it is not taken: as ssh has it with keys, what others can read is no

@@ -23,6 +23,7 @@ pub mod legacy;
 pub mod logins;
 mod no_proxy;
 pub mod pattern;
+pub mod places;
 pub mod pool;
 pub mod problem;
 pub mod reader;

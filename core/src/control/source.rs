@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::file::MAX_BYTES;
 use crate::config::format::{Format, parse_as};
 use crate::config::{Config, logins};
+use crate::upstream::{Login, Upstream};
 
 /// A configuration file, and what the launch has added to it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct Source {
     /// reload has no other environment than that.
     #[serde(default)]
     pub logins: BTreeMap<String, String>,
+    /// What the launch shows to relays where the file names no key; its environment says where that is.
+    #[serde(default)]
+    pub client_key: Option<PathBuf>,
 }
 
 /// Without the credentials.
@@ -41,22 +45,42 @@ impl fmt::Debug for Source {
 impl Source {
     /// A file that nothing has been added to.
     pub fn file(path: impl Into<PathBuf>, format: Format) -> Self {
-        Self { path: path.into(), format, logins: BTreeMap::new() }
+        Self { path: path.into(), format, logins: BTreeMap::new(), client_key: None }
+    }
+
+    /// The same with what this process's own environment adds to it.
+    pub fn with_environment(mut self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        for hop in self.parsed()?.chains.values().flat_map(|chain| &chain.hops) {
+            if let Upstream::Proxy(proxy) = hop
+                && let Login::Environment(name) = &proxy.login
+                && let Some(value) = variable(name)
+            {
+                self.logins.insert(name.clone(), value);
+            }
+        }
+        self.client_key = logins::default_key(variable);
+        Ok(self)
     }
 
     /// Reads the file again: the configuration, with its credentials. The error is for a person.
     pub fn read(&self) -> Result<Config, String> {
+        let mut config = self.parsed()?;
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let variable = |variable: &str| self.logins.get(variable).cloned();
+        logins::fetch(&mut config, folder, self.client_key.as_deref(), variable)
+            .map_err(|why| format!("{}: {why}", self.path.display()))?;
+        Ok(config)
+    }
+
+    /// What the file says, with nothing fetched.
+    fn parsed(&self) -> Result<Config, String> {
         let name = self.path.display();
         let unreadable = |error: io::Error| format!("{name}: cannot be read: {error}");
         let file = File::open(&self.path).map_err(unreadable)?;
         let mut text = String::new();
         file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
         let parsed = parse_as(self.format, &text, &name.to_string(), logins::user_id);
-        let mut config = parsed.map_err(|error| error.to_string())?.config;
-        let folder = self.path.parent().unwrap_or(&self.path);
-        logins::fetch(&mut config, folder, |variable| self.logins.get(variable).cloned())
-            .map_err(|why| format!("{name}: {why}"))?;
-        Ok(config)
+        Ok(parsed.map_err(|error| error.to_string())?.config)
     }
 }
 
@@ -73,7 +97,8 @@ mod tests {
         std::fs::write(&path, "proxy = 'socks5h://h:1?login-env=LOGIN'\n").unwrap();
         let why = source.read().unwrap_err();
         assert!(why.ends_with("login-env LOGIN: the launch had no such variable"), "{why}");
-        source.logins.insert("LOGIN".to_owned(), "user:hunter2".to_owned());
+        let login = |name: &str| (name == "LOGIN").then(|| "user:hunter2".to_owned());
+        source = source.with_environment(login).unwrap();
         let config = source.read().unwrap();
         assert_eq!(config.chains["main"].hops, ["socks5h://user:hunter2@h:1".parse().unwrap()]);
         std::fs::write(&path, "proxi = 'local:'\n").unwrap();

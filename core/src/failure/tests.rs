@@ -65,6 +65,7 @@ fn table() -> Vec<(Failure, i32, i32, bool)> {
         // EMFILE at the proxy.
         (http(503, Some(24)), ENETUNREACH, EAI_AGAIN, false),
         (Failure::Certificate("why".into()), EACCES, EAI_FAIL, true),
+        (Failure::UnknownKey, EACCES, EAI_FAIL, true),
         (Failure::Tls("why".into()), ECONNRESET, EAI_FAIL, true),
         (Failure::Ssh("why".into()), ENETUNREACH, EAI_AGAIN, true),
         (Failure::Route(EACCES), EACCES, EAI_FAIL, true),
@@ -117,9 +118,10 @@ fn the_table_has_every_kind_of_failure() {
         Failure::UnknownFakeAddress => 20,
         Failure::Socket(_) => 21,
         Failure::NoDatagrams => 22,
+        Failure::UnknownKey => 23,
     };
     let kinds: std::collections::BTreeSet<_> = table().iter().map(|(failure, ..)| kind(failure)).collect();
-    assert_eq!(kinds, (0..23).collect());
+    assert_eq!(kinds, (0..24).collect());
 }
 
 #[test]

@@ -29,6 +29,9 @@ impl Failure {
             }
             Self::Http { status: 400, .. } => "check the scheme of the proxy's URL: it may speak https",
             Self::Certificate(_) => "name the authority by ?ca=PATH, or the key by ?pin=sha256//…",
+            Self::UnknownKey => {
+                "underpass-agent keygen makes a key, and prints the line for the relay's list of keys"
+            }
             Self::Tls(_) => "check the scheme of the proxy's URL: http speaks no TLS",
             Self::Ssh(_) => "try ssh -o BatchMode=yes with the same host",
             Self::Route(_) => "underpass --why HOST:PORT shows the route",
@@ -70,6 +73,7 @@ impl fmt::Display for Failure {
                 told.map_or(Ok(()), |errno| write!(f, ": {}", of_errno(errno)))
             }
             Self::Certificate(why) => write!(f, "the proxy's certificate is refused: {why}"),
+            Self::UnknownKey => f.write_str("it does not let our key in"),
             Self::Tls(why) => write!(f, "TLS with the proxy failed: {why}"),
             Self::Ssh(why) => write!(f, "ssh: {why}"),
             Self::Route(_) => f.write_str("refused by a route"),

@@ -42,13 +42,13 @@ impl fmt::Display for UpstreamError {
             Self::NoHost => f.write_str("the URL names no host; write socks5h://HOST:PORT"),
             Self::Scheme(scheme) => write!(
                 f,
-                "unknown scheme {scheme:?}; known are socks5h, socks5, socks4a, socks4, http, https, ssh and local"
+                "unknown scheme {scheme:?}; known are socks5h, socks5, socks4a, socks4, http, https, relay, ssh and local"
             ),
             Self::Port => f.write_str("the port is not between 1 and 65535"),
             Self::Extra => f.write_str("a proxy's URL has no path or fragment"),
             Self::Credentials => f.write_str(
                 "a user name of 1 to 255 bytes and a password of up to 255 are needed (SOCKS5: of at least \
-                 1, RFC 1929; SOCKS4: no password; ssh: none, it has keys)",
+                 1, RFC 1929; SOCKS4: no password; ssh and relay: none, they have keys)",
             ),
             Self::Parameter(name) => {
                 write!(f, "no parameter {name:?} for this scheme; known are {PARAMETERS}")
@@ -64,7 +64,7 @@ impl fmt::Display for UpstreamError {
 
 impl std::error::Error for UpstreamError {}
 
-const PARAMETERS: &str = "login-file, login-env; for https ca, pin; for socks5 isolate, flights";
+const PARAMETERS: &str = "login-file, login-env; for https and relay ca, pin; for relay key; for socks5 and relay isolate, flights";
 
 impl FromStr for Upstream {
     type Err = UpstreamError;
@@ -86,6 +86,7 @@ impl FromStr for Upstream {
             "socks5" | "socks5h" => Protocol::Socks5,
             "http" => Protocol::Http,
             "https" => Protocol::Https,
+            "relay" => Protocol::Relay,
             _ => return Err(UpstreamError::Scheme(scheme)),
         };
         let authority = uri.authority().ok_or(UpstreamError::NoHost)?;
@@ -106,6 +107,7 @@ impl FromStr for Upstream {
                 None => Login::Nobody,
             },
             trust: Trust::System,
+            key: None,
             isolation: Isolation::No,
             flights: Flights::Probed,
         };
@@ -115,6 +117,11 @@ impl FromStr for Upstream {
                 .and_then(|value| value.decode().to_string().ok().map(|text| text.into_owned()))
                 .ok_or(UpstreamError::Syntax)?;
             parameter(&mut proxy, name, value)?;
+        }
+        if protocol == Protocol::Relay && proxy.trust == Trust::System {
+            return Err(UpstreamError::Value(
+                "a relay needs pin=sha256//… (its underpass-agent keygen has printed it), or ca=PATH",
+            ));
         }
         Ok(Self::Proxy(Box::new(proxy)))
     }
@@ -170,6 +177,7 @@ fn credentials(userinfo: &EStr<Userinfo>, protocol: Protocol) -> Result<Credenti
             let clean = |bytes: &[u8]| !bytes.iter().any(u8::is_ascii_control);
             password.len() <= 255 && clean(&user) && clean(&password) && !user.contains(&b':')
         }
+        Protocol::Relay => false,
     };
     if fits && (1..=255).contains(&user.len()) {
         Ok(Credentials { user, password })
@@ -188,34 +196,37 @@ fn ssh_user(userinfo: &EStr<Userinfo>) -> Result<String, UpstreamError> {
 }
 
 fn parameter(proxy: &mut Proxy, name: &str, value: String) -> Result<(), UpstreamError> {
-    let https = proxy.protocol == Protocol::Https;
+    let relay = proxy.protocol == Protocol::Relay;
+    let tls = relay || proxy.protocol == Protocol::Https;
     let socks5 = proxy.protocol == Protocol::Socks5;
     match name {
+        "login-file" | "login-env" if relay => return Err(known(name)),
         "login-file" | "login-env" if proxy.login != Login::Nobody => return Err(UpstreamError::Credentials),
-        "login-file" | "login-env" | "ca" if value.is_empty() => {
-            return Err(UpstreamError::Value("login-file, login-env and ca need a value"));
+        "login-file" | "login-env" | "ca" | "key" if value.is_empty() => {
+            return Err(UpstreamError::Value("login-file, login-env, ca and key need a value"));
         }
         "login-file" => proxy.login = Login::File(value.into()),
         "login-env" => proxy.login = Login::Environment(value),
-        "ca" | "pin" if https && proxy.trust != Trust::System => {
+        "ca" | "pin" if tls && proxy.trust != Trust::System => {
             return Err(UpstreamError::Value("ca and pin exclude each other"));
         }
-        "ca" if https => proxy.trust = Trust::Authority(value.into()),
-        "pin" if https => {
+        "ca" if tls => proxy.trust = Trust::Authority(value.into()),
+        "pin" if tls => {
             let pin = pin(&value).ok_or(UpstreamError::Value(
                 "pin is sha256// and 44 characters of base64, as curl writes it (--pinnedpubkey)",
             ))?;
             proxy.trust = Trust::Pin(pin);
         }
+        "key" if relay => proxy.key = Some(value.into()),
         "isolate" if socks5 && proxy.login != Login::Nobody => return Err(UpstreamError::Credentials),
-        "isolate" if socks5 => {
+        "isolate" if socks5 || relay => {
             proxy.isolation = match value.as_str() {
                 "program" => Isolation::Program,
                 "destination" => Isolation::Destination,
                 _ => return Err(UpstreamError::Value("isolate is program or destination")),
             };
         }
-        "flights" if socks5 => {
+        "flights" if socks5 || relay => {
             proxy.flights = match value.as_str() {
                 "one" => Flights::One,
                 "two" => Flights::Two,
@@ -228,7 +239,7 @@ fn parameter(proxy: &mut Proxy, name: &str, value: String) -> Result<(), Upstrea
 }
 
 fn known(name: &str) -> UpstreamError {
-    const KNOWN: [&str; 6] = ["login-file", "login-env", "ca", "pin", "isolate", "flights"];
+    const KNOWN: [&str; 7] = ["login-file", "login-env", "ca", "pin", "key", "isolate", "flights"];
     KNOWN
         .into_iter()
         .find(|known| *known == name)
@@ -276,6 +287,9 @@ impl From<Upstream> for String {
                 let pin = base64::engine::general_purpose::STANDARD.encode(pin);
                 add("pin", format!("sha256//{pin}").as_bytes());
             }
+        }
+        if let Some(path) = &proxy.key {
+            add("key", path.as_os_str().as_encoded_bytes());
         }
         match proxy.isolation {
             Isolation::No => {}

@@ -2,32 +2,31 @@
 //! elsewhere and by another environment, cannot find.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use underpass_core::config::Config;
-use underpass_core::config::logins::from_file;
-use underpass_core::upstream::{Login, Trust, Upstream};
+use underpass_core::config::logins::{default_key, from_file};
+use underpass_core::upstream::{Login, Upstream};
 
-use super::Found;
+use super::{Found, set};
 use crate::messages::{Failure, reason};
 
 /// Makes paths in URLs absolute, from `folder` or else from the current directory.
 pub(super) fn make_absolute(config: &mut Config, folder: Option<&Path>) -> Result<(), Failure> {
     for upstream in upstreams(config) {
-        let Upstream::Proxy(proxy) = upstream else { continue };
-        let path = match (&mut proxy.login, &mut proxy.trust) {
-            (Login::File(login), Trust::Authority(authority)) => [Some(login), Some(authority)],
-            (Login::File(login), _) => [Some(login), None],
-            (_, Trust::Authority(authority)) => [Some(authority), None],
-            _ => continue,
-        };
-        for path in path.into_iter().flatten() {
+        upstream.default_key(client_key);
+        for path in upstream.paths_mut() {
             let from_folder = folder.map_or_else(|| path.clone(), |folder| folder.join(&*path));
             *path = std::path::absolute(&from_folder)
                 .map_err(|error| Failure::setup(format_args!("{}: {}", path.display(), reason(&error))))?;
         }
     }
     Ok(())
+}
+
+/// The key that relays are shown where nothing says another.
+pub(super) fn client_key() -> Option<PathBuf> {
+    default_key(|name| set(name)?.into_string().ok())
 }
 
 /// Fetches what the URLs name, and notes the variables that it was taken from.

@@ -16,18 +16,15 @@ use underpass_core::config::dns::Dns;
 use underpass_core::config::environment::from_environment;
 use underpass_core::config::file::MAX_BYTES;
 use underpass_core::config::format::{Format, parse_as};
+use underpass_core::config::places::{self, VARIABLE};
 use underpass_core::config::{Config, Udp, Warning};
 use underpass_core::control::Source;
 use underpass_core::upstream::{Credentials, Upstream};
 
 use crate::messages::{Failure, reason};
 
-/// Names a file of ours or of a peer's, for who gives no option.
-pub(crate) const VARIABLE: &str = "UNDERPASS_CONFIG";
 /// What `--dns` says, for who does not give it.
 const DNS_VARIABLE: &str = "UNDERPASS_DNS";
-/// Below the folder of the user's configurations, and below `/etc`.
-const FILE: &str = "underpass/config.toml";
 
 const NOTHING_HINT: &str = "underpass -x socks5h://HOST:PORT COMMAND, or -x local: to try it with no proxy";
 
@@ -132,7 +129,7 @@ impl Found {
             Origin::File { path, format, .. } if !self.once => {
                 let line = |(name, login): (&String, &Credentials)| (name.clone(), login.to_line());
                 let logins = self.logins.iter().map(line).collect();
-                Some(Source { logins, ..Source::file(path, *format) })
+                Some(Source { logins, client_key: logins::client_key(), ..Source::file(path, *format) })
             }
             _ => None,
         }
@@ -153,11 +150,8 @@ fn search() -> Result<Option<Found>, Failure> {
     if let Some(path) = set(VARIABLE) {
         return read(Path::new(&path), None).map(Some);
     }
-    // A relative XDG_CONFIG_HOME is to be ignored (XDG Base Directory Specification).
-    let own = set("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let own = own.or_else(|| Some(Path::new(&set("HOME")?).join(".config")));
-    for folder in own.into_iter().chain([PathBuf::from("/etc")]) {
-        if let Some(found) = read_if_there(&folder.join(FILE), None)? {
+    for path in places::files(set) {
+        if let Some(found) = read_if_there(&path, None)? {
             return Ok(Some(found));
         }
     }

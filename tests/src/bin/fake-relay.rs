@@ -1,7 +1,7 @@
 //! A SOCKS5 proxy of datagrams alone, for faults: `fake-relay PORT`.
 //!
 //! Reads commands, answers each with `ok`, and writes a note of what happens.
-//! `underpass_tests::proxies::relay` drives it.
+//! `underpass_tests::proxies::datagrams` drives it.
 //!
 //! | command | means |
 //! | --- | --- |

@@ -1,69 +1,73 @@
-//! A proxy of datagrams that answers by itself, for faults: `src/bin/fake-relay.rs` is its other half.
+//! Relays of our own.
 
-use std::sync::Mutex;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use crate::{Running, World, artifacts};
+use super::Real;
+use crate::{World, artifacts};
 
-/// It, and what has happened.
+/// A relay, and what clients have to know of it.
 pub struct Relay {
-    process: Mutex<(Running, Vec<String>)>,
-    url: String,
+    /// Its process. Its record is the audit, which has a line for each connection that has ended.
+    pub real: Real,
+    pin: String,
 }
 
-/// Starts one on a port of its own; the client side may reach it.
-pub fn start(world: &World, port: u16) -> Relay {
-    world.allow_proxy(port);
-    world.allow_relays(41_000, 41_999);
-    let program = world.far(artifacts::helper("fake-relay"));
-    let mut process = program.arg(port.to_string()).limit(Duration::MAX).spawn();
-    assert_eq!(process.next_line(), "ready");
-    Relay { process: Mutex::new((process, Vec::new())), url: format!("socks5h://10.77.0.1:{port}") }
+/// A key that `underpass-agent keygen` has made.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The private key; its certificate is beside it.
+    pub path: PathBuf,
+    /// What the other side knows it by.
+    pub pin: String,
+}
+
+/// Makes a key in the world's directory.
+pub fn key(world: &World, name: &str) -> Key {
+    let path = world.directory().join(format!("{name}.key"));
+    let made = world.outside(artifacts::agent()).args(["keygen", "--out"]).arg(&path).run().success();
+    let pin = made.split_whitespace().find(|word| word.starts_with("sha256//"));
+    Key { pin: pin.expect("keygen prints the pin").to_owned(), path }
+}
+
+/// Starts a relay that serves these keys, and lets them go anywhere but to this port.
+pub fn relay(world: &World, port: u16, clients: &[&Key], denied: u16) -> Relay {
+    let own = key(world, &format!("relay-{port}"));
+    let file = |end: &str| world.directory().join(format!("relay-{port}.{end}"));
+    let lines = clients.iter().enumerate();
+    let lines: String = lines.map(|(number, key)| format!("{} client-{number}\n", key.pin)).collect();
+    let text = format!(
+        "listen = '[::]:{port}'\nkey = '{key}'\nauthorized-keys = '{keys}'\n\
+         [[rule]]\nport = {denied}\nverdict = 'deny'\n\
+         [[rule]]\naddress = ['10.77.0.1', '10.99.0.1', 'fd77::1', 'fd99::1', '10.0.0.0/8', 'fd00::/8']\nprivate = true\nverdict = 'permit'\n\
+         [[rule]]\ndomain = '*'\nverdict = 'permit'\n\
+         [audit]\nto = '{audit}'\n",
+        key = own.path.display(),
+        keys = file("keys").display(),
+        audit = file("audit").display(),
+    );
+    for (end, text) in [("keys", lines), ("toml", text)] {
+        std::fs::write(file(end), text).expect("the directory is ours");
+    }
+    let command = world.far(artifacts::agent()).args(["relay", "--config"]).arg(file("toml"));
+    let record = |host: &str, port| format!("\"host\":\"{host}\",\"port\":{port},\"protocol\":\"tcp\"");
+    Relay { real: Real::start(world, command, port, Some(file("audit")), record), pin: own.pin }
 }
 
 impl Relay {
-    /// Its URL, for `-x`.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// From now on the client side may reach it.
+    #[must_use]
+    pub fn allowed(self, world: &World) -> Self {
+        Self { real: self.real.allowed(world), ..self }
     }
 
-    /// From now on requests for associations are not answered.
-    pub fn hold(&self) {
-        self.command("hold");
+    /// Its URL from the client side, for the client with this key.
+    pub fn url(&self, key: &Key) -> String {
+        self.url_at("10.77.0.1", key)
     }
 
-    /// They are, with this code, and those that wait too.
-    pub fn answer(&self, code: u8) {
-        self.command(&format!("answer {code}"));
-    }
-
-    /// How many associations were made.
-    pub fn associations(&self) -> usize {
-        self.notes().iter().filter(|note| *note == "associated").count()
-    }
-
-    /// The datagrams that have come, in their order: `HOST:PORT WORD`.
-    pub fn datagrams(&self) -> Vec<String> {
-        self.notes().iter().filter_map(|note| note.strip_prefix("for ").map(String::from)).collect()
-    }
-
-    fn notes(&self) -> Vec<String> {
-        self.command("sync");
-        self.lock().1.clone()
-    }
-
-    fn command(&self, command: &str) {
-        let (process, notes) = &mut *self.lock();
-        process.say(command);
-        loop {
-            match process.next_line() {
-                line if line == "ok" => return,
-                note => notes.push(note),
-            }
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Running, Vec<String>)> {
-        self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// Its URL at this host.
+    pub fn url_at(&self, host: &str, key: &Key) -> String {
+        let pin = self.pin.replace('+', "%2B");
+        format!("{}?pin={pin}&key={}", self.real.url_at("relay", host), key.path.display())
     }
 }

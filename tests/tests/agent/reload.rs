@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use underpass_tests::proxies::relay::{self, Relay};
+use underpass_tests::proxies::datagrams::{self, Relay};
 use underpass_tests::{Running, World, artifacts, proxies};
 
 use crate::status::{ask, file, script};
@@ -108,7 +108,7 @@ for line in sys.stdin:
 #[test]
 fn datagrams_take_the_new_way_and_connected_sockets_stay() {
     let world = World::new();
-    let [first, second] = [1085, 1086].map(|port| relay::start(&world, port));
+    let [first, second] = [1085, 1086].map(|port| datagrams::start(&world, port));
     let main = |url: &str, more: &str| file(&world, "c.toml", &format!("proxy = '{url}'\n{more}"));
     let path = main(first.url(), "");
     let start = |how: &str| {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use underpass_tests::proxies::relay::{self, Relay};
+use underpass_tests::proxies::datagrams::{self, Relay};
 use underpass_tests::{Command, World, artifacts};
 
 use crate::{agent, descriptors, no_descriptor_is_kept, no_leaks};
@@ -21,7 +21,7 @@ def name(error):
 
 fn place() -> (World, Relay) {
     let world = World::new();
-    let relay = relay::start(&world, 1085);
+    let relay = datagrams::start(&world, 1085);
     (world, relay)
 }
 

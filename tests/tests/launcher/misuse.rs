@@ -71,7 +71,7 @@ fn each_bad_url_has_its_reason_and_none_is_repeated() {
         (&long, "a user name of 1 to 255 bytes"),
         ("htpp://user:hunter2@h:1", "unknown scheme \"htpp\""),
         ("socks4://user:hunter2@h:1", "SOCKS4: no password"),
-        ("ssh://user:hunter2@h", "ssh: none"),
+        ("ssh://user:hunter2@h", "ssh and relay: none"),
     ] {
         for arguments in [&["-x", url, "true"][..], &["-x", url, "-v", "true"], &["-x", url, "--why", "a:1"]]
         {

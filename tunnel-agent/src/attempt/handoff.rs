@@ -76,7 +76,8 @@ impl Attempt {
                 else {
                     return Ok(Driven::CannotBe);
                 };
-                let bare = path::reach(hop, &self.socket, first, self.agent.attempts.is_alone()).await?;
+                let bare =
+                    path::reach_first(hop, &self.socket, first, self.agent.attempts.is_alone()).await?;
                 let let_go = |spoken| self.let_go(destination, spoken);
                 path::drive(&hops, bare, destination, &self.client, &progress, let_go).await?;
                 Ok(Driven::HandedOff)

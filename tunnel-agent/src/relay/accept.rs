@@ -114,6 +114,12 @@ pub(crate) async fn accept(
     }
 }
 
+/// Serves one connection from inside of this process.
+pub(crate) async fn serve_inside(relay: &Arc<Relay>, acceptor: &TlsAcceptor, bare: Bare<OwnedFd>) {
+    let waiting = Waiting(Arc::new(HalfOpen::new(usize::MAX)), 0);
+    serve(relay, acceptor, bare, IpAddr::from([127, 0, 0, 1]), waiting).await;
+}
+
 /// Serves one connection from its first byte.
 async fn serve(
     relay: &Arc<Relay>,

@@ -52,6 +52,9 @@ async fn reach(
     request: &Request,
     ticket: &mut Ticket,
 ) -> Result<Bare<OwnedFd>, Refusal> {
+    if let Some(reached) = relay.beyond.reach(request).await {
+        return reached;
+    }
     let until = Instant::now() + PATIENCE;
     let permitted = permitted(relay, client, request, ticket).await?;
     let mut refusal = Refusal::timed_out();

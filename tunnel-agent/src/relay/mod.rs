@@ -12,10 +12,10 @@
 //!    Datagrams are carried by [`udp`], as [`capsule`]s.
 //! 6. [`ticket`]: what was used is paid for and written down.
 //!
-//! [`run`] is the program around it; [`ahead`] reads for TLS.
+//! [`run`] is the program around it; [`ahead`] reads for TLS. [`inside`]: those that `local:` is made of.
 
 mod accept;
-mod ahead;
+pub(crate) mod ahead;
 mod buffers;
 mod capsule;
 mod connect;
@@ -24,6 +24,7 @@ mod head;
 mod http1;
 mod http2;
 mod identify;
+pub(crate) mod inside;
 mod memory;
 pub(crate) mod policy;
 mod refusal;
@@ -45,6 +46,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::tls::pin::Pin;
 use ahead::Ahead;
+use inside::Beyond;
 use memory::Memory;
 use policy::accounts::Accounts;
 use policy::audit::Log;
@@ -73,6 +75,7 @@ pub(crate) struct Relay {
     pub(crate) look_ups: LookUps,
     /// Sessions of HTTP/2 by the key of their client.
     pub(crate) sessions: Mutex<HashMap<Pin, u32>>,
+    pub(crate) beyond: Beyond,
     pub(crate) ending: AtomicBool,
 }
 

@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use underpass_core::config::ConfigError;
 
 use super::accept::{HalfOpen, accept};
+use super::inside::Beyond;
 use super::memory::Memory;
 use super::policy::accounts::Accounts;
 use super::policy::audit::Log;
@@ -94,6 +95,7 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         memory: Arc::new(Memory::new(settings.limits.memory)),
         look_ups: LookUps::default(),
         sessions: Mutex::default(),
+        beyond: Beyond::Network,
         ending: AtomicBool::new(false),
     });
     tracing::info!(listening = ?listening, pin = %identity.pin(), "a relay serves");

@@ -68,9 +68,7 @@ pub(crate) fn certificate_path(path: &Path) -> PathBuf {
 
 /// Where a client's key is if nothing says otherwise: `$XDG_CONFIG_HOME/underpass/client.key`.
 pub(crate) fn default_client_key() -> Option<PathBuf> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let config = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
-    Some(config.join("underpass").join("client.key"))
+    underpass_core::config::logins::default_key(|name| std::env::var(name).ok())
 }
 
 impl Identity {

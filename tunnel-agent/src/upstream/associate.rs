@@ -150,7 +150,7 @@ async fn first_relay(own: Option<SocketAddr>, bound: Destination) -> Result<Sock
 fn peer_of(control: &Stream) -> Option<SocketAddr> {
     match control {
         Stream::Bare(bare) => rustix::net::getpeername(bare.get().get_ref()).ok()??.try_into().ok(),
-        Stream::Wrapped(_) | Stream::Unopened => None,
+        Stream::Wrapped(_) | Stream::Muxed(_) | Stream::Unopened => None,
     }
 }
 

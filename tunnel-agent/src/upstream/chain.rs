@@ -2,8 +2,9 @@
 //!
 //! # Layout
 //!
-//! - [`distance`]: the round trips of hops; [`tried`]: what a dial has learned of them.
+//! - [`by_session`]: paths that end in a relay, or go through one. [`distance`]: the round trips of hops; [`tried`]: what a dial has learned of them.
 
+mod by_session;
 mod distance;
 mod tried;
 
@@ -19,6 +20,8 @@ use underpass_core::upstream::Upstream;
 
 use super::hop::{Client, Hop};
 use super::path::{self, Progress};
+use super::relay::sessions::Sessions;
+
 use super::warm::Pool;
 use super::{Far, flights};
 use crate::facts::FarOptions;
@@ -43,6 +46,19 @@ pub(crate) struct Chain {
     length: usize,
     turn: AtomicUsize,
     pool: Option<Arc<Pool>>,
+    sessions: Arc<Sessions>,
+}
+
+/// One attempt at a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Dial<'a> {
+    path: &'a Path,
+    hops: &'a [Arc<Hop>],
+    destination: &'a Destination,
+    options: &'a FarOptions,
+    client: &'a Client,
+    patience: Duration,
+    progress: &'a Progress,
 }
 
 /// The hops of a path, by their places in the chain.
@@ -77,7 +93,14 @@ impl Chain {
             ));
         }
         let length = chain.length.map_or(1, usize::from).min(hops.len());
-        Ok(Self { kind: chain.kind, hops, length, turn: AtomicUsize::new(0), pool: warm.then(Arc::default) })
+        Ok(Self {
+            kind: chain.kind,
+            hops,
+            length,
+            turn: AtomicUsize::new(0),
+            pool: warm.then(Arc::default),
+            sessions: Arc::default(),
+        })
     }
 
     /// Whether somebody wants to connect to a hop at which a path begins.
@@ -239,7 +262,16 @@ impl Chain {
             let patience = self.patience(tried.failed().len(), left);
             let hops = self.along(&path);
             let progress = Progress::default();
-            let attempt = self.attempt(&path, &hops, destination, options, client, &progress);
+            let dial = Dial {
+                path: &path,
+                hops: &hops,
+                destination,
+                options,
+                client,
+                patience,
+                progress: &progress,
+            };
+            let attempt = self.attempt(&dial);
             let failure = match tokio::time::timeout(patience, attempt).await {
                 Ok(Ok(far)) => {
                     hops.iter().for_each(|hop| hop.has_served());
@@ -265,15 +297,11 @@ impl Chain {
         Err(last.unwrap_or(Failure::TimedOut))
     }
 
-    async fn attempt(
-        &self,
-        path: &Path,
-        hops: &[Arc<Hop>],
-        destination: &Destination,
-        options: &FarOptions,
-        client: &Client,
-        progress: &Progress,
-    ) -> Result<Far, Failure> {
+    async fn attempt(&self, dial: &Dial<'_>) -> Result<Far, Failure> {
+        if let Some(far) = self.by_session(dial).await? {
+            return Ok(far);
+        }
+        let Dial { path, hops, destination, options, client, progress, .. } = *dial;
         let Some(pool) = self.pool.as_ref().filter(|_| is_worth_warming(hops)) else {
             return path::dial(hops, destination, options, client, progress).await;
         };

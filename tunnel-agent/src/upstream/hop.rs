@@ -1,28 +1,46 @@
 //! One hop of a chain as the agent knows it: its upstream, how it has fared lately, and what has to be
 //! said to it.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
-use underpass_core::upstream::{Credentials, HopHost, Isolation, Protocol, Proxy, Upstream};
+use underpass_core::upstream::{
+    self, Credentials, HopHost, Isolation, Login, Protocol, Proxy, Trust, Upstream,
+};
 
 use super::flights::Flights;
 use super::handshake::Handshake;
 use super::http::{HttpAuth, HttpConnect};
+use super::inside::Inside;
+use super::stream::Bare;
 use super::{socks4, socks5, tls};
+use crate::relay::inside::Door;
+use crate::tls::key::{Identity, certificate_path};
+use crate::tls::pin::Pin;
 
 /// How long a hop that has failed is passed over, the first time; each further failure doubles it.
 const BACK_OFF: Duration = Duration::from_secs(5);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// ALPN (RFC 7301).
+const HTTP_1: &str = "http/1.1";
+pub(super) const HTTP_2: &str = "h2";
 
 /// A hop.
 pub(crate) struct Hop {
     pub(crate) upstream: Upstream,
     http: Arc<HttpAuth>,
     tls: Option<tls::Connector>,
+    /// The same for sessions, where the hop is a relay.
+    sessions: Option<tls::Connector>,
+    /// The relay, if it is inside of this process.
+    door: Option<Door>,
+    /// The relays that `local:` is made of.
+    pub(super) inside: Option<&'static Inside>,
     pub(super) flights: Flights,
     health: Mutex<Health>,
 }
@@ -53,16 +71,49 @@ pub(crate) struct Client {
 }
 
 impl Hop {
-    /// Reads what the hop needs from files: certificates.
+    /// Reads what the hop needs from files: certificates, and the key that relays know us by.
     pub(crate) fn new(upstream: Upstream) -> Result<Self, String> {
-        let tls = match &upstream {
-            Upstream::Proxy(proxy) if proxy.protocol == Protocol::Https => {
-                Some(tls::Connector::new(&proxy.trust)?)
+        let (mut tls, mut sessions) = (None, None);
+        if let Upstream::Proxy(proxy) = &upstream {
+            match proxy.protocol {
+                Protocol::Https => tls = Some(tls::Connector::new(&proxy.trust)?),
+                Protocol::Relay => {
+                    let key = proxy.key.as_deref().ok_or("no key: underpass-agent keygen makes one")?;
+                    let identity =
+                        Identity::read(key, &certificate_path(key)).map_err(|error| error.to_string())?;
+                    [tls, sessions] = connectors(&proxy.trust, &identity)?;
+                }
+                _ => {}
             }
-            _ => None,
-        };
+        }
+        let inside = if upstream == Upstream::Local { Some(Inside::get()?) } else { None };
         let flights = Flights::of(&upstream);
-        Ok(Self { upstream, http: Arc::default(), tls, flights, health: Mutex::default() })
+        let (http, health) = Default::default();
+        Ok(Self { upstream, http, tls, sessions, door: None, inside, flights, health })
+    }
+
+    /// A relay inside of this process, or behind one.
+    pub(super) fn inside(
+        name: &str,
+        pin: Pin,
+        identity: &Identity,
+        door: Option<Door>,
+    ) -> Result<Self, String> {
+        let proxy = Proxy {
+            protocol: Protocol::Relay,
+            host: HopHost::Name(name.to_owned()),
+            port: Protocol::Relay.default_port(),
+            login: Login::Nobody,
+            trust: Trust::Pin(pin.0),
+            key: None,
+            isolation: Isolation::No,
+            flights: upstream::Flights::Probed,
+        };
+        let [tls, sessions] = connectors(&proxy.trust, identity)?;
+        let upstream = Upstream::Proxy(Box::new(proxy));
+        let flights = Flights::of(&upstream);
+        let (http, health) = Default::default();
+        Ok(Self { upstream, http, tls, sessions, door, inside: None, flights, health })
     }
 
     pub(crate) fn proxy(&self) -> Option<&Proxy> {
@@ -84,6 +135,25 @@ impl Hop {
     /// The TLS that is put around the connection before anything is said.
     pub(crate) fn tls(&self) -> Option<&tls::Connector> {
         self.tls.as_ref()
+    }
+
+    /// The same, to speak HTTP/2 inside: for a relay.
+    pub(super) fn sessions(&self) -> Option<&tls::Connector> {
+        self.sessions.as_ref()
+    }
+
+    /// A connection to it, if it is inside of this process.
+    pub(super) fn enter(&self) -> Option<std::io::Result<Bare<OwnedFd>>> {
+        self.door.as_ref().map(Door::open)
+    }
+
+    pub(crate) fn is_relay(&self) -> bool {
+        self.sessions.is_some()
+    }
+
+    /// Whether it is asked for the next hop together with what is said to that.
+    pub(super) fn takes_one_flight(&self) -> bool {
+        self.is_relay() && self.proxy().is_some_and(|proxy| proxy.flights != upstream::Flights::Two)
     }
 
     /// Whether nothing but the plain protocol is spoken, so that the program's own socket can be used.
@@ -147,7 +217,7 @@ impl Hop {
             }
             Protocol::Socks5 if one_flight => Box::new(socks5::OneFlight::new(destination)),
             Protocol::Socks5 => Box::new(socks5::Request::new(destination)),
-            Protocol::Http | Protocol::Https => {
+            Protocol::Http | Protocol::Https | Protocol::Relay => {
                 Box::new(HttpConnect::new(destination, credentials, Arc::clone(&self.http))?)
             }
         }])
@@ -192,6 +262,12 @@ impl Hop {
         });
         health.measured = Some(Instant::now());
     }
+}
+
+/// TLS to a relay, for a tunnel and for sessions. They remember nothing of each other's.
+fn connectors(trust: &Trust, identity: &Identity) -> Result<[Option<tls::Connector>; 2], String> {
+    let connector = |protocols: &[&str]| tls::Connector::to_relay(trust, identity, protocols).map(Some);
+    Ok([connector(&[HTTP_1])?, connector(&[HTTP_2, HTTP_1])?])
 }
 
 /// Credentials that mean nothing but "apart from the others".

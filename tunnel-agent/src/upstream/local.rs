@@ -1,5 +1,5 @@
-//! `local:`: leaves from this machine, and serves `http://hello.internal/` itself, so that
-//! everything can be tried with no proxy at hand.
+//! What leaves from this machine: `direct`, and the exit of `local:`, which also serves `http://hello.internal/`
+//! itself, so that everything can be tried with no proxy at hand.
 
 use std::io;
 use std::net::SocketAddr;
@@ -99,7 +99,8 @@ fn page(request: &httparse::Request<'_, '_>) -> String {
          You asked for:  {} {}\n\
          By the name:    {HELLO}, which no resolver on this machine was asked for\n\
          Carried by:     the program's own socket, held until this end had accepted, then relayed\n\
-         Through:        local: (inside underpass-agent {})\n\n",
+         Through:        local:, two relays inside underpass-agent {}, each of which knows its neighbours:\n\
+         \x20               TLS 1.3 in TLS 1.3, with keys that were made for this agent alone, and HTTP/2\n\n",
         request.method.unwrap_or("?"),
         request.path.unwrap_or("?"),
         env!("CARGO_PKG_VERSION"),

@@ -7,7 +7,9 @@
 //! - [`flights`]: whether greeting and request may travel together.
 //! - [`handshake`]: what a protocol is, without I/O; [`socks4`], [`socks5`], [`socks5_udp`], [`http`]: the
 //!   protocols.
+//! - [`relay`]: our relays, whose sessions connections share.
 //! - [`stream`]: what is spoken over; [`tls`], [`ssh`] and its [`door`], [`local`]: what is no proxy protocol.
+//! - [`inside`]: `local:`, two relays in this process.
 
 pub(crate) mod associate;
 pub(crate) mod chain;
@@ -16,8 +18,10 @@ pub(crate) mod flights;
 pub(crate) mod handshake;
 pub(crate) mod hop;
 pub(crate) mod http;
+pub(crate) mod inside;
 pub(crate) mod local;
 pub(crate) mod path;
+pub(crate) mod relay;
 pub(crate) mod socks4;
 pub(crate) mod socks5;
 pub(crate) mod socks5_udp;

@@ -6,38 +6,63 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::io::Errno;
+use tokio_rustls::client::TlsStream;
 use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, errno, reason};
 use underpass_core::upstream::{HopHost, Upstream};
 
-use super::hop::{Client, Hop};
-use super::stream::{Bare, Spoken, Stream, converse};
-use super::{Far, local, ssh};
+use super::hop::{Client, HTTP_2, Hop};
+use super::relay::one_flight::{Answered, OneFlight};
+use super::stream::{Bare, Duplex, Spoken, Stream, converse};
+use super::{Far, ssh};
 use crate::facts::{Facts, FarOptions};
 use crate::hold::connect_without_waiting;
+use crate::relay::ahead::Ahead;
 
 /// How far a dial has come: read by whoever ends one that takes too long.
 #[derive(Debug, Default)]
-pub(crate) struct Progress(AtomicUsize);
+pub(crate) struct Progress {
+    at: AtomicUsize,
+    /// Somebody else dials for this one as well.
+    of: Mutex<Option<Arc<Progress>>>,
+}
 
 impl Progress {
     /// The hop that is being dealt with, from 0.
     pub(crate) fn hop(&self) -> usize {
-        self.0.load(Ordering::Relaxed) / 2
+        self.get() / 2
     }
 
     /// Whether it has been asked for what comes after it.
     pub(crate) fn has_asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed) % 2 == 1
+        self.get() % 2 == 1
+    }
+
+    fn get(&self) -> usize {
+        match &*self.of.lock() {
+            Some(of) => of.get(),
+            None => self.at.load(Ordering::Relaxed),
+        }
     }
 
     fn reaches(&self, hop: usize) {
-        self.0.store(hop * 2, Ordering::Relaxed);
+        self.is_at(hop * 2);
     }
 
     pub(super) fn asks(&self, hop: usize) {
-        self.0.store(hop * 2 + 1, Ordering::Relaxed);
+        self.is_at(hop * 2 + 1);
+    }
+
+    fn is_at(&self, at: usize) {
+        *self.of.lock() = None;
+        self.at.store(at, Ordering::Relaxed);
+    }
+
+    /// From now on it is as far as `of`.
+    pub(super) fn follows(&self, of: Arc<Self>) {
+        *self.of.lock() = Some(of);
     }
 }
 
@@ -49,11 +74,6 @@ pub(crate) async fn dial(
     client: &Client,
     progress: &Progress,
 ) -> Result<Far, Failure> {
-    if let [only] = hops
-        && only.upstream == Upstream::Local
-    {
-        return local::dial(destination, options).await;
-    }
     let opened = open(hops, options, client, progress).await?;
     ask(hops, opened, destination, progress).await
 }
@@ -65,25 +85,25 @@ pub(crate) async fn open(
     client: &Client,
     progress: &Progress,
 ) -> Result<Far, Failure> {
-    let mut far = Far { stream: Stream::Unopened, local: None, one_flight: false };
-    for (number, hop) in hops.iter().enumerate() {
+    let far = Far { stream: Stream::Unopened, local: None, one_flight: false };
+    go_on(hops, 0, far, options, client, progress).await
+}
+
+/// The same from hop `from` on, where `far` leads to.
+pub(super) async fn go_on(
+    hops: &[Arc<Hop>],
+    from: usize,
+    mut far: Far,
+    options: &FarOptions,
+    client: &Client,
+    progress: &Progress,
+) -> Result<Far, Failure> {
+    for (number, hop) in hops.iter().enumerate().skip(from) {
         match (&hop.upstream, number) {
-            (Upstream::Proxy(proxy), 0) => {
-                progress.reaches(0);
-                far = connect(hop, &proxy.host, proxy.port, options).await?;
-            }
-            (Upstream::Proxy(_), _) => {
-                let next = hop.destination().ok_or(LOCAL)?;
-                progress.asks(number - 1);
-                far.stream = ask_hop(hops, number - 1, far.stream, far.one_flight, &next).await?;
-                progress.reaches(number);
-            }
             // Where it is reached is known to its configuration: it is asked for with what comes after it.
             (Upstream::Ssh(_), _) => progress.reaches(number),
+            (Upstream::Proxy(_), _) => far = step(hops, number, from, far, options, progress).await?,
             _ => return Err(LOCAL),
-        }
-        if let (Some(tls), Some(proxy)) = (hop.tls(), hop.proxy()) {
-            far.stream = tls.wrap(far.stream, &proxy.host).await?;
         }
         // ssh says only later where it wants to go.
         let before_ssh = matches!(hops.get(number + 1).map(|next| &next.upstream), Some(Upstream::Ssh(_)));
@@ -93,6 +113,99 @@ pub(crate) async fn open(
         }
     }
     Ok(far)
+}
+
+/// Reaches proxy `number`, through the hop before it unless that is done, and puts its TLS around the connection.
+async fn step(
+    hops: &[Arc<Hop>],
+    number: usize,
+    from: usize,
+    far: Far,
+    options: &FarOptions,
+    progress: &Progress,
+) -> Result<Far, Failure> {
+    let (hop, Some(proxy)) = (&hops[number], hops[number].proxy()) else { return Err(LOCAL) };
+    let (mut far, answered) = approach(hops, number, from, far, options, progress).await?;
+    if let Some(tls) = hop.tls() {
+        let wrapped = tls.wrap(far.stream, &proxy.host).await;
+        if answered.is_none_or(|answered| answered.yes()) {
+            progress.reaches(number);
+        }
+        far.stream = wrapped?;
+    }
+    Ok(far)
+}
+
+/// A connection to proxy `number`, with no TLS yet. Where that travels together with the request for the connection,
+/// it is known only later whether there is one.
+async fn approach(
+    hops: &[Arc<Hop>],
+    number: usize,
+    from: usize,
+    mut far: Far,
+    options: &FarOptions,
+    progress: &Progress,
+) -> Result<(Far, Option<Answered>), Failure> {
+    let (hop, Some(proxy)) = (&hops[number], hops[number].proxy()) else { return Err(LOCAL) };
+    let Some(before) = number.checked_sub(1) else {
+        progress.reaches(0);
+        far = match hop.enter() {
+            Some(entered) => {
+                let stream = Stream::Bare(entered.map_err(|error| unreachable(&error))?);
+                Far { stream, local: None, one_flight: false }
+            }
+            None => connect(hop, &proxy.host, proxy.port, options).await?,
+        };
+        if hop.is_relay() {
+            far.stream = read_ahead(far.stream);
+        }
+        return Ok((far, None));
+    };
+    if number == from {
+        progress.reaches(number);
+        return Ok((far, None));
+    }
+    let next = hop.destination().ok_or(LOCAL)?;
+    progress.asks(before);
+    if hop.tls().is_some() && hops[before].takes_one_flight() {
+        let request = hops[before].request(&next, false)?.pop().ok_or(LOCAL)?;
+        let (stream, answered) = OneFlight::new(far.stream.into_duplex(), request)?;
+        far.stream = Stream::wrapped(stream);
+        return Ok((far, Some(answered)));
+    }
+    far.stream = ask_hop(hops, before, far.stream, far.one_flight, &next).await?;
+    progress.reaches(number);
+    Ok((far, None))
+}
+
+/// Records are longer than what TLS reads of its own: several are taken in one call.
+fn read_ahead(stream: Stream) -> Stream {
+    match stream {
+        Stream::Bare(bare) => Stream::wrapped(Ahead::new(bare)),
+        other => other,
+    }
+}
+
+/// A connection to the last hop, a relay, inside TLS; whether it speaks HTTP/2 there. And the address that it leaves
+/// from.
+pub(super) async fn open_session(
+    hops: &[Arc<Hop>],
+    client: &Client,
+    progress: &Progress,
+) -> Result<(TlsStream<Box<dyn Duplex>>, bool, Option<SocketAddr>), Failure> {
+    let Some((last, before)) = hops.split_last() else { return Err(LOCAL) };
+    let (Some(tls), Some(proxy)) = (last.sessions(), last.proxy()) else { return Err(LOCAL) };
+    // It is shared: what one program wants of its connection does not concern it.
+    let options = FarOptions::default();
+    let far = open(before, &options, client, progress).await?;
+    let (far, answered) = approach(hops, before.len(), 0, far, &options, progress).await?;
+    let connected = tls.connect(far.stream.into_duplex(), &proxy.host).await;
+    if answered.is_none_or(|answered| answered.yes()) {
+        progress.reaches(before.len());
+    }
+    let stream = connected?;
+    let is_session = stream.get_ref().1.alpn_protocol() == Some(HTTP_2.as_bytes());
+    Ok((stream, is_session, far.local))
 }
 
 const LOCAL: Failure = Failure::Socket("local: has to be a chain of its own");
@@ -175,7 +288,7 @@ const LOOK: Duration = Duration::from_micros(60);
 /// Connects the program's own socket to the first hop. With `is_alone` nobody else is kept waiting by an
 /// eager look for its answers. After a failure the socket is in an undefined state, here and in [`drive`]: the
 /// caller dissolves it.
-pub(crate) async fn reach<'a, T: AsFd>(
+pub(crate) async fn reach_first<'a, T: AsFd>(
     hop: &Hop,
     socket: &'a T,
     first: SocketAddr,

@@ -9,15 +9,18 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Interest, ReadBuf,
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Interest,
+    ReadBuf,
 };
 use underpass_core::failure::Failure;
 
 use super::handshake::{Handshake, MAX_HEAD, Step, can_begin_head, head_end};
+use super::relay::muxed::Muxed;
+use super::tls;
 use crate::facts::FarOptions;
 use crate::{loopback, sys};
 
@@ -144,6 +147,26 @@ impl AsyncWrite for Bare<OwnedFd> {
         self.poll_send(bytes, cx)
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match rustix::net::sendmsg(self.0.get_ref(), bufs, &mut SendAncillaryBuffer::default(), flags) {
+                Ok(sent) => return Poll::Ready(Ok(sent)),
+                Err(Errno::AGAIN) => ready!(self.0.poll_write_ready(cx))?.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -163,6 +186,8 @@ pub(crate) enum Stream {
     Bare(Bare<OwnedFd>),
     /// Not made yet: ssh makes it together with what comes after it.
     Unopened,
+    /// A stream of a session with a relay.
+    Muxed(Box<Muxed>),
     /// Inside TLS.
     Wrapped(BufReader<Box<dyn Duplex>>),
 }
@@ -230,6 +255,7 @@ impl Conversation for Stream {
     async fn send_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Bare(bare) => bare.send_all(bytes).await,
+            Self::Muxed(stream) => stream.write_all(bytes).await,
             Self::Wrapped(stream) => {
                 stream.write_all(bytes).await?;
                 stream.flush().await
@@ -241,6 +267,7 @@ impl Conversation for Stream {
     async fn receive_exactly(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         match self {
             Self::Bare(bare) => bare.receive_exactly(bytes).await,
+            Self::Muxed(stream) => stream.read_exact(bytes).await.map(drop),
             Self::Wrapped(stream) => stream.read_exact(bytes).await.map(drop),
             Self::Unopened => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -249,30 +276,34 @@ impl Conversation for Stream {
     async fn receive_head(&mut self) -> io::Result<Vec<u8>> {
         match self {
             Self::Bare(bare) => bare.receive_head().await,
+            Self::Muxed(stream) => buffered_head(stream).await,
+            Self::Wrapped(stream) => buffered_head(stream).await,
             Self::Unopened => Err(io::ErrorKind::NotConnected.into()),
-            Self::Wrapped(stream) => {
-                let mut head = Vec::new();
-                while head.len() < MAX_HEAD {
-                    let seen = stream.fill_buf().await?;
-                    if seen.is_empty() {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    let (before, seen_len) = (head.len(), seen.len());
-                    head.extend(seen);
-                    if !can_begin_head(&head) {
-                        return Err(io::ErrorKind::InvalidData.into());
-                    }
-                    if let Some(end) = head_end(&head) {
-                        head.truncate(end);
-                        stream.consume(end - before);
-                        return Ok(head);
-                    }
-                    stream.consume(seen_len);
-                }
-                Err(io::ErrorKind::InvalidData.into())
-            }
         }
     }
+}
+
+/// The head; what follows it stays where it is.
+async fn buffered_head(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while head.len() < MAX_HEAD {
+        let seen = stream.fill_buf().await?;
+        if seen.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let (before, seen_len) = (head.len(), seen.len());
+        head.extend(seen);
+        if !can_begin_head(&head) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        if let Some(end) = head_end(&head) {
+            head.truncate(end);
+            stream.consume(end - before);
+            return Ok(head);
+        }
+        stream.consume(seen_len);
+    }
+    Err(io::ErrorKind::InvalidData.into())
 }
 
 impl Stream {
@@ -280,6 +311,9 @@ impl Stream {
     pub(crate) fn into_duplex(self) -> Box<dyn Duplex> {
         match self {
             Self::Bare(bare) => Box::new(bare),
+            Self::Muxed(stream) => stream,
+            // A buffer that holds nothing would only be another copy.
+            Self::Wrapped(stream) if stream.buffer().is_empty() => stream.into_inner(),
             Self::Wrapped(stream) => Box::new(stream),
             Self::Unopened => Box::new(tokio::io::join(tokio::io::empty(), tokio::io::sink())),
         }
@@ -294,6 +328,7 @@ impl Stream {
     pub(crate) fn is_stale(&self) -> bool {
         match self {
             Self::Bare(bare) => bare.is_stale(),
+            Self::Muxed(stream) => stream.has_ended(),
             Self::Wrapped(_) | Self::Unopened => false,
         }
     }
@@ -323,9 +358,11 @@ pub(crate) async fn converse(
 }
 
 /// The connection to the hop broke during the handshake.
-fn broken(error: &io::Error) -> Failure {
+pub(crate) fn broken(error: &io::Error) -> Failure {
     match error.raw_os_error() {
         Some(libc::ETIMEDOUT) => Failure::TimedOut,
+        // Of TLS, or of a layer further out.
+        _ if error.get_ref().is_some() => tls::failure(error),
         _ if error.kind() == io::ErrorKind::InvalidData => {
             Failure::Protocol("it does not answer as an HTTP proxy")
         }

@@ -10,12 +10,19 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::version::TLS13;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
+};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use underpass_core::failure::Failure;
 use underpass_core::upstream::{HopHost, Trust};
 
-use super::stream::Stream;
+use super::relay::one_flight::Refused;
+use super::stream::{Duplex, Stream};
+use crate::tls::key::Identity;
 use crate::tls::pin::has_key;
 use crate::tls::provider;
 
@@ -43,22 +50,49 @@ impl Connector {
         Ok(Self(TlsConnector::from(Arc::new(builder.with_no_client_auth()))))
     }
 
+    /// For a relay, which knows us by `identity`; it chooses one of `protocols`, the best first (ALPN).
+    pub(crate) fn to_relay(trust: &Trust, identity: &Identity, protocols: &[&str]) -> Result<Self, String> {
+        let provider = provider::relays();
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&TLS13])
+            .map_err(|error| error.to_string())?;
+        let builder = match trust {
+            Trust::System => builder.with_webpki_verifier(authorities(system_roots()?, &provider)?),
+            Trust::Authority(path) => own(builder, authorities_of(path, &provider)?, provider),
+            Trust::Pin(pin) => own(builder, Believed::Pinned(*pin), provider),
+        };
+        // What is said early could be said again by somebody else: it stays off (RFC 8446 section 8).
+        let mut config = builder.with_client_cert_resolver(identity.resolver());
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
+
     /// Makes the handshake over `stream`. A name is what the certificate must be for; it is sent (SNI), an
     /// address is not.
     pub(crate) async fn wrap(&self, stream: Stream, host: &HopHost) -> Result<Stream, Failure> {
+        self.connect(stream.into_duplex(), host).await.map(Stream::wrapped)
+    }
+
+    /// The same; what is returned also knows what was agreed on.
+    pub(crate) async fn connect(
+        &self,
+        stream: Box<dyn Duplex>,
+        host: &HopHost,
+    ) -> Result<TlsStream<Box<dyn Duplex>>, Failure> {
         let name = match host {
             HopHost::Address(ip) => ServerName::IpAddress((*ip).into()),
             HopHost::Name(name) => ServerName::try_from(name.clone())
                 .map_err(|_| Failure::Certificate("no certificate can be for such a name".to_owned()))?,
         };
-        match self.0.connect(name, stream.into_duplex()).await {
-            Ok(stream) => Ok(Stream::wrapped(stream)),
-            Err(error) => Err(failure(&error)),
-        }
+        self.0.connect(name, stream).await.map_err(|error| failure(&error))
     }
 }
 
-fn failure(error: &std::io::Error) -> Failure {
+/// What an error of TLS means, or of a stream that TLS is spoken over.
+pub(crate) fn failure(error: &std::io::Error) -> Failure {
+    if let Some(Refused(failure)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return failure.clone();
+    }
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(why)) => Failure::Certificate(match why {
             CertificateError::ApplicationVerificationFailure => {
@@ -70,6 +104,14 @@ fn failure(error: &std::io::Error) -> Failure {
             }
             why => Error::InvalidCertificate(why.clone()).to_string(),
         }),
+        // The other end says nothing else about a certificate than what it thinks of ours.
+        Some(Error::AlertReceived(
+            AlertDescription::AccessDenied
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA,
+        )) => Failure::UnknownKey,
         Some(other) => Failure::Tls(other.to_string()),
         None if error.raw_os_error() == Some(libc::ETIMEDOUT) => Failure::TimedOut,
         None => Failure::UpstreamClosed,

@@ -97,7 +97,7 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
         ("prxy = 'local:'", "1:1: unknown key \"prxy\" (did you mean \"proxy\"?)"),
         (
             "colour = 1",
-            "1:1: unknown key \"colour\"; known are proxy, deadline, handoff, warm, udp, default, chain, route, \
+            "1:1: unknown key \"colour\"; known are proxy, client-key, deadline, handoff, warm, udp, default, chain, route, \
              no-proxy, dns, fake-pool, fake-pool6",
         ),
         ("proxy = 'local:'\n\nno_proxy = 'a'", "3:1: unknown key \"no_proxy\" (did you mean \"no-proxy\"?)"),
@@ -134,7 +134,7 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
         ("proxy = 7", "1:9: \"proxy\" has the wrong type: a string, not integer"),
         (
             "proxy = ['local:', 'sokcs5://h:1']",
-            "1:20: unknown scheme \"sokcs5\"; known are socks5h, socks5, socks4a, socks4, http, https, ssh and local",
+            "1:20: unknown scheme \"sokcs5\"; known are socks5h, socks5, socks4a, socks4, http, https, relay, ssh and local",
         ),
         ("proxy = 'http://h:99999'", "1:9: the port is not between 1 and 65535"),
         ("", " no chain: write proxy = \"socks5h://HOST:PORT\""),
@@ -272,4 +272,14 @@ fn the_example_of_the_documentation_is_a_configuration() {
     assert!(
         parsed.config.chains.len() > 2 && parsed.config.routes.iter().all(|route| *route != Route::default())
     );
+}
+
+#[test]
+fn a_key_for_all_relays_is_shown_where_a_url_names_none() {
+    let text = "client-key = 'k'\nproxy = ['relay://a?ca=/x', 'relay://b?ca=/x&key=/own', 'https://c']\n";
+    let hops = parse(text, "c", |_| None).unwrap().config.chains["main"].hops.clone();
+    let wanted = ["relay://a?ca=/x&key=k", "relay://b?ca=/x&key=/own", "https://c"];
+    assert_eq!(hops, wanted.map(|url| url.parse().unwrap()));
+    let error = parse("client-key = ''\nproxy = 'local:'\n", "c", |_| None).unwrap_err();
+    assert!(error.to_string().starts_with("c:1:14: client-key is the path"), "{error}");
 }

@@ -65,7 +65,8 @@ fn hop(
         login.map(|(user, password)| Credentials { user: user.into(), password: password.into() });
     let login = credentials.map_or(Login::Nobody, Login::Given);
     let trust = Trust::System;
-    let proxy = Proxy { protocol, host, port, login, trust, isolation, flights: Flights::Probed };
+    let flights = Flights::Probed;
+    let proxy = Proxy { protocol, host, port, login, trust, key: None, isolation, flights };
     let hop = Upstream::Proxy(Box::new(proxy));
     match String::from(hop.clone()).parse::<Upstream>() {
         Ok(again) if again == hop => Ok(hop),

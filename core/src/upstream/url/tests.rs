@@ -31,6 +31,8 @@ fn curls_spellings_are_read() {
     assert_eq!(read("http://u:@h:3128"), (Http, name("h"), 3128, given("u", "")));
     assert_eq!(read("http://h"), (Http, name("h"), 1080, nobody()));
     assert_eq!(read("https://h"), (Https, name("h"), 443, nobody()));
+    assert_eq!(read("relay://h?ca=/x"), (Relay, name("h"), 443, nobody()));
+    assert_eq!(read("relay://10.0.0.1:4433?ca=/x"), (Relay, address("10.0.0.1"), 4433, nobody()));
     let ssh = |user: Option<&str>, port| {
         Ok(Upstream::Ssh(Ssh { user: user.map(Into::into), host: name("h"), port }))
     };
@@ -46,6 +48,9 @@ fn parameters_belong_to_their_scheme() {
     let pin = format!("https://h?pin=sha256//{}", "A".repeat(43) + "=");
     assert_eq!(proxy(&pin).trust, Trust::Pin([0; 32]));
     assert_eq!(proxy("socks5h://h?isolate=program").isolation, Isolation::Program);
+    let relay = proxy(&pin.replace("https://h?", "relay://h?key=%2Fk&isolate=destination&"));
+    assert_eq!((relay.trust, relay.key), (Trust::Pin([0; 32]), Some("/k".into())));
+    assert_eq!(relay.isolation, Isolation::Destination);
     for (flights, known) in
         [("", Flights::Probed), ("&flights=one", Flights::One), ("&flights=two", Flights::Two)]
     {
@@ -71,6 +76,9 @@ fn each_mistake_has_its_own_error() {
         ("ssh://h?ca=/x", parameter("ca")),
         ("socks4://h:1?isolate=program", parameter("isolate")),
         ("http://h?pin=sha256//x", parameter("pin")),
+        ("https://h?key=/k", parameter("key")),
+        ("relay://h?login-file=/x", parameter("login-file")),
+        ("relay://u:p@h?ca=/x", UpstreamError::Credentials),
         ("local://h", UpstreamError::Extra),
         ("local:?x", UpstreamError::Extra),
         ("socks5h://user@h", UpstreamError::Credentials),
@@ -88,13 +96,21 @@ fn each_mistake_has_its_own_error() {
     for (url, error) in table {
         assert_eq!(url.parse::<Upstream>(), Err(error), "{url}");
     }
-    for url in ["https://h?pin=x", "https://h?ca=", "https://h?ca=/x&pin=x", "socks5://h?flights=3"] {
+    for url in [
+        "relay://h",
+        "relay://h?key=/k",
+        "relay://h?ca=/x&key=",
+        "https://h?pin=x",
+        "https://h?ca=",
+        "https://h?ca=/x&pin=x",
+        "socks5://h?flights=3",
+    ] {
         assert!(matches!(url.parse::<Upstream>(), Err(UpstreamError::Value(_))), "{url}");
     }
     for (user, password) in [(256, 1), (1, 256), (65_536, 65_536)] {
         let login = format!("{}:{}", "u".repeat(user), "p".repeat(password));
         assert_eq!(Credentials::from_line(&login), Err(UpstreamError::Credentials));
-        for scheme in ["socks5h", "socks4a", "http", "https"] {
+        for scheme in ["socks5h", "socks4a", "http", "https", "relay"] {
             let long = format!("{scheme}://{login}@h");
             assert_eq!(long.parse::<Upstream>(), Err(UpstreamError::Credentials), "{scheme}");
         }
@@ -118,24 +134,28 @@ fn a_host_that_would_break_a_request_is_none() {
     ];
     let encoded = odd.map(|host| host.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>());
     let too_long = [256, 257, 65_535].map(long);
-    for scheme in ["socks4", "socks4a", "socks5", "socks5h", "http", "https", "ssh"] {
+    for scheme in ["socks4", "socks4a", "socks5", "socks5h", "http", "https", "ssh", "relay"] {
         for host in odd.iter().copied().chain(encoded.iter().chain(&too_long).map(String::as_str)) {
             let url = format!("{scheme}://{host}:1");
             assert_eq!(url.parse::<Upstream>(), Err(UpstreamError::Syntax), "{url:?}");
         }
-        assert!(format!("{scheme}://{}:1", long(255)).parse::<Upstream>().is_ok());
+        let query = if scheme == "relay" { "?ca=/x" } else { "" };
+        assert!(format!("{scheme}://{}:1{query}", long(255)).parse::<Upstream>().is_ok());
     }
 }
 
 #[test]
 fn what_is_written_reads_the_same() {
     let pin = format!("https://u:p@h:1?pin=sha256//{}", "A".repeat(43) + "=");
+    let relay = pin.replace("https://u:p@h:1?", "relay://h:4433?key=/a%20b&");
     let urls = [
         "local:",
         "socks5h://us%40er:p%3ass%20@[fd00::1]:1",
         "socks4://joe@h",
         "http://h?login-file=/a%20b%26c",
         "https://h?ca=/x",
+        "relay://h?ca=/x&isolate=program&flights=two",
+        &relay,
         &pin,
         "socks5h://h?isolate=destination&flights=one",
         "socks5h://h?flights=two",
@@ -152,4 +172,6 @@ fn nothing_prints_a_credential() {
     let upstream: Upstream = "socks5h://alice:hunter2@h:1".parse().unwrap();
     assert!(!format!("{upstream} {upstream:?}").contains("hunter2"));
     assert!(!format!("{upstream} {upstream:?}").contains("alice"));
+    let relay: Upstream = "relay://h:1?ca=/x&key=/home/alice/k".parse().unwrap();
+    assert_eq!(relay.to_string(), "relay://h:1");
 }

@@ -9,7 +9,7 @@ use underpass_core::failure::Failure;
 const LONGEST: usize = 255;
 
 /// `HOST:PORT`, an IPv6 address in brackets. A name goes out as it is or not at all.
-pub(super) fn of(destination: &Destination) -> Result<String, Failure> {
+pub(crate) fn of(destination: &Destination) -> Result<String, Failure> {
     match destination {
         Destination::Address(address) => Ok(match address.ip().to_canonical() {
             IpAddr::V4(v4) => format!("{v4}:{}", address.port()),

@@ -6,9 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod auth;
-mod authority;
+pub(crate) mod authority;
 mod response;
-mod told;
+pub(crate) mod told;
 
 use std::fmt;
 use std::sync::Arc;
@@ -152,7 +152,7 @@ impl Handshake for HttpConnect {
             407 => Err(self.unauthorized(&response)),
             status => {
                 self.release();
-                Err(Failure::Http { status, told: told::errno(&response) })
+                Err(Failure::Http { status, told: told::errno(|name| response.values(name)) })
             }
         }
     }

@@ -3,18 +3,17 @@
 use sfv::{BareItem, List, ListEntry, Parser};
 use underpass_core::failure::errno;
 
-use super::response::Response;
-
-/// `Proxy-Status` (RFC 9209) first, since it is the standard; then squid's own header.
-pub(super) fn errno(response: &Response<'_>) -> Option<i32> {
-    proxy_status(response).or_else(|| response.values("x-squid-error").find_map(squid_error))
+/// `Proxy-Status` (RFC 9209) first, since it is the standard; then squid's own header. `values` gives those of
+/// each header of a name, which is written in lower case.
+pub(crate) fn errno<'a, V: Iterator<Item = &'a str>>(values: impl Fn(&'static str) -> V) -> Option<i32> {
+    proxy_status(values("proxy-status")).or_else(|| values("x-squid-error").find_map(squid_error))
 }
 
 /// The first error with a meaning: members are in the order in which the answer passed them, so it is
 /// that of the proxy nearest to the destination.
-fn proxy_status(response: &Response<'_>) -> Option<i32> {
+fn proxy_status<'a>(lines: impl Iterator<Item = &'a str>) -> Option<i32> {
     // Several lines are one list (RFC 9651 section 4.2).
-    let lines: Vec<&str> = response.values("proxy-status").collect();
+    let lines: Vec<&str> = lines.collect();
     if lines.is_empty() {
         return None;
     }
@@ -76,13 +75,14 @@ fn squid_error(value: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::response;
+    use super::super::response::{self, Response};
     use super::*;
 
     fn told(headers: &str) -> Option<i32> {
         let head = format!("HTTP/1.1 502 Bad Gateway\r\n{headers}\r\n");
         let mut room = response::EMPTY;
-        errno(&Response::parse(head.as_bytes(), &mut room).unwrap())
+        let response = Response::parse(head.as_bytes(), &mut room).unwrap();
+        errno(|name| response.values(name))
     }
 
     #[test]

@@ -1,0 +1,181 @@
+//! The front door: programs that know a proxy come in by it, and are carried by the agent's chain.
+
+use rustix::process::Signal;
+use underpass_tests::servers::port;
+use underpass_tests::{Running, World, artifacts, proxies, servers};
+
+use crate::{agent, end, no_leaks, world};
+
+/// Opens both doors, in front of what `options` say.
+fn open(world: &World, options: &[&str]) -> Running {
+    let temporary = world.directory().join("tmp");
+    let _ = std::fs::create_dir(&temporary);
+    let doors = ["run", "--listen", "socks5://127.0.0.1:1081", "--listen", "http://127.0.0.1:1082"];
+    let agent = world.client(artifacts::agent()).env("TMPDIR", &temporary).args(doors).args(options);
+    let running = agent.limit(std::time::Duration::MAX).spawn();
+    for port in [1081, 1082] {
+        wait_here(world, port);
+    }
+    running
+}
+
+/// Waits until somebody listens on the client's side.
+fn wait_here(world: &World, port: u16) {
+    let knock = format!("until exec 3<>/dev/tcp/127.0.0.1/{port}; do sleep 0.02; done 2>/dev/null");
+    world.client("bash").args(["-c", &knock]).run().success();
+}
+
+/// The banner of the destination by curl, with what follows, or curl's exit code and last words.
+fn curl(world: &World, proxy: &str, to: &str) -> Result<String, (i32, String)> {
+    let done = world.client("curl").args(["-sS", "-x", proxy, &format!("telnet://{to}")]).run();
+    match done.code() {
+        0 => Ok(done.stdout.clone()),
+        code => Err((code, done.stderr.lines().last().unwrap_or_default().to_owned())),
+    }
+}
+
+#[test]
+fn curl_comes_in_by_both_doors_and_dante_serves_it() {
+    let world = World::new();
+    servers::start(&world);
+    let dante = proxies::dante(&world);
+    let front = open(&world, &["-x", &dante.url_as("socks5h")]);
+    let hello = Ok("hello\n".to_owned());
+    for proxy in ["socks5h://127.0.0.1:1081", "http://127.0.0.1:1082"] {
+        // curl asks an HTTP proxy for a tunnel only if it is told to.
+        let tunnel = |to: &str| {
+            let done = world.client("curl").args(["-sS", "-p", "-x", proxy, &format!("telnet://{to}")]).run();
+            (done.code(), done.stdout.clone(), done.stderr.clone())
+        };
+        let before = dante.served("far.test", 7001);
+        assert_eq!(tunnel("far.test:7001"), (0, "hello\n".to_owned(), String::new()), "{proxy}");
+        dante.wait_served("far.test", 7001, before + 1);
+    }
+    assert_eq!(curl(&world, "socks5h://127.0.0.1:1081", "10.99.0.1:7001"), hello);
+    no_leaks(&world);
+    drop(front);
+}
+
+#[test]
+fn failures_are_told_in_the_words_of_the_protocol() {
+    let (world, proxy) = world();
+    let front = open(&world, &["-x", proxy.url()]);
+    let code = |to: &str| {
+        let (code, words) = curl(&world, "socks5h://127.0.0.1:1081", to).unwrap_err();
+        assert_eq!(code, 97, "{words}");
+        words.rsplit_once('(').and_then(|(_, rest)| rest.split(')').next()?.parse::<u8>().ok())
+    };
+    assert_eq!(code(&format!("far.test:{}", port::REFUSED)), Some(5));
+    assert_eq!(code("missing.test:1"), Some(4));
+    // An address that stands for a name nobody has asked for is never dialled.
+    assert_eq!(code("198.18.99.99:1"), Some(4));
+    let asked = proxy.requests();
+    assert!(!asked.iter().any(|request| request.host.starts_with("198.18.")), "{asked:?}");
+
+    let python = r#"
+import socket, struct
+def door(port, *pieces):
+    s = socket.create_connection(("127.0.0.1", port), 5)
+    s.settimeout(5)
+    for piece in pieces:
+        s.sendall(piece)
+    answer = b""
+    try:
+        while piece := s.recv(4096):
+            answer += piece
+    except ConnectionResetError:
+        answer += b"<reset>"
+    return answer
+print(door(1081, b"\x05\x01\x02"))
+print(door(1081, b"\x05\x01\x00\x05\x02\x00\x01\x7f\0\0\x01\0\x01"))
+print(door(1081, b"\x05\x01\x00\x05\x03\x00\x01\x7f\0\0\x01\0\x01"))
+print(door(1081, b"\x05\x01\x00\x05\x01\x00\x09\x7f\0\0\x01\0\x01"))
+print(door(1081, b"GET / HTTP/1.1\r\n\r\n") in (b"", b"<reset>"))
+head = lambda answer: answer.split(b"\r\n")[0].decode()
+print(head(door(1082, b"GET http://far.test/ HTTP/1.1\r\nHost: far.test\r\n\r\n")))
+print(head(door(1082, b"CONNECT far.test:7099 HTTP/1.1\r\nHost: far.test\r\n\r\n")))
+print(head(door(1082, b"CONNECT far.test HTTP/1.1\r\n\r\n")))
+print(head(door(1082, b"CONNECT far.test:7001 HTTP/1.1\r\nA: " + b"x" * 20000 + b"\r\n\r\n")))
+# The head byte by byte, with bytes for the far end behind it.
+print(door(1081, *[bytes([b]) for b in b"\x05\x01\x00\x05\x01\x00\x03\x08far.test" + struct.pack("!H", 7001)]))
+s = socket.create_connection(("127.0.0.1", 1082)); s.settimeout(5)
+s.sendall(b"CONNECT far.test:7007 HTTP/1.1\r\n\r\nearly"); s.shutdown(socket.SHUT_WR)
+answer = b""
+while piece := s.recv(4096): answer += piece
+print(answer)
+# A stream that was cut does not look complete.
+print(door(1082, b"CONNECT far.test:7002 HTTP/1.1\r\n\r\nx").split(b"\r\n\r\n")[1])
+"#;
+    let expected = r"b'\x05\xff'
+b'\x05\x00\x05\x07\x00\x01\x00\x00\x00\x00\x00\x00'
+b'\x05\x00\x05\x07\x00\x01\x00\x00\x00\x00\x00\x00'
+b'\x05\x00\x05\x08\x00\x01\x00\x00\x00\x00\x00\x00'
+True
+HTTP/1.1 501 Not Implemented
+HTTP/1.1 502 Bad Gateway
+HTTP/1.1 400 Bad Request
+HTTP/1.1 431 Request Header Fields Too Large
+b'\x05\x00\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00hello\n'
+b'HTTP/1.1 200 Connection established\r\n\r\nearly'
+b'<reset>'
+";
+    assert_eq!(world.client("python3").args(["-c", python]).run().success(), expected);
+    no_leaks(&world);
+    drop(front);
+}
+
+#[test]
+fn a_file_has_routes_for_the_door_too() {
+    let (world, proxy) = world();
+    let text = format!(
+        "proxy = '{}'\n[[route]]\ndomain = 'refused.test'\nto = 'refuse'\n[[route]]\nport = 7001\n\
+         domain = 'far.test'\nto = 'main'\n",
+        proxy.url()
+    );
+    let path = crate::status::file(&world, "c.toml", &text);
+    let front = open(&world, &["-f", path.to_str().unwrap()]);
+    assert_eq!(curl(&world, "socks5h://127.0.0.1:1081", "far.test:7001"), Ok("hello\n".to_owned()));
+    let asked = proxy.requests().len();
+    assert_eq!(curl(&world, "socks5h://127.0.0.1:1081", "refused.test:1").unwrap_err().0, 97);
+    assert_eq!(proxy.requests().len(), asked);
+    // It shares nothing with the agent of the programs, and takes its directory with it.
+    let mut program = world.wrapped(proxy.url(), "cat").spawn();
+    program.say("up");
+    assert_eq!(program.next_line(), "up");
+    assert_eq!(world.agents().len(), 2);
+    program.close_input();
+    assert_eq!(program.wait().code(), 0);
+    let own = || std::fs::read_dir(world.directory().join("tmp")).expect("it is there").count();
+    assert_eq!(own(), 1);
+    front.signal(Signal::TERM);
+    front.wait();
+    assert_eq!(own(), 0);
+    no_leaks(&world);
+}
+
+#[test]
+fn a_door_that_cannot_be_is_said() {
+    let (world, proxy) = world();
+    let run = |arguments: &[&str]| {
+        let done = world.client(artifacts::agent()).arg("run").args(arguments).run();
+        assert_ne!(done.code(), 0, "{done}");
+        assert_eq!(done.stdout, "");
+        (done.code(), done.stderr.clone())
+    };
+    let url = proxy.url();
+    let (_, why) = run(&["--listen", "socks5://0.0.0.0:1080", "-x", url]);
+    assert!(why.contains("not on loopback"), "{why}");
+    let (code, why) = run(&["--listen", "socks5://127.0.0.1:1085"]);
+    assert_eq!(code, 125);
+    assert!(why.starts_with("underpass-agent: no proxy given: add -x URL"), "{why}");
+    let (code, why) = run(&["--listen", "socks5://127.0.0.1:1085", "-f", "/no/such.toml"]);
+    assert_eq!(code, 125);
+    assert!(why.contains("/no/such.toml: cannot be read"), "{why}");
+    let front = open(&world, &["-x", url]);
+    let (code, why) = run(&["--listen", "socks5://127.0.0.1:1081", "-x", url]);
+    assert_eq!(code, 125);
+    assert!(why.starts_with("underpass-agent: socks5://127.0.0.1:1081: "), "{why}");
+    end(&world, agent(&world), Signal::TERM);
+    drop(front);
+    no_leaks(&world);
+}

@@ -1,0 +1,67 @@
+//! What the exit says is what the program gets, as if it had dialled by itself.
+
+use underpass_tests::servers::port;
+
+use crate::place::{ADDRESS, DENIED, GREETED, NAME, greeter};
+use crate::relays::row;
+
+#[test]
+fn of_the_destination() {
+    let row = row(2);
+    let (refused, denied) = (format!("{NAME}:{}", port::REFUSED), format!("{NAME}:{DENIED}"));
+    let refused_address = format!("{ADDRESS}:{}", port::REFUSED);
+    let (host, network) = (format!("10.99.0.77:{}", port::GREETER), format!("10.99.0.78:{}", port::GREETER));
+    let unknown = format!("no-such-name.test:{}", port::GREETER);
+    let well = greeter();
+    row.place.visit(
+        &row.urls(),
+        &[
+            (&refused, "ECONNREFUSED"),
+            (&refused_address, "ECONNREFUSED"),
+            (&denied, "EACCES"),
+            (&unknown, "EHOSTUNREACH"),
+            (&host, "EHOSTUNREACH"),
+            (&network, "ENETUNREACH"),
+            (&well, GREETED),
+        ],
+    );
+}
+
+#[test]
+fn of_a_destination_that_is_silent() {
+    let row = row(2);
+    let silent = format!("10.99.0.66:{}", port::GREETER);
+    let text = format!("proxy = {:?}\ndeadline = 2\n", row.urls());
+    let args = crate::place::visit("blocking", [silent.as_str(), greeter().as_str()]);
+    let done = row.place.configured("chain.toml", &text, "python3").args(args).run();
+    assert_eq!(done.success(), format!("ETIMEDOUT\n{GREETED}\n"));
+}
+
+/// No chain of relays carries them yet, and none goes by any other way.
+#[test]
+fn of_datagrams() {
+    let row = row(1);
+    let script = r#"
+import errno, socket, sys
+try:
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", (sys.argv[1], int(sys.argv[2])))
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"#;
+    let port = port::ECHO.to_string();
+    let done = row.place.through(&row.urls(), "python3").args(["-c", script, ADDRESS, &port]).run();
+    assert_eq!(done.success(), "ENETUNREACH\n");
+}
+
+/// A hop that is down is no refusal, wherever it stands.
+#[test]
+fn of_a_relay_that_is_down() {
+    let row = row(3);
+    let well = greeter();
+    for dead in [2, 1, 0] {
+        row.relays[dead].real.kill();
+        row.place.visit(&row.urls(), &[(&well, "ENETUNREACH")]);
+    }
+    row.relays.iter().for_each(|relay| relay.real.revive(&row.place.world));
+    row.place.visit(&row.urls(), &[(&well, GREETED)]);
+}
