@@ -92,19 +92,18 @@ static int accepted(int listener) {
 /* ---- the far end */
 static void *serve(void *with) {
     int fd = (intptr_t)with;
-    char want;
+    char want = 0;
+    uint64_t left = 0;
     if (read(fd, &want, 1) == 1 && want == 'E') {
         char bytes[512];
         for (ssize_t n; (n = read(fd, bytes, sizeof bytes)) > 0 && write(fd, bytes, n) == n;) {}
     } else if (want == 'D') {
         static char zeros[PIECE];
-        uint64_t left;
-        take(fd, &left, sizeof left);
+        if (recv(fd, &left, sizeof left, MSG_WAITALL) != sizeof left) left = 0;
         for (ssize_t n; left && (n = write(fd, zeros, left < PIECE ? left : PIECE)) > 0;) left -= n;
     } else if (want == 'U') {
         char *piece = malloc(PIECE);
-        uint64_t left;
-        take(fd, &left, sizeof left);
+        if (recv(fd, &left, sizeof left, MSG_WAITALL) != sizeof left) left = PIECE;
         for (ssize_t n; left && (n = read(fd, piece, PIECE)) > 0;) left -= n;
         free(piece);
         if (!left && write(fd, "!", 1) != 1) {}
