@@ -87,8 +87,8 @@ impl Agent {
     }
 }
 
-/// Serves until nobody is left, and the front door for ever; `ready` is called once programs can connect. A private directory is
-/// removed at the end.
+/// Serves until nobody is left, and the front door for ever; `ready` is called once programs can connect. A
+/// private directory is removed at the end.
 pub(crate) fn run(
     directory: &Path,
     private: bool,
