@@ -5,9 +5,10 @@ use underpass_tests::servers::port;
 use crate::place::{GREETED, MODES, NAME};
 use crate::relays::row;
 
-/// Tunnels from the first relay to the second, after two hosts were visited twice by one program in each mode, and once
-/// by another program.
-fn tunnels(isolate: &str) -> usize {
+/// Two hosts are visited twice by one program in each mode, and one of them by another program: so many tunnels from the
+/// first relay to the second are there for all that.
+#[track_caller]
+fn assert_tunnels(isolate: &str, expected: usize) {
     let row = row(2);
     let mut urls = row.urls.clone();
     urls[0] += isolate;
@@ -22,23 +23,23 @@ fn tunnels(isolate: &str) -> usize {
     }
     row.end_agents();
     let (first, second) = (&row.relays[0].real, row.relays[1].real.port());
-    first.wait_served(NAME, second, 1);
-    // They end together, and are written down together.
+    // Each is written down when it has ended.
+    first.wait_served(NAME, second, expected);
     std::thread::sleep(std::time::Duration::from_millis(200));
-    first.served(NAME, second)
+    assert_eq!(first.served(NAME, second), expected);
 }
 
 #[test]
 fn connections_share_one_tunnel() {
-    assert_eq!(tunnels(""), 1);
+    assert_tunnels("", 1);
 }
 
 #[test]
 fn hosts_are_kept_apart_where_that_is_asked_for() {
-    assert_eq!(tunnels("&isolate=destination"), 2);
+    assert_tunnels("&isolate=destination", 2);
 }
 
 #[test]
 fn programs_are_kept_apart_where_that_is_asked_for() {
-    assert_eq!(tunnels("&isolate=program"), 2);
+    assert_tunnels("&isolate=program", 2);
 }
