@@ -135,7 +135,7 @@ def flip(host, authority):
     print(sorted(answers), answers["HTTP/1.1 200"] < 10 and answers["refused"] > 500)
 
 
-def replay(host, authority):
+def replay(host, authority, count):
     """Records what a good client sends, and says it again."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context().wrap_bio(incoming, outgoing, server_hostname=host)
@@ -163,7 +163,7 @@ def replay(host, authority):
         print("served once", end=", ")
     sock.close()
     refused = 0
-    for _ in range(100):
+    for _ in range(int(count)):
         sock = socket.create_connection((host, PORT), timeout=15)
         answer = b""
         try:
@@ -201,7 +201,7 @@ def main():
     if mode == "flip":
         return flip(host, authority)
     if mode == "replay":
-        return replay(host, authority)
+        return replay(host, authority, sys.argv[4])
     tls = connected(host, key)
     if mode == "early":
         # What was meant for the tunnel looks like a request.

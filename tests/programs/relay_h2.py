@@ -5,7 +5,6 @@ Writes what it has seen, one thing a line.
 
 import socket
 import ssl
-import struct
 import sys
 
 import h2.config
@@ -20,7 +19,8 @@ SETTINGS = h2.settings.SettingCodes
 class Client:
     def __init__(self, host, key="client.key", window=65535):
         context = ssl.create_default_context(cafile="relay.key.crt")
-        context.load_cert_chain(key + ".crt", key)
+        if key:
+            context.load_cert_chain(key + ".crt", key)
         context.set_alpn_protocols(["h2"])
         raw = socket.create_connection((host, PORT), timeout=15)
         self.tls = context.wrap_socket(raw, server_hostname=host, suppress_ragged_eofs=False)
@@ -102,54 +102,11 @@ def stall(client, big, greeter):
     print(client.until(stream, kind).data.decode())
 
 
-def ended(client):
-    """How the relay ends a connection that it has had enough of."""
-    try:
-        while event := client.next():
-            if isinstance(event, h2.events.ConnectionTerminated):
-                return f"GOAWAY {int(event.error_code)}"
-    except (ssl.SSLError, ConnectionResetError, BrokenPipeError, TimeoutError) as error:
-        return type(error).__name__
-    return "end"
-
-
-def flood(client, once):
-    """The same again and again, until the relay ends it."""
-    try:
-        for number in range(200_000):
-            once(number)
-            if number % 100 == 0:
-                client.flush()
-        client.flush()
-    except (ssl.SSLError, ConnectionResetError, BrokenPipeError, h2.exceptions.ProtocolError):
-        pass
-    print(ended(client))
-
-
 def main():
     host, mode, authority = sys.argv[1:4]
     client = Client(host, window={"stall": 1 << 20, "hoard": 1 << 24}.get(mode, 65535))
     if mode == "stall":
         return stall(client, authority, sys.argv[4])
-    if mode == "resets":
-        def once(_):
-            stream = client.h2.get_next_available_stream_id()
-            client.h2.send_headers(stream, [(":method", "CONNECT"), (":authority", authority)])
-            client.h2.reset_stream(stream, 8)
-        return flood(client, once)
-    if mode == "headers":
-        more = [(f"x-{number}", "y" * 1000) for number in range(60)]
-        return print(client.status(client.ask(authority, more)))
-    if mode == "continuation":
-        # HEADERS without END_HEADERS, and then CONTINUATION without end (CVE-2024-27316).
-        frame = lambda kind: struct.pack(">I", 16000)[1:] + bytes([kind, 0]) + struct.pack(">I", 1) + b"\x40" * 16000
-        try:
-            client.tls.sendall(frame(1))
-            for _ in range(20_000):
-                client.tls.sendall(frame(9))
-        except (ssl.SSLError, ConnectionResetError, BrokenPipeError):
-            pass
-        return print(ended(client))
     if mode == "hoard":
         # So many streams, each with much room, and not a byte of them is read.
         client.h2.increment_flow_control_window(1 << 30)
@@ -157,10 +114,9 @@ def main():
             client.data(client.ask(authority), b"four", end=True)
         print("asked", flush=True)
         return sys.stdin.read()
-    if mode == "settings":
-        def once(number):
-            client.h2.update_settings({SETTINGS.HEADER_TABLE_SIZE: number % 4096})
-        return flood(client, once)
+    if mode == "headers":
+        more = [(f"x-{number}", "y" * 1000) for number in range(60)]
+        return print(client.status(client.ask(authority, more)))
     stream = client.ask(authority)
     status = client.status(stream)
     print(status, flush=True)
@@ -182,4 +138,5 @@ def main():
             client.data(stream, b"", end=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,9 @@
 //! Database clients.
 
 use crate::far::{POSTGRES, REDIS};
-use crate::place::{self, NAME, Place, through_both};
+use crate::place::{self, NAME, Place, through_each};
 
-through_both! {
+through_each! {
     /// libpq connects without waiting, and poll tells it when; Debian's psql is a Perl program that
     /// starts the real one.
     fn psql_and_pg_dump(place: &Place) {

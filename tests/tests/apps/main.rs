@@ -1,4 +1,4 @@
-//! Real programs through real proxies, in worlds where nothing else may be reached.
+//! Real programs through real proxies, and through relays of our own, in worlds where nothing else may be reached.
 //!
 //! Each test checks what the program printed, that the proxy's own log names the destination, and
 //! that no packet went by any other way. A tool that is missing is a failure: `tests/run` says
@@ -8,7 +8,7 @@
 //!
 //! | file | is |
 //! | --- | --- |
-//! | `place` | a world with one proxy, and the checks after each test |
+//! | `place` | a world with one proxy or two relays, and the checks after each test |
 //! | `far` | the servers beyond the proxy |
 //! | `web` | curl, wget, aria2c, libwww-perl, nginx as a client |
 //! | `remote` | ssh, scp, rsync, git |

@@ -1,19 +1,22 @@
-//! A world with one real proxy in it.
+//! A world with one real proxy in it, or two relays of our own.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use underpass_tests::proxies::{self, Real};
-use underpass_tests::{Command, World};
+use underpass_tests::servers::port;
+use underpass_tests::{Command, World, artifacts};
 
 /// The name of everything beyond the proxy; the client side cannot resolve it.
 pub(crate) const NAME: &str = "web.test";
 
-/// A world and a proxy.
+/// A world and a way out of it.
 pub(crate) struct Place {
     pub(crate) world: World,
+    /// The last hop.
     proxy: Real,
+    urls: Vec<String>,
     /// How the proxy's log writes a connection to a port of the destination.
     line: fn(u16) -> String,
 }
@@ -23,14 +26,28 @@ pub(crate) fn microsocks(test: impl FnOnce(&Place)) {
     let world = World::new();
     let proxy = proxies::microsocks(&world, None);
     // The name, not an address: it was resolved beyond the proxy.
-    run(test, Place { world, proxy, line: |port| format!(": connected to {NAME}:{port}\n") });
+    let urls = vec![proxy.url().to_owned()];
+    run(test, Place { world, proxy, urls, line: |port| format!(": connected to {NAME}:{port}\n") });
 }
 
 /// Runs a test through Dante.
 pub(crate) fn dante(test: impl FnOnce(&Place)) {
     let world = World::new();
     let proxy = proxies::dante(&world);
-    run(test, Place { world, proxy, line: |port| format!(" 10.99.0.1.{port}\n") });
+    let urls = vec![proxy.url().to_owned()];
+    run(test, Place { world, proxy, urls, line: |port| format!(" 10.99.0.1.{port}\n") });
+}
+
+/// Runs a test through two relays, which write a connection down when it has ended.
+pub(crate) fn relays(test: impl FnOnce(&Place)) {
+    let world = World::new();
+    let key = proxies::key(&world, "client");
+    let [first, exit] = [4431, 4432].map(|port| proxies::relay(&world, port, &[&key], port::HOLD));
+    let first = first.allowed(&world);
+    let urls = vec![first.url(&key), exit.url_at(NAME, &key)];
+    let line = |port| format!("\"host\":\"{NAME}\",\"port\":{port},\"protocol\":\"tcp\"");
+    run(test, Place { world, proxy: exit.real, urls, line });
+    drop(first);
 }
 
 fn run(test: impl FnOnce(&Place), place: Place) {
@@ -38,8 +55,8 @@ fn run(test: impl FnOnce(&Place), place: Place) {
     assert_eq!(place.world.leaks(), 0, "{:?}", place.world.leaked());
 }
 
-/// Makes a test of a function for each of the two proxies.
-macro_rules! through_both {
+/// Makes a test of a function for each of the two proxies, and for relays.
+macro_rules! through_each {
     ($(#[$attribute:meta])* fn $name:ident($place:ident: &Place) $body:block) => {
         $(#[$attribute])*
         mod $name {
@@ -55,16 +72,22 @@ macro_rules! through_both {
                 place::dante(test);
             }
 
+            #[test]
+            fn through_two_relays() {
+                place::relays(test);
+            }
+
             fn test($place: &Place) $body
         }
     };
 }
-pub(crate) use through_both;
+pub(crate) use through_each;
 
 impl Place {
     /// A program on the client side, under underpass.
     pub(crate) fn wrapped(&self, program: impl AsRef<OsStr>) -> Command {
-        self.world.wrapped(self.proxy.url(), program)
+        let urls = self.urls.iter().flat_map(|url| ["-x", url]);
+        self.world.client(artifacts::underpass()).args(urls).arg("--").arg(program)
     }
 
     /// A shell script on the client side, under underpass.

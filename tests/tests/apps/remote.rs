@@ -1,12 +1,12 @@
 //! OpenSSH and what is built on it, and git and rsync by their own protocols.
 
 use crate::far::{CGI, RSYNC, SSH};
-use crate::place::{self, NAME, Place, through_both};
+use crate::place::{self, NAME, Place, through_each};
 
 /// An ordinary user cannot give files away.
 const RSYNC_OPTIONS: [&str; 3] = ["--archive", "--no-owner", "--no-group"];
 
-through_both! {
+through_each! {
     fn ssh_runs_a_command(place: &Place) {
         place.start_ssh();
         let ssh = place.wrapped("ssh").args(place.ssh_options()).args(["-p", &SSH.to_string()]);
@@ -61,7 +61,7 @@ fn rsync_daemon_in_both_directions() {
     });
 }
 
-through_both! {
+through_each! {
     fn git_over_http(place: &Place) {
         place.make_repository();
         place.start_cgi();
@@ -70,7 +70,7 @@ through_both! {
     }
 }
 
-through_both! {
+through_each! {
     fn git_over_ssh(place: &Place) {
         place.make_repository();
         place.start_ssh();

@@ -8,7 +8,7 @@ use underpass_tests::servers::{self, port};
 use underpass_tests::{World, artifacts};
 
 use crate::far::{HTTP, PAGE};
-use crate::place::{self, NAME, Place, through_both};
+use crate::place::{self, NAME, Place, through_each};
 
 #[test]
 fn python_urllib() {
@@ -21,7 +21,7 @@ fn python_urllib() {
     });
 }
 
-through_both! {
+through_each! {
     fn python_asyncio_two_hundred_at_once(place: &Place) {
         servers::start(&place.world);
         let python = place.wrapped("python3").arg(source("storm.py"));
@@ -42,7 +42,7 @@ fn node_fetch() {
     });
 }
 
-through_both! {
+through_each! {
     fn node_a_hundred_at_once(place: &Place) {
         servers::start(&place.world);
         let node = place.wrapped("node").arg(source("storm.mjs"));

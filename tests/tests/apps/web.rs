@@ -4,11 +4,11 @@ use std::io::{Seek, SeekFrom, Write};
 use std::time::Duration;
 
 use crate::far::{HTTP, HTTPS, PAGE, nginx_temporary};
-use crate::place::{self, NAME, Place, ordinary_user, through_both};
+use crate::place::{self, NAME, Place, ordinary_user, through_each};
 
 const GIBIBYTE: u64 = 1 << 30;
 
-through_both! {
+through_each! {
     fn curl_by_name(place: &Place) {
         place.start_web();
         assert_eq!(place.wrapped("curl").args(["-sS", &format!("http://{NAME}/")]).run().success(), PAGE);
@@ -16,7 +16,7 @@ through_both! {
     }
 }
 
-through_both! {
+through_each! {
     fn curl_with_tls(place: &Place) {
         place.start_web();
         let curl = place.wrapped("curl").args(["-sS", "--cacert", "cert.pem"]);
@@ -25,7 +25,7 @@ through_both! {
     }
 }
 
-through_both! {
+through_each! {
     fn curl_a_gibibyte(place: &Place) {
         place.start_web();
         let mut big = std::fs::File::create(place.path("www/big")).expect("the directory is ours");
@@ -42,7 +42,7 @@ through_both! {
     }
 }
 
-through_both! {
+through_each! {
     fn curl_twenty_at_once(place: &Place) {
         place.start_web();
         let body: Vec<u8> = (0..500_000u32).map(|n| (n % 253) as u8).collect();

@@ -14,6 +14,7 @@
 //! | `keys` | wrong pins, keys that nobody knows, and none |
 //! | `mixes` | relays behind proxies, and proxies behind relays |
 //! | `killed` | relays that end while they carry, and come back |
+//! | `stalls` | a line that does not carry for a while |
 
 mod answers;
 mod apart;
@@ -24,3 +25,4 @@ mod mixes;
 #[path = "../upstreams/place.rs"]
 mod place;
 mod relays;
+mod stalls;

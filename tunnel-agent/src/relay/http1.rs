@@ -89,7 +89,7 @@ async fn gone(tls: &mut Tls) {
 
 async fn answer(relay: &Arc<Relay>, visitor: &Visitor, head: &Head) -> Result<Opened, Refusal> {
     // Before this nothing is said of the request, however wrong it is.
-    let client = visitor.client(&relay.known, head.authorization.as_deref())?;
+    let client = visitor.client(relay, head.authorization.as_deref())?;
     let request = head.request.as_ref().map_err(Refusal::clone)?;
     open(relay, &client, visitor, request).await
 }

@@ -1,7 +1,7 @@
 //! HTTP/2: each connection is a stream (RFC 9113 section 8.5).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use h2::ext::Protocol;
@@ -9,17 +9,20 @@ use h2::server::{Connection, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
 use http::header::{HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use http::{HeaderName, Method, Response, StatusCode};
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::copy::stream::{SEND_BUFFER, carry};
+use super::idle_talk::{Counted, TooMany};
 use super::memory::Part;
 use super::policy::client::Client;
+use super::policy::limits::Over;
 use super::refusal::Refusal;
 use super::request::Request;
+use super::sessions::Session;
 use super::visitor::Visitor;
 use super::window::{self, Meter, Window};
 use super::{Opened, Relay, Tls, open, token, udp};
-use crate::tls::pin::Pin;
 
 /// The largest frame that is taken: full records of TLS, and few calls.
 const FRAME: u32 = 128 * 1024;
@@ -42,7 +45,15 @@ const IDLE: Duration = Duration::from_secs(600);
 
 /// Serves one connection. Its preface has to be there at `until`.
 pub(crate) async fn serve(relay: &Arc<Relay>, tls: Tls, visitor: Visitor, until: Instant) {
-    let Some(_session) = Session::begin(relay, visitor.pin()) else { return };
+    let session = match visitor.pin().map(|pin| relay.known.by_key(&pin, SystemTime::now())) {
+        Some(Some(client)) => match relay.sessions.begin(&client.name) {
+            None => return,
+            session => session,
+        },
+        Some(None) => return,
+        // Whoever has no key is counted by the token, once it is there.
+        None => None,
+    };
     let _connected = relay.memory.connected();
     let mut builder = h2::server::Builder::new();
     builder
@@ -59,42 +70,13 @@ pub(crate) async fn serve(relay: &Arc<Relay>, tls: Tls, visitor: Visitor, until:
     if relay.judge.read().udp {
         builder.enable_connect_protocol();
     }
-    let Ok(Ok(mut connection)) = timeout_at(until, builder.handshake(tls)).await else { return };
+    let (counted, too_many) = Counted::new(tls);
+    let Ok(Ok(mut connection)) = timeout_at(until, builder.handshake(counted)).await else { return };
     let Some(ping) = connection.ping_pong() else { return };
-    let served = Served { relay, visitor: Arc::new(visitor), meter: Arc::default(), until: until + STRANGER };
-    if let Err(error) = served.run(&mut connection, ping).await {
+    let (visitor, until, session) = (Arc::new(visitor), until + STRANGER, Mutex::new(session));
+    let served = Served { relay, visitor, meter: Arc::default(), until, session };
+    if let Err(error) = served.run(&mut connection, ping, &too_many).await {
         tracing::debug!(%error, "a connection of HTTP/2 has ended");
-    }
-}
-
-/// Sessions of one key at once; each may have thousands of streams.
-const SESSIONS: u32 = 64;
-
-/// Counts as a session as long as it lives.
-struct Session<'a>(&'a Relay, Option<Pin>);
-
-impl<'a> Session<'a> {
-    fn begin(relay: &'a Relay, pin: Option<Pin>) -> Option<Self> {
-        if let Some(pin) = pin {
-            let mut sessions = relay.sessions.lock();
-            let count = sessions.entry(pin).or_insert(0);
-            if *count >= SESSIONS {
-                return None;
-            }
-            *count += 1;
-        }
-        Some(Self(relay, pin))
-    }
-}
-
-impl Drop for Session<'_> {
-    fn drop(&mut self) {
-        let Some(pin) = &self.1 else { return };
-        let mut sessions = self.0.sessions.lock();
-        match sessions.get_mut(pin) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(sessions.remove(pin)),
-        }
     }
 }
 
@@ -104,10 +86,18 @@ struct Served<'a> {
     meter: Arc<Meter>,
     /// When nobody waits any longer for a stranger's token.
     until: Instant,
+    /// Counted since it is known whose it is.
+    session: Mutex<Option<Session>>,
 }
 
 impl Served<'_> {
-    async fn run(&self, connection: &mut Connection<Tls, Part>, mut ping: PingPong) -> Result<(), h2::Error> {
+    async fn run(
+        &self,
+        connection: &mut Connection<Counted<Tls>, Part>,
+        mut ping: PingPong,
+        too_many: &TooMany,
+    ) -> Result<(), h2::Error> {
+        let mut is_calmed = false;
         connection.set_target_window_size(self.relay.memory.window());
         let mut window = Window::new(&self.meter);
         let mut heard = Instant::now();
@@ -126,9 +116,9 @@ impl Served<'_> {
                 request = connection.accept() => match request {
                     Some(request) => {
                         (heard, used) = (Instant::now(), Instant::now());
-                        self.begin(request?);
-                        if self.visitor.is_tiresome() {
-                            match stranger {
+                        let is_one_too_many = !self.begin(request?);
+                        if is_one_too_many || self.visitor.is_tiresome() {
+                            match stranger && !is_one_too_many {
                                 true => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
                                 // What it has open already goes on.
                                 false => connection.graceful_shutdown(),
@@ -137,6 +127,10 @@ impl Served<'_> {
                     }
                     None => return Ok(()),
                 },
+                () = too_many.wait(), if !is_calmed => {
+                    is_calmed = true;
+                    connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                }
                 pong = std::future::poll_fn(|cx| ping.poll_pong(cx)) => {
                     pong?;
                     heard = Instant::now();
@@ -174,14 +168,25 @@ impl Served<'_> {
         }
     }
 
-    fn begin(&self, (request, respond): (http::Request<RecvStream>, SendResponse<Part>)) {
+    /// Answers a request. Whether its client may have this session.
+    fn begin(&self, (request, respond): (http::Request<RecvStream>, SendResponse<Part>)) -> bool {
         let relay = Arc::clone(self.relay);
         let meter = Arc::clone(&self.meter);
         let mut values = request.headers().get_all(PROXY_AUTHORIZATION).iter();
         let value = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
-        let client = self.visitor.client(&relay.known, value);
+        let client = self.visitor.client(&relay, value).and_then(|client| self.counted(client));
+        let is_one_too_many = client.as_ref().is_err_and(|refusal| *refusal == Over::Sessions.into());
         let visitor = Arc::clone(&self.visitor);
         tokio::spawn(async move { one(&relay, client, &visitor, request, respond, &meter).await });
+        !is_one_too_many
+    }
+
+    fn counted(&self, client: Arc<Client>) -> Result<Arc<Client>, Refusal> {
+        let mut session = self.session.lock();
+        if session.is_none() {
+            *session = self.relay.sessions.begin(&client.name);
+        }
+        session.is_some().then_some(client).ok_or_else(|| Over::Sessions.into())
     }
 }
 

@@ -17,6 +17,7 @@ use super::Known;
 use crate::tls::key::Identity;
 use crate::tls::pin::Pin;
 use crate::tls::provider;
+use crate::tls::signatures::Signatures;
 
 /// Protocols by the names that ALPN has for them (RFC 7301).
 pub(crate) const H2: &[u8] = b"h2";
@@ -25,10 +26,10 @@ const HTTP1: &[u8] = b"http/1.1";
 /// What every connection to a relay begins with. No session is resumed: a key that is taken from the file is
 /// refused from then on, and nothing that was captured can be said again.
 pub(crate) fn configuration(identity: &Identity, known: &Arc<Known>) -> Result<ServerConfig, Error> {
-    let verifier = Arc::new(Verifier(Arc::clone(known)));
+    let verifier = Verifier { known: Arc::clone(known), signatures: Signatures(provider::relays()) };
     let mut config = ServerConfig::builder_with_provider(provider::relays())
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(identity.resolver());
     config.alpn_protocols = vec![H2.to_vec(), HTTP1.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -38,7 +39,10 @@ pub(crate) fn configuration(identity: &Identity, known: &Arc<Known>) -> Result<S
 }
 
 /// Asks for a certificate, and believes it for its key alone.
-struct Verifier(Arc<Known>);
+struct Verifier {
+    known: Arc<Known>,
+    signatures: Signatures,
+}
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +57,7 @@ impl ClientCertVerifier for Verifier {
 
     /// Where tokens are known, whoever shows no key is asked for one by HTTP.
     fn client_auth_mandatory(&self) -> bool {
-        self.0.needs_key()
+        self.known.needs_key()
     }
 
     fn verify_client_cert(
@@ -81,15 +85,14 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &provider::relays().signature_verification_algorithms;
-        let valid = rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)?;
-        match self.0.by_key(&Pin::of(certificate)?, SystemTime::now()) {
+        let valid = self.signatures.tls13(message, certificate, signed)?;
+        match self.known.by_key(&Pin::of(certificate)?, SystemTime::now()) {
             Some(_) => Ok(valid),
             None => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
         }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider::relays().signature_verification_algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }

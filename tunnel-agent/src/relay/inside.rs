@@ -22,6 +22,7 @@ use super::policy::limits::Limits;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::resolve::LookUps;
+use super::sessions::Sessions;
 use super::{Known, Relay, accept, identify};
 use crate::facts::FarOptions;
 use crate::tls::key::Identity;
@@ -67,7 +68,7 @@ impl Door {
             log: Mutex::new(None),
             memory: Arc::new(Memory::new(MEMORY)),
             look_ups: LookUps::default(),
-            sessions: Mutex::default(),
+            sessions: Sessions::default(),
             ending: AtomicBool::new(false),
             beyond,
         });

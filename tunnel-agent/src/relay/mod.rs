@@ -24,6 +24,7 @@ mod head;
 mod http1;
 mod http2;
 mod identify;
+mod idle_talk;
 pub(crate) mod inside;
 mod memory;
 pub(crate) mod policy;
@@ -31,13 +32,13 @@ mod refusal;
 mod request;
 mod resolve;
 pub(crate) mod run;
+mod sessions;
 mod ticket;
 mod token;
 mod udp;
 mod visitor;
 mod window;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
@@ -56,6 +57,7 @@ use policy::rules::Protocol;
 use refusal::Refusal;
 use request::Request;
 use resolve::LookUps;
+use sessions::Sessions;
 use ticket::Ticket;
 use visitor::Visitor;
 
@@ -73,8 +75,7 @@ pub(crate) struct Relay {
     pub(crate) log: Mutex<Option<Log>>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) look_ups: LookUps,
-    /// Sessions of HTTP/2 by the key of their client.
-    pub(crate) sessions: Mutex<HashMap<Pin, u32>>,
+    pub(crate) sessions: Sessions,
     pub(crate) beyond: Beyond,
     pub(crate) ending: AtomicBool,
 }

@@ -29,6 +29,7 @@ use super::policy::keys;
 use super::policy::own::Own;
 use super::policy::settings::{self, Listen, Settings};
 use super::resolve::{self, LookUps};
+use super::sessions::Sessions;
 use super::{Known, Relay, identify};
 use crate::sys;
 use crate::tls::key::Identity;
@@ -94,7 +95,7 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         log: Mutex::new(Some(log)),
         memory: Arc::new(Memory::new(settings.limits.memory)),
         look_ups: LookUps::default(),
-        sessions: Mutex::default(),
+        sessions: Sessions::default(),
         beyond: Beyond::Network,
         ending: AtomicBool::new(false),
     });

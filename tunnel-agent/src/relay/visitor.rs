@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::accept::Waiting;
 use super::policy::client::Client;
 use super::refusal::Refusal;
-use super::{Known, token};
+use super::{Relay, token};
 use crate::tls::pin::Pin;
 
 /// Requests without a good token that one connection may make.
@@ -41,7 +41,8 @@ impl Visitor {
     }
 
     /// Whose request this is. `authorization` is what it has in `Proxy-Authorization`.
-    pub(crate) fn client(&self, known: &Known, authorization: Option<&str>) -> Result<Arc<Client>, Refusal> {
+    pub(crate) fn client(&self, relay: &Relay, authorization: Option<&str>) -> Result<Arc<Client>, Refusal> {
+        let known = &relay.known;
         let client = match (&self.pin, &known.anonymous) {
             (_, Some(anybody)) => Some(Arc::clone(anybody)),
             (Some(pin), None) => known.by_key(pin, SystemTime::now()),
@@ -55,13 +56,23 @@ impl Visitor {
             None => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 if authorization.is_some() {
-                    tracing::warn!("a token was shown that is not known");
+                    self.has_guessed(relay);
                 }
                 Err(match self.pin {
                     Some(_) => Refusal::new(403, "http_request_denied", "the key is not known any more"),
                     None => Refusal::unauthorized(),
                 })
             }
+        }
+    }
+
+    /// Guessing is written down, though nothing is judged.
+    fn has_guessed(&self, relay: &Relay) {
+        let before = relay.accounts.lock().stranger(Instant::now());
+        if let Some(before) = before
+            && let Some(log) = &*relay.log.lock()
+        {
+            log.write_stranger(before, self.neighbour, SystemTime::now());
         }
     }
 

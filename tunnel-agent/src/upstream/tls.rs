@@ -25,6 +25,7 @@ use super::stream::{Duplex, Stream};
 use crate::tls::key::Identity;
 use crate::tls::pin::has_key;
 use crate::tls::provider;
+use crate::tls::signatures::Signatures;
 
 /// Makes TLS connections to one proxy. Its session cache is its own.
 pub(crate) struct Connector(TlsConnector);
@@ -125,7 +126,7 @@ fn own(
     believed: Believed,
     provider: Arc<CryptoProvider>,
 ) -> Builder<rustls::client::WantsClientCert> {
-    let verifier = Arc::new(Verifier { believed, provider });
+    let verifier = Arc::new(Verifier { believed, signatures: Signatures(provider) });
     builder.dangerous().with_custom_certificate_verifier(verifier)
 }
 
@@ -170,7 +171,7 @@ fn authorities(
 #[derive(Debug)]
 struct Verifier {
     believed: Believed,
-    provider: Arc<CryptoProvider>,
+    signatures: Signatures,
 }
 
 #[derive(Debug)]
@@ -211,8 +212,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+        self.signatures.tls12(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -221,11 +221,10 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        self.signatures.tls13(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }

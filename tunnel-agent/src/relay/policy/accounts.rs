@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::client::Client;
 use super::limits::{Account, Over};
+use super::told::Told;
 
 /// What clients have used, by their names: there are as many accounts as clients that are known.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Accounts {
     by_name: HashMap<Arc<str>, Arc<Mutex<Account>>>,
     open: Arc<AtomicU32>,
     most: Option<u32>,
+    /// That somebody has shown a token that is not known.
+    strangers: Told,
 }
 
 /// One stream that may be carried; it is closed when this is dropped.
@@ -28,7 +31,7 @@ pub(crate) struct Stream {
 impl Accounts {
     /// `most` is for the streams of all clients.
     pub(crate) fn new(most: Option<u32>) -> Self {
-        Self { by_name: HashMap::new(), open: Arc::default(), most }
+        Self { by_name: HashMap::new(), open: Arc::default(), most, strangers: Told::default() }
     }
 
     /// One more stream of this client, or why not.
@@ -50,6 +53,11 @@ impl Accounts {
     /// A client that asks again and again must not be able to fill the audit.
     pub(crate) fn refused(&mut self, client: &Client, now: Instant) -> Option<u64> {
         self.account(client, now).lock().refused(now)
+    }
+
+    /// Somebody has shown a token that is not known: as above, for all of them together.
+    pub(crate) fn stranger(&mut self, now: Instant) -> Option<u64> {
+        self.strangers.again(now)
     }
 
     fn account(&mut self, client: &Client, now: Instant) -> Arc<Mutex<Account>> {
@@ -131,6 +139,15 @@ mod tests {
         accounts.most = None;
         assert!(accounts.open(&client("ann", 2), now).is_ok());
         assert_eq!(accounts.refused(&client("ann", 2), now + Duration::from_secs(2)), None);
+    }
+
+    #[test]
+    fn strangers_are_told_once_a_second_together() {
+        let now = Instant::now();
+        let mut accounts = Accounts::new(None);
+        assert_eq!((accounts.stranger(now), accounts.stranger(now)), (Some(0), None));
+        assert_eq!(accounts.stranger(now + Duration::from_secs(1)), Some(1));
+        assert_eq!(accounts.refused(&client("ann", 1), now), Some(0));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::bucket::Bucket;
+use super::told::Told;
 
 /// Bounds for one client. `None` is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub(crate) enum Over {
     New,
     Total,
     AllStreams,
+    Sessions,
 }
 
 impl Over {
@@ -53,6 +55,7 @@ impl fmt::Display for Over {
             Self::New => "the client opens streams faster than it may",
             Self::Total => "the client has used up its bytes",
             Self::AllStreams => "the relay has as many streams as it may",
+            Self::Sessions => "the client has as many sessions as it may",
         })
     }
 }
@@ -65,18 +68,15 @@ pub(crate) struct Account {
     spent: u64,
     new: Option<Bucket>,
     bytes: Option<Bucket>,
-    /// When a refusal was written down, and how many were not since.
-    told: Option<(Instant, u64)>,
+    /// That it was refused.
+    told: Told,
 }
-
-/// How often the refusals of one client are written down.
-const TOLD: Duration = Duration::from_secs(1);
 
 impl Account {
     pub(crate) fn new(limits: Limits, now: Instant) -> Self {
         let bucket = |rate: u64| Bucket::full(rate, now);
         let (new, bytes) = (limits.new.map(|new| bucket(new.into())), limits.rate.map(bucket));
-        Self { limits, streams: 0, spent: 0, new, bytes, told: None }
+        Self { limits, streams: 0, spent: 0, new, bytes, told: Told::default() }
     }
 
     /// Other limits from now on; what was used is used.
@@ -104,13 +104,7 @@ impl Account {
 
     /// As [`super::accounts::Accounts::refused`].
     pub(super) fn refused(&mut self, now: Instant) -> Option<u64> {
-        match &mut self.told {
-            Some((last, untold)) if now.saturating_duration_since(*last) < TOLD => {
-                *untold += 1;
-                None
-            }
-            told => Some(told.replace((now, 0)).map_or(0, |(_, untold)| untold)),
-        }
+        self.told.again(now)
     }
 
     /// One stream less.

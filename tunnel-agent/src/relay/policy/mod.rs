@@ -3,7 +3,7 @@
 //! # The path of one request
 //!
 //! 1. [`client`]: the digest of the key that was shown is a client's, or nobody's. [`keys`] reads the files.
-//! 2. [`accounts`], [`limits`], [`bucket`]: the client may have one more stream.
+//! 2. [`accounts`], [`limits`], [`bucket`]: the client may have one more stream; [`told`]: a no is written down, and not again and again.
 //! 3. [`host`]: the host is a name or an address, and nothing between.
 //! 4. [`judge`], step one: the client may have the name looked up.
 //! 5. [`judge`], step two: each address that the look-up gives is judged, and what comes out of it is dialled.
@@ -29,3 +29,4 @@ pub(crate) mod rules;
 pub(crate) mod settings;
 mod size;
 mod special;
+mod told;

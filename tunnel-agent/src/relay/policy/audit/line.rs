@@ -1,5 +1,6 @@
 //! One line of the audit.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -58,6 +59,23 @@ pub(super) fn line(
         ms: u64::try_from(decision.duration.as_millis()).unwrap_or(u64::MAX),
         neighbour: decision.neighbour.filter(|_| neighbour),
     })
+}
+
+/// Somebody has shown a token that is not known, as so many have before.
+pub(super) fn stranger(before: u64, neighbour: Option<IpAddr>, now: SystemTime) -> String {
+    #[derive(Serialize)]
+    struct Stranger {
+        time: String,
+        verdict: &'static str,
+        reason: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        neighbour: Option<IpAddr>,
+    }
+    let mut reason = "a token that is not known".to_owned();
+    if before > 0 {
+        let _ = write!(reason, ", as {before} times before");
+    }
+    json(&Stranger { time: rfc3339(now), verdict: "deny", reason, neighbour })
 }
 
 /// So many lines were lost before this one.

@@ -55,6 +55,18 @@ fn line(audit: &Decision<'_>, hasher: Option<&Hasher>, neighbour: bool) -> Strin
 }
 
 #[test]
+fn whoever_guesses_tokens_is_a_line_without_what_was_asked_for() {
+    let from = "203.0.113.5".parse().ok();
+    assert_eq!(
+        line::stranger(0, None, SystemTime::UNIX_EPOCH),
+        "{\"time\":\"1970-01-01T00:00:00.000Z\",\"verdict\":\"deny\",\"reason\":\"a token that is not known\"}\n"
+    );
+    let more: Value = serde_json::from_str(&line::stranger(7, from, SystemTime::UNIX_EPOCH)).expect("JSON");
+    assert_eq!(more["reason"], "a token that is not known, as 7 times before");
+    assert_eq!(more["neighbour"], "203.0.113.5");
+}
+
+#[test]
 fn a_decision_is_one_line() {
     let ann = ann();
     assert_eq!(
