@@ -89,25 +89,23 @@ def half(host, authority):
     print(seen.decode() + "clean end")
 
 
-def flipped(host, authority, offset):
-    """What a request comes to of which one bit is another on its way; and how many bytes there were."""
+def asked(host, authority, change=lambda data, at: data):
+    """How a request is answered, and all that was sent for it; `change` is told where each piece of it begins."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context().wrap_bio(incoming, outgoing, server_hostname=host)
-    sent = 0
+    said = b""
     with socket.create_connection((host, PORT), timeout=30) as sock:
 
         def step(call):
-            nonlocal sent
+            nonlocal said
             while True:
                 try:
                     result = call()
                     more = False
                 except ssl.SSLWantReadError:
                     more = True
-                data = bytearray(outgoing.read())
-                if sent <= offset < sent + len(data):
-                    data[offset - sent] ^= 1 << offset % 8
-                sent += len(data)
+                data = change(outgoing.read(), len(said))
+                said += data
                 sock.sendall(data)
                 if not more:
                     return result
@@ -116,20 +114,31 @@ def flipped(host, authority, offset):
                     raise EOFError
                 incoming.write(data)
 
-        try:
-            step(tls.do_handshake)
-            step(lambda: tls.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode()))
-            answer = step(lambda: tls.read(12)).decode() or "refused"
-        except (ssl.SSLError, EOFError, ConnectionResetError, BrokenPipeError):
-            answer = "refused"
-        return answer, sent
+        step(tls.do_handshake)
+        step(lambda: tls.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode()))
+        return step(lambda: tls.read(12)).decode() or "refused", said
+
+
+def flipped(host, authority, offset):
+    """What a request comes to of which one bit is another on its way."""
+
+    def change(data, at):
+        data = bytearray(data)
+        if at <= offset < at + len(data):
+            data[offset - at] ^= 1 << offset % 8
+        return bytes(data)
+
+    try:
+        return asked(host, authority, change)[0]
+    except (ssl.SSLError, EOFError, ConnectionResetError, BrokenPipeError):
+        return "refused"
 
 
 def flip(host, authority):
-    answer, length = flipped(host, authority, 1 << 30)
+    answer, said = asked(host, authority)
     assert answer == "HTTP/1.1 200", answer
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
-        answers = pool.map(lambda offset: flipped(host, authority, offset)[0], range(0, length, 2))
+        answers = pool.map(lambda offset: flipped(host, authority, offset), range(0, len(said), 2))
         answers = collections.Counter(answers)
     # What a record of the handshake's beginning says of its version is not looked at (RFC 8446 section 5.1).
     print(sorted(answers), answers["HTTP/1.1 200"] < 10 and answers["refused"] > 500)
@@ -137,31 +146,9 @@ def flip(host, authority):
 
 def replay(host, authority, count):
     """Records what a good client sends, and says it again."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context().wrap_bio(incoming, outgoing, server_hostname=host)
-    sock = socket.create_connection((host, PORT), timeout=15)
-    said = b""
-
-    def step(call):
-        nonlocal said
-        while True:
-            try:
-                result = call()
-                more = False
-            except ssl.SSLWantReadError:
-                more = True
-            data = outgoing.read()
-            said += data
-            sock.sendall(data)
-            if not more:
-                return result
-            incoming.write(sock.recv(65536))
-
-    step(tls.do_handshake)
-    step(lambda: tls.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode()))
-    if b" 200 " in step(lambda: tls.read(4096)):
+    answer, said = asked(host, authority)
+    if answer == "HTTP/1.1 200":
         print("served once", end=", ")
-    sock.close()
     refused = 0
     for _ in range(int(count)):
         sock = socket.create_connection((host, PORT), timeout=15)

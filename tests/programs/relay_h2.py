@@ -116,7 +116,10 @@ def main():
         return sys.stdin.read()
     if mode == "headers":
         more = [(f"x-{number}", "y" * 1000) for number in range(60)]
-        return print(client.status(client.ask(authority, more)))
+        try:
+            return print(client.status(client.ask(authority, more)))
+        except (ssl.SSLError, ConnectionResetError, BrokenPipeError):
+            return print("cut")
     stream = client.ask(authority)
     status = client.status(stream)
     print(status, flush=True)

@@ -47,3 +47,29 @@ mod world;
 pub use command::{Command, Finished};
 pub use running::Running;
 pub use world::World;
+
+/// Makes a test of a function for chains of each of these lengths.
+#[macro_export]
+macro_rules! through_chains {
+    ($test:ident) => {
+        #[test]
+        fn of_one_relay() {
+            $test(1);
+        }
+
+        #[test]
+        fn of_two_relays() {
+            $test(2);
+        }
+
+        #[test]
+        fn of_three_relays() {
+            $test(3);
+        }
+
+        #[test]
+        fn of_eight_relays() {
+            $test(8);
+        }
+    };
+}

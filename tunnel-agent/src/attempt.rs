@@ -19,11 +19,12 @@ use underpass_core::failure::{Failure, errno};
 use underpass_core::wire::Reply;
 
 use crate::agent::Agent;
-use crate::facts::Facts;
+use crate::facts::{Facts, FarOptions};
 use crate::flow::Trip;
 use crate::names::Meaning;
 use crate::plan::{Plan, Way};
 use crate::upstream::hop::Client;
+use crate::upstream::{Far, local};
 use crate::{dns, frames, log, sys};
 
 /// What the program asked for, and with what.
@@ -129,6 +130,21 @@ pub(crate) fn asked<'a>(client: &'a Client, destination: &'a Destination) -> Ask
     };
     let program = client.program.as_deref();
     Asked { name, ip, port: Some(destination.port()), program, user: client.user }
+}
+
+/// Goes that way, with so much time for a chain.
+pub(crate) async fn along(
+    way: Way<'_>,
+    client: &Client,
+    destination: &Destination,
+    options: &FarOptions,
+    deadline: Duration,
+) -> Result<Far, Failure> {
+    match way {
+        Way::Refuse(errno) => Err(Failure::Route(errno)),
+        Way::Chain(chain) => chain.dial(destination, options, client, deadline).await,
+        Way::Direct => local::dial(destination, options).await,
+    }
 }
 
 /// Where the connection goes.

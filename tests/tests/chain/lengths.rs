@@ -21,25 +21,7 @@ fn through(length: u16) {
     row.knows_neighbours_alone(&[port::GREETER, port::BANNER]);
 }
 
-#[test]
-fn of_one_relay() {
-    through(1);
-}
-
-#[test]
-fn of_two_relays() {
-    through(2);
-}
-
-#[test]
-fn of_three_relays() {
-    through(3);
-}
-
-#[test]
-fn of_eight_relays() {
-    through(8);
-}
+underpass_tests::through_chains!(through);
 
 /// All of it, and nothing else, both ways, and each end's end.
 #[test]

@@ -1,6 +1,6 @@
 //! Clients that want to keep a relay from serving others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use underpass_tests::servers::port;
 
@@ -13,12 +13,14 @@ fn half_open_connections_end_and_others_are_served() {
     let place = Place::new(EVERYTHING_HERE);
     let mut crowd = place.script("relay_crowd.py", &["1000"]).limit(Duration::from_secs(40)).spawn();
     assert_eq!(crowd.next_line(), "1000 are there");
+    let there = Instant::now();
     while crowd.try_line().is_none_or(|line| line != "all have ended") {
         place.is_served();
         std::thread::sleep(Duration::from_millis(200));
     }
-    let done = crowd.wait();
-    assert!(done.status.success() && done.elapsed < Duration::from_secs(20), "{done}");
+    let took = there.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert!(crowd.wait().status.success());
 }
 
 /// What is kept for clients that do not read is bounded for all of them together.
@@ -66,8 +68,8 @@ fn floods_of_http2_end_their_connection_and_no_other() {
         assert!(ended.is_some_and(|ended| ends.contains(&ended)), "{mode}: {said}");
         place.is_served();
     }
-    // A list of headers that is too long is refused.
+    // A list of headers that is too long is refused, or ends its connection.
     let said = place.says("relay_h2.py", &["headers", &at]);
-    assert!(said == "431\n" || said.starts_with("RST_STREAM"), "{said}");
+    assert!(["431", "RST_STREAM", "GOAWAY", "cut"].iter().any(|end| said.starts_with(end)), "{said}");
     place.is_served();
 }

@@ -1,5 +1,6 @@
 //! Where clients may go, what they may use, and what is written down of it.
 
+use underpass_tests::artifacts;
 use underpass_tests::servers::port;
 
 use crate::place::{EVERYTHING_HERE, NAME, PORT, Place, banner, refusal, url};
@@ -53,6 +54,42 @@ fn forbidden_destinations_are_refused_in_all_their_forms() {
     }
     let lines = place.audit(prohibited.len());
     assert!(lines.iter().all(|line| line["verdict"] == "deny"), "{lines:?}");
+}
+
+/// A name whose addresses come by turns, one that a rule names and one that none may: it is looked up once for each
+/// request, and what was judged is dialled (DNS rebinding).
+#[test]
+fn a_name_is_looked_up_once_and_what_was_judged_is_dialled() {
+    let place = Place::new(&format!("{EVERYTHING_HERE}[[rule]]\nverdict = \"permit\"\n"));
+    let script = artifacts::workspace().join("tests/programs/nameserver.py");
+    let server = place.world.far("python3").arg(script).args(["turns.test", "10.99.0.1", "127.0.0.1"]);
+    let mut server = server.limit(std::time::Duration::MAX).spawn();
+    assert_eq!(server.next_line(), "ready");
+    let target = url("turns.test", port::BANNER);
+    for is_first in [true, false, true] {
+        if is_first {
+            assert_eq!(place.curl().arg(&target).run().success(), "hello\n");
+        } else {
+            let refused = (403, "destination_ip_prohibited".to_owned());
+            assert_eq!(refusal(place.curl(), &target), refused);
+        }
+        // For each family, and no more: the next is of the next request.
+        assert_eq!((server.next_line(), server.next_line()), ("turns.test".into(), "turns.test".into()));
+        assert_eq!(server.try_line(), None);
+    }
+    let lines = place.audit(3);
+    let addresses: Vec<_> = lines.iter().map(|line| line["address"].as_str().expect("it is known")).collect();
+    assert_eq!(addresses, ["10.99.0.1", "127.0.0.1", "10.99.0.1"]);
+}
+
+/// Mail is not the relay's to send, by whatever name or address, unless a rule says so.
+#[test]
+fn the_port_of_mail_has_to_be_named() {
+    let place = Place::new(EVERYTHING_HERE);
+    for host in [NAME, "10.99.0.1", "v6.test"] {
+        assert_eq!(refusal(place.curl(), &url(host, 25)), (403, "http_request_denied".to_owned()), "{host}");
+    }
+    place.audit(3);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Two relays that are one to their clients: one key, one list of clients, and HAProxy before them.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -14,6 +16,7 @@ const BALANCER: u16 = 4430;
 const HAPROXY: &str = "
 global
   log stderr format raw local0 warning
+  stats socket haproxy.sock
 defaults
   mode tcp
   timeout connect 2s
@@ -42,6 +45,16 @@ impl Pair {
         let relay = relays::start(world, world.far("sh"), NAMES[number]);
         world.wait_listening(4431 + u16::try_from(number).expect("there are two"));
         relay
+    }
+
+    /// Whether HAProxy gives new connections to both, as far as it knows.
+    fn are_taken(&self) -> bool {
+        let mut asked = UnixStream::connect(self.world.directory().join("haproxy.sock")).expect("it runs");
+        asked.write_all(b"show stat\n").expect("it listens");
+        let mut table = String::new();
+        asked.read_to_string(&mut table).expect("it answers");
+        let is_up = |name| table.lines().any(|line| line.starts_with(name) && line.contains(",UP,"));
+        is_up("relays,one,") && is_up("relays,two,")
     }
 
     /// Whether there is a connection to this one.
@@ -77,6 +90,10 @@ fn a_relay_that_is_killed_under_load_costs_no_new_connection() {
     let program = world.wrapped(&url, "python3").arg(script).args(["web.test", &port::ECHO.to_string()]);
     let mut program = program.limit(Duration::from_secs(120)).spawn();
     for round in 0..4 {
+        // One is killed, and not the one while the other has not been taken back yet.
+        while !pair.are_taken() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         program.say("");
         assert_eq!(program.next_line(), "stay", "round {round}");
         // All share one session. A look of HAProxy's own is over at once.

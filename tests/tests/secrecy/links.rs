@@ -42,22 +42,4 @@ fn joins_neighbours(captured: &Captured, cable: usize, port: u16) {
     assert!(bytes > 2 * 64 * WORD.len(), "{bytes} bytes on cable {cable}");
 }
 
-#[test]
-fn of_one_relay() {
-    through(1);
-}
-
-#[test]
-fn of_two_relays() {
-    through(2);
-}
-
-#[test]
-fn of_three_relays() {
-    through(3);
-}
-
-#[test]
-fn of_eight_relays() {
-    through(8);
-}
+underpass_tests::through_chains!(through);

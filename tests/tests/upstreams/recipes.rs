@@ -9,23 +9,25 @@
 //! What goes direct is the far side's own address, opened for this. Everything else that is not for a
 //! proxy is counted, as in all worlds. Names that are resolved on the client side are asked of a name
 //! server there, which notes them.
+//!
+//! # Layout
+//!
+//! - `document`: the recipes; `town`: the world that they are run in.
 
-use std::fmt::Write;
+mod document;
+mod town;
+
 use std::time::{Duration, Instant};
 
-use underpass_tests::proxies::{self, Dante, Real, Squid};
+use underpass_tests::proxies::{self, Dante, Squid};
 use underpass_tests::servers::port;
-use underpass_tests::{Running, artifacts};
 
-use crate::place::{self, ADDRESS, DENIED, GREETED, MODES, Place};
-
-const DOCUMENT: &str = include_str!("../../../docs/recipes.md");
-
-/// The hosts of the recipes' URLs.
-const HOPS: &str = "proxy.example gate.example relay.example first.example last.example \
-                    exit-1.example exit-2.example exit-3.example";
-/// Destinations that only the far side can resolve.
-const DESTINATIONS: &str = "www.example db.internal bank.example my.health.example";
+use crate::place::{ADDRESS, DENIED, GREETED, MODES};
+use document::Recipe;
+use town::{
+    arguments, configured, far_away, name_server, only_asked, only_asked_for, open_low_ports, settled, shell,
+    town, visit,
+};
 
 /// A destination that no recipe names.
 const PLAIN: &str = "www.example:7006";
@@ -61,45 +63,6 @@ recipes! {
     "A whole shell: a CI job" => whole_shell
 }
 
-/// What is below one heading of the document.
-struct Recipe {
-    heading: String,
-    text: String,
-}
-
-impl Recipe {
-    fn all() -> Vec<Self> {
-        let recipe = |part: &str| {
-            let (heading, text) = part.split_once('\n').expect("text follows a heading");
-            Self { heading: heading.to_owned(), text: text.to_owned() }
-        };
-        DOCUMENT.split("\n## ").skip(1).map(recipe).collect()
-    }
-
-    fn below(heading: &str) -> Self {
-        let found = Self::all().into_iter().find(|recipe| recipe.heading == heading);
-        found.unwrap_or_else(|| panic!("no recipe {heading:?} in docs/recipes.md"))
-    }
-
-    /// The fenced blocks: language and text.
-    fn blocks(&self) -> Vec<(&str, &str)> {
-        let fences: Vec<&str> = self.text.split("```").collect();
-        fences.chunks(2).filter_map(|pair| pair.get(1)?.split_once('\n')).collect()
-    }
-
-    /// The one block of this language, with these replacements.
-    fn block(&self, language: &str, replacements: &[(&str, &str)]) -> String {
-        let blocks = self.blocks();
-        let found: Vec<&str> =
-            blocks.iter().filter(|block| block.0 == language).map(|block| block.1).collect();
-        let [text] = found[..] else { panic!("{}: not one {language} block", self.heading) };
-        replacements.iter().fold(text.to_owned(), |text, (there, here)| {
-            assert!(text.contains(there), "{}: no {there:?} to replace in\n{text}", self.heading);
-            text.replace(there, here)
-        })
-    }
-}
-
 #[test]
 fn each_recipe_has_a_test_and_each_test_a_recipe() {
     let recipes = Recipe::all();
@@ -118,69 +81,6 @@ fn each_recipe_has_a_test_and_each_test_a_recipe() {
     }
 }
 
-/// A place in which the recipes' hosts are there.
-fn town() -> Place {
-    let place = Place::new();
-    let append = |file: &str, lines: String| {
-        let path = place.world.directory().join(file);
-        let before = std::fs::read_to_string(&path).expect("the file is there");
-        // In its place, since it is mounted over the one in /etc.
-        std::fs::write(path, before + &lines).expect("the directory is ours");
-    };
-    append("hosts", format!("10.77.0.1 {HOPS}\n"));
-    append("far-hosts", format!("{ADDRESS} {HOPS} {DESTINATIONS}\n"));
-    place
-}
-
-/// Lets ordinary users listen on ports below 1024 of the far side.
-fn open_low_ports(place: &Place) {
-    let script = "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start";
-    place.world.far("sh").args(["-c", script]).run().success();
-}
-
-/// A name server of the client side that knows one name, as [`NEAR`]'s.
-fn name_server(place: &Place, name: &str) -> Running {
-    place.write("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
-    let script = artifacts::workspace().join("tests/programs/nameserver.py");
-    let server = place.world.client("python3").arg(script).args([name, "10.77.0.1"]);
-    let mut server = server.limit(Duration::MAX).spawn();
-    assert_eq!(server.next_line(), "ready");
-    place.world.allow_proxy(port::GREETER);
-    server
-}
-
-/// Saves a configuration where the document says that it is found, and visits `HOST:PORT`s in both modes;
-/// each must end as it says.
-#[track_caller]
-fn visit(place: &Place, toml: &str, targets: &[(&str, &str)]) {
-    let expected = targets.iter().fold(String::new(), |mut text, (_, line)| {
-        writeln!(text, "{line}").expect("a string takes all");
-        text
-    });
-    for mode in MODES {
-        let done = configured(place, toml, "python3").args(arguments(mode, targets)).run();
-        assert_eq!(done.stdout, expected, "{mode}: {targets:?}\n{toml}\n{done}");
-        assert_eq!(done.stderr, "", "{done}");
-    }
-}
-
-fn arguments(mode: &str, targets: &[(&str, &str)]) -> Vec<String> {
-    place::visit(mode, targets.iter().map(|target| target.0))
-}
-
-fn configured(place: &Place, toml: &str, program: &str) -> underpass_tests::Command {
-    let directory = place.world.directory().join("home/.config/underpass");
-    std::fs::create_dir_all(&directory).expect("the directory is ours");
-    std::fs::write(directory.join("config.toml"), toml).expect("the directory is ours");
-    place.world.client(artifacts::underpass()).arg("--").arg(program)
-}
-
-/// How often it has connected to this, when the log is written.
-fn settled(proxy: &Real, host: &str) -> usize {
-    std::thread::sleep(Duration::from_millis(50));
-    proxy.served(host, port::GREETER)
-}
-
 fn companys_proxy(recipe: &Recipe) {
     let place = town();
     let password = "p:ss %41\"@w#rd";
@@ -197,15 +97,6 @@ fn companys_proxy(recipe: &Recipe) {
     assert!(proxy.log().contains(" 200 ann\n"), "{}", proxy.log());
     assert!(!proxy.log().contains("corp") && !proxy.log().contains("10.77"), "{}", proxy.log());
     only_asked_for(&mut names, "wiki.corp.example");
-}
-
-/// Checks that this name was asked for on the client side, and no other.
-#[track_caller]
-fn only_asked_for(names: &mut Running, name: &str) {
-    assert_eq!(names.next_line(), name);
-    while let Some(other) = names.try_line() {
-        assert_eq!(other, name);
-    }
 }
 
 fn split_tunnel(recipe: &Recipe) {
@@ -231,17 +122,6 @@ fn split_tunnel(recipe: &Recipe) {
     let datagram = "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('db.internal', 7007))";
     let done = configured(&place, &toml, "python3").args(["-c", datagram]).run();
     assert!(done.stderr.contains("Operation not supported"), "{done}");
-}
-
-/// From now on connections to these proxies take the second until the kernel repeats the SYN.
-fn far_away(place: &Place, ports: &str) {
-    let rules = format!(
-        "add set inet world tried {{ type inet_service . inet_service; flags dynamic, timeout; size 65535; timeout 5s; }}\n\
-         insert rule inet world in iifname veth-n tcp flags & (syn | ack) == syn tcp dport {{ {ports} }} \
-         tcp sport . tcp dport != @tried add @tried {{ tcp sport . tcp dport }} drop\n"
-    );
-    let file = place.write("far.nft", &rules);
-    place.world.far("nft").arg("-f").arg(file).run().success();
 }
 
 fn by_purpose(recipe: &Recipe) {
@@ -291,15 +171,6 @@ fn by_purpose(recipe: &Recipe) {
         assert!(!log.contains("bank") && !log.contains("health"), "{log}");
     }
     assert!(!last.log().contains("www.example") && !first.log().contains("www.example"));
-}
-
-/// Checks that a tinyproxy was asked for this, and for nothing else.
-#[track_caller]
-fn only_asked(proxy: &Real, destination: &str) {
-    let log = proxy.log();
-    let mut requests = log.lines().filter(|line| line.contains(": CONNECT ")).peekable();
-    let wanted = format!(": CONNECT {destination} HTTP/1.1");
-    assert!(requests.peek().is_some() && requests.all(|line| line.ends_with(&wanted)), "{log}");
 }
 
 fn port_443_alone(recipe: &Recipe) {
@@ -414,13 +285,6 @@ fn no_mail(recipe: &Recipe) {
     for port in [25, 465, 587] {
         assert!(!log.contains(&format!(":{port} ")), "{log}");
     }
-}
-
-/// The client side's shell, which finds `underpass` as one that has installed it does.
-fn shell(place: &Place, script: &str) -> underpass_tests::Command {
-    let directory = artifacts::underpass().parent().expect("a file has a directory").display().to_string();
-    let path = format!("{directory}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
-    place.world.client("sh").env("PATH", path).env("CI", "1").args(["-ec", script])
 }
 
 fn old_proxychains_conf(recipe: &Recipe) {

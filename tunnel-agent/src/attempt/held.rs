@@ -11,16 +11,16 @@ use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, documented, errno};
 use underpass_core::wire::Reply;
 
-use super::{Attempt, trip, way};
+use super::{Attempt, along, trip, way};
 use crate::agent::Agent;
 use crate::facts::{Facts, FarOptions};
 use crate::flow::{Flows, Trip};
 use crate::hold::{Held, Holds};
 use crate::lifetime::Lifetime;
 use crate::plan::{Plan, Way};
+use crate::upstream::Far;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::Stream;
-use crate::upstream::{Far, local};
 use crate::{dns, frames, log};
 
 impl Attempt {
@@ -124,13 +124,9 @@ impl HeldAttempt {
 
     async fn far(&self, destination: &Destination, options: &FarOptions) -> Result<Far, Failure> {
         let way = way(&self.plan, &self.client, destination);
-        match way {
-            Way::Refuse(errno) => Err(Failure::Route(errno)),
-            _ if dns::is_served(destination, &way) => {
-                dns::far(&self.agent, &self.plan, &self.client, self.address)
-            }
-            Way::Chain(chain) => chain.dial(destination, options, &self.client, self.deadline).await,
-            Way::Direct => local::dial(destination, options).await,
+        match dns::is_served(destination, &way) && !matches!(way, Way::Refuse(_)) {
+            true => dns::far(&self.agent, &self.plan, &self.client, self.address),
+            false => along(way, &self.client, destination, options, self.deadline).await,
         }
     }
 }

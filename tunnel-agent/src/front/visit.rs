@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,15 +14,15 @@ use underpass_core::failure::Failure;
 use super::door::Kind;
 use super::{http, socks5};
 use crate::agent::Agent;
-use crate::attempt::{self, trip, way};
+use crate::attempt::{self, along, trip, way};
 use crate::facts::FarOptions;
 use crate::flow::{Flows, Trip};
 use crate::lifetime::Lifetime;
 use crate::log;
-use crate::plan::{Plan, Way};
+use crate::plan::Plan;
+use crate::upstream::Far;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::Stream;
-use crate::upstream::{Far, local};
 
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -122,7 +122,6 @@ async fn dial(
     client: &Client,
     destination: &Destination,
 ) -> Result<Far, Failure> {
-    let start = Instant::now();
     let deadline = Duration::from_secs(plan.config.deadline.into());
     // A fake address stands for a name here, too, and is never dialled.
     let destination = &match destination {
@@ -130,16 +129,7 @@ async fn dial(
         Destination::Name { .. } => destination.clone(),
     };
     let options = FarOptions::default();
-    let far = async {
-        match way(plan, client, destination) {
-            Way::Refuse(errno) => Err(Failure::Route(errno)),
-            Way::Chain(chain) => {
-                let left = deadline.saturating_sub(start.elapsed());
-                chain.dial(destination, &options, client, left).await
-            }
-            Way::Direct => local::dial(destination, &options).await,
-        }
-    };
+    let far = along(way(plan, client, destination), client, destination, &options, deadline);
     tokio::time::timeout(deadline, far).await.unwrap_or(Err(Failure::TimedOut))
 }
 

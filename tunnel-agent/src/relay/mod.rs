@@ -4,8 +4,9 @@
 //!
 //! 1. [`accept`]: a connection comes; it has some seconds for its handshake and its first request.
 //! 2. [`identify`]: TLS 1.3. A key that is not known ends it with an alert, before a word of HTTP is said.
-//! 3. [`http1`] or [`http2`], as ALPN says: the request is read ([`head`], [`request`]). Where tokens are known,
-//!    whoever has shown no key shows one ([`token`], [`visitor`]).
+//! 3. [`http1`] or [`http2`], as ALPN says: the request is read ([`head`], [`request`]). Where tokens are known, whoever has
+//!    shown no key shows one ([`token`], [`visitor`]). [`sessions`] and [`idle_talk`] bound what HTTP/2 may cost beside
+//!    its streams.
 //! 4. [`connect`]: the client may have one more stream, may have the name looked up ([`resolve`]), and may connect to
 //!    an address that comes of it ([`policy`]); that address is dialled. [`refusal`] is a no.
 //! 5. [`copy`]: bytes, until both ends have ended or one is cut. [`window`] and [`memory`]: how much may be on its way.

@@ -138,13 +138,10 @@ mod tests {
         }
     }
 
-    /// A stranger has a key, too, and hears nothing but an alert.
-    #[tokio::test]
-    async fn a_key_that_is_not_known_opens_nothing() {
-        let made = || Made::new(&[]).unwrap().identity().unwrap();
-        let (own, known, stranger) = (made(), made(), made());
-        let door = Door::new(&own, &known.pin(), Beyond::Here).unwrap();
-        let hops = [Arc::new(Hop::inside("entry.internal", own.pin(), &stranger, Some(door)).unwrap())];
+    /// What comes of asking a relay that knows `known` as somebody with the key `own`, who expects `pinned`.
+    async fn asked(pinned: &Identity, relay: &Identity, known: &Identity, own: &Identity) -> Option<Failure> {
+        let door = Door::new(relay, &known.pin(), Beyond::Here).unwrap();
+        let hops = [Arc::new(Hop::inside("entry.internal", pinned.pin(), own, Some(door)).unwrap())];
         let (client, destination) = (Client::default(), hello());
         let through = Through {
             path: &[0],
@@ -153,25 +150,25 @@ mod tests {
             destination: &destination,
             patience: PATIENCE,
         };
-        let dialled = Sessions::dial(&Arc::default(), &through, &destination, &Progress::default()).await;
-        assert_eq!(dialled.err(), Some(Failure::UnknownKey));
+        let progress = Progress::default();
+        Sessions::dial(&Arc::default(), &through, &destination, &progress).await.err()
+    }
+
+    fn made() -> Identity {
+        Made::new(&[]).unwrap().identity().unwrap()
+    }
+
+    /// A stranger has a key, too, and hears nothing but an alert.
+    #[tokio::test]
+    async fn a_key_that_is_not_known_opens_nothing() {
+        let (relay, known, stranger) = (made(), made(), made());
+        assert_eq!(asked(&relay, &relay, &known, &stranger).await, Some(Failure::UnknownKey));
     }
 
     #[tokio::test]
     async fn another_key_than_the_pinned_one_is_no_relay() {
-        let made = || Made::new(&[]).unwrap().identity().unwrap();
-        let (own, other, client_key) = (made(), made(), made());
-        let door = Door::new(&own, &client_key.pin(), Beyond::Here).unwrap();
-        let hops = [Arc::new(Hop::inside("entry.internal", other.pin(), &client_key, Some(door)).unwrap())];
-        let (client, destination) = (Client::default(), hello());
-        let through = Through {
-            path: &[0],
-            hops: &hops,
-            client: &client,
-            destination: &destination,
-            patience: PATIENCE,
-        };
-        let dialled = Sessions::dial(&Arc::default(), &through, &destination, &Progress::default()).await;
-        assert!(matches!(dialled.err(), Some(Failure::Certificate(_))));
+        let (relay, other, client) = (made(), made(), made());
+        let told = asked(&other, &relay, &client, &client).await;
+        assert!(matches!(told, Some(Failure::Certificate(_))));
     }
 }

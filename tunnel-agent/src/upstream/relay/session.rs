@@ -16,7 +16,7 @@ use underpass_core::failure::Failure;
 
 use super::muxed::Muxed;
 use super::noting::Noting;
-use super::vitals::{State, Vitals};
+use super::vitals::{OLD, State, Vitals};
 use super::window::{self, Window};
 use crate::upstream::http::told;
 use crate::upstream::stream::Duplex;
@@ -110,11 +110,17 @@ impl Session {
         let uri: Uri = authority.parse().map_err(|_| malformed())?;
         let request = Request::builder().method(Method::CONNECT).uri(uri).body(());
         let request = request.map_err(|_| malformed())?;
-        self.vitals.nudge();
-        tokio::select! {
-            biased;
-            connected = self.ask(request) => connected,
-            state = self.vitals.unwell() => Err(self.given_up(state)),
+        let asked = self.ask(request);
+        tokio::pin!(asked);
+        loop {
+            self.vitals.nudge();
+            tokio::select! {
+                biased;
+                connected = &mut asked => return connected,
+                state = self.vitals.unwell() => return Err(self.given_up(state)),
+                // The last sign of life may have been just before the line went dead.
+                () = tokio::time::sleep(OLD) => {}
+            }
         }
     }
 

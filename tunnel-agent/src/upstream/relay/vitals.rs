@@ -35,7 +35,7 @@ pub(crate) struct Vitals {
 }
 
 /// A dial asks for a sign of life if there was none for so long.
-const OLD: Duration = Duration::from_secs(1);
+pub(super) const OLD: Duration = Duration::from_secs(1);
 
 /// Bytes after which it is worth knowing how fast they come.
 const MANY: u64 = 128 << 10;

@@ -136,18 +136,12 @@ fn the_first_rule_that_matches_decides() {
     table(&judge, &named("carl"), &[("a.example:443", "no: no rule permits it (name)")]);
 }
 
+/// A rule about a range.
+const ENEMY: &str = "[[rule]]\nname = 'enemy'\naddress = '8.8.4.0/24'\nverdict = 'deny'\n";
+
 #[test]
 fn an_address_is_denied_by_whatever_name_it_is_asked_for() {
-    let judge = judge(
-        "
-        [[rule]]
-        name = 'enemy'
-        address = '8.8.4.0/24'
-        verdict = 'deny'
-        [[rule]]
-        name = 'all'
-        verdict = 'permit'",
-    );
+    let judge = judge(&format!("{ENEMY}[[rule]]\nname = 'all'\nverdict = 'permit'"));
     table(
         &judge,
         &client(""),
@@ -197,12 +191,8 @@ fn mail_is_refused_unless_a_rule_names_its_port() {
 
 #[test]
 fn the_own_rules_of_a_client_restrict_and_open_nothing() {
-    let judge = judge(
-        "
-        [[rule]]
-        name = 'enemy'
-        address = '8.8.4.0/24'
-        verdict = 'deny'
+    let judge = judge(&format!(
+        "{ENEMY}
         [[rule]]
         name = 'lan'
         address = '10.1.0.0/16'
@@ -210,8 +200,8 @@ fn the_own_rules_of_a_client_restrict_and_open_nothing() {
         [[rule]]
         name = 'web'
         port = [443, 22, 80]
-        verdict = 'permit'",
-    );
+        verdict = 'permit'"
+    ));
     table(
         &judge,
         &client("deny=\"a.example:22\",permit=\"*.example:*\",permit=\"10.0.0.0/8:22/tcp\""),
