@@ -63,7 +63,7 @@ class Client:
         event = self.until(stream, (h2.events.ResponseReceived, h2.events.StreamReset))
         if isinstance(event, h2.events.ResponseReceived):
             return dict(event.headers)[":status"]
-        return f"RST_STREAM {int(event.error_code)}"
+        return f"RST_STREAM {int(event.error_code)}" if event else "cut"
 
     def data(self, stream, data, end=False):
         self.h2.send_data(stream, data, end_stream=end)

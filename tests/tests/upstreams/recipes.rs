@@ -19,6 +19,7 @@ mod town;
 
 use std::time::{Duration, Instant};
 
+use underpass_tests::artifacts;
 use underpass_tests::proxies::{self, Dante, Squid};
 use underpass_tests::servers::port;
 

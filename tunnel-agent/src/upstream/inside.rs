@@ -88,6 +88,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::tls::key::Identity;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
