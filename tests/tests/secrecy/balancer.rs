@@ -16,7 +16,7 @@ const BALANCER: u16 = 4430;
 const HAPROXY: &str = "
 global
   log stderr format raw local0 warning
-  stats socket haproxy.sock
+  stats socket unix@haproxy.sock
 defaults
   mode tcp
   timeout connect 2s
