@@ -48,6 +48,10 @@ def come_and_go():
             # Without a time limit: with one it is SO_ERROR that is read, which also holds a reset of what is open.
             s = socket.create_connection((host, port))
             s.settimeout(15)
+        except ConnectionResetError:
+            # It was there, and was reset before this thread has run: connect(2) says so natively, too.
+            note("reset")
+            continue
         except OSError as error:
             return note(f"not connected: {errno.errorcode.get(error.errno, error)}")
         with s:

@@ -105,6 +105,8 @@ impl Sessions {
             };
             progress.asks(through.hops.len() - 1);
             match session.connect(&authority).await {
+                // It was cut together with the answer, and nothing of the program's has been sent.
+                Ok(_) if session.has_ended() && cuts < CUTS => wait_out(&mut cuts).await,
                 Ok(stream) => {
                     let stream = Stream::Muxed(Box::new(stream));
                     return Ok(Some(Far { stream, local: session.local, one_flight: false }));
