@@ -10,6 +10,9 @@ import sys
 
 import hyperframe.frame as frames
 
+# Nothing is left beside the scripts.
+sys.dont_write_bytecode = True
+
 from relay_h2 import Client
 
 # More than a relay should take, and less than takes it a while.

@@ -13,6 +13,9 @@ import sys
 import h2.events
 import h2.exceptions
 
+# Nothing is left beside the scripts.
+sys.dont_write_bytecode = True
+
 from relay_h2 import PORT, Client
 
 CONTEXT = ssl.create_default_context(cafile="relay.key.crt")
