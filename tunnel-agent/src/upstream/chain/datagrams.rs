@@ -109,3 +109,78 @@ impl Chain {
         Err(NotOpened { failure: last.unwrap_or(Failure::TimedOut), of_destination: false })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+
+    use underpass_core::config;
+
+    use super::*;
+    use crate::tls::key::made::Made;
+    use crate::upstream::hop::Hop;
+
+    /// `s` is a SOCKS5 proxy, `h` one of HTTP, `r` a relay.
+    fn carriage(kind: Kind, hops: &str, length: usize) -> Option<Carriage> {
+        let url = |hop| if hop == 'h' { "http://10.0.0.1:3128" } else { "socks5h://10.0.0.1:1080" };
+        let urls = hops.chars().map(|hop| url(hop).parse().unwrap()).collect();
+        let config = config::Chain { kind, hops: urls, length: NonZeroUsize::new(length) };
+        let mut chain = Chain::new(&config, false).unwrap();
+        let identity = Made::new(&[]).unwrap().identity().unwrap();
+        for (place, _) in hops.char_indices().filter(|(_, hop)| *hop == 'r') {
+            let relay = Hop::inside("relay.internal", identity.pin(), &identity, None).unwrap();
+            chain.hops[place] = Arc::new(relay);
+        }
+        chain.carriage().ok()
+    }
+
+    #[test]
+    fn a_chain_carries_datagrams_by_socks_alone_or_by_a_relay_at_its_end() {
+        use Carriage::*;
+        for kind in [Kind::Strict, Kind::Dynamic] {
+            for (hops, expected) in [
+                ("s", Some(Associations)),
+                ("ss", Some(Associations)),
+                ("h", None),
+                ("sh", None),
+                ("r", Some(Streams)),
+                ("rrr", Some(Streams)),
+                ("shr", Some(Streams)),
+                ("rs", None),
+                ("rh", None),
+                ("srs", None),
+            ] {
+                assert_eq!(carriage(kind, hops, 0), expected, "{kind:?} {hops}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_hops_are_chosen_enough_of_a_kind_will_do() {
+        use Carriage::*;
+        for kind in [Kind::Failover, Kind::Nearest] {
+            for (hops, expected) in
+                [("rs", Some(Associations)), ("hr", Some(Streams)), ("rh", Some(Streams)), ("hh", None)]
+            {
+                assert_eq!(carriage(kind, hops, 0), expected, "{kind:?} {hops}");
+            }
+        }
+        for kind in [Kind::Random, Kind::RoundRobin] {
+            for (hops, expected) in [("ssr", Some(Associations)), ("rrs", Some(Streams)), ("rsh", None)] {
+                assert_eq!(carriage(kind, hops, 2), expected, "{kind:?} {hops}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_hop_that_carries_none_is_named() {
+        let config = config::Chain {
+            kind: Kind::Strict,
+            hops: ["socks5h://10.0.0.1:1080", "http://10.0.0.2:3128"].map(|url| url.parse().unwrap()).into(),
+            length: None,
+        };
+        let failure = Chain::new(&config, false).unwrap().carriage().unwrap_err().to_string();
+        assert!(failure.starts_with("hop 2 of 2, http://10.0.0.2:3128: only SOCKS5"), "{failure}");
+    }
+}
