@@ -13,9 +13,10 @@ const DNS: u16 = 5300;
 
 /// What every program here begins with.
 const ASK: &str = r#"
-import errno, socket, sys, time
+import errno, socket, struct, sys, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(8)
+# A time-out of Python's would make it non-blocking.
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 8, 0))
 def say(*words):
     print(*words, flush=True)
 def name(error):

@@ -17,6 +17,14 @@ fn through(length: usize) {
 
 /// The same by datagrams, which end at the last relay as such.
 fn datagrams_through(length: usize) {
+    let echo = r#"
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 7007))
+print("ready", flush=True)
+while True:
+    s.sendto(*s.recvfrom(200))
+"#;
     let script = r#"
 import socket, sys
 host, port, word = sys.argv[1:]
@@ -30,6 +38,9 @@ for _ in range(64):
 print("carried")
 "#;
     watched(length, |line| {
+        let server = line.at_destination("/usr/bin/python3").args(["-c", echo]);
+        let mut server = server.limit(std::time::Duration::MAX).spawn();
+        assert_eq!(server.next_line(), "ready");
         let python = line.through("python3").args(["-c", script, NAME, &port::ECHO.to_string(), WORD]);
         assert_eq!(python.run().success(), "carried\n");
     });

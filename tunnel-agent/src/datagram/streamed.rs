@@ -64,6 +64,10 @@ impl Streamed {
 
     /// Makes a stream, unless there is one.
     pub(super) async fn ready(&self, agent: &Arc<Agent>) -> Result<(), Failure> {
+        // A socket may be connected to port 0. What is sent there is lost, and nobody is asked for it.
+        if self.destination.port() == 0 {
+            return Ok(());
+        }
         let mut made = self.made.lock().await;
         if self.is_open() {
             return Ok(());
