@@ -74,6 +74,8 @@ impl Course {
 }
 
 type Key = (u32, Option<Arc<str>>);
+/// A chain, for all destinations or for one.
+type Failed = (Key, Option<Destination>);
 
 /// The datagrams of one agent.
 pub(crate) struct Datagrams {
@@ -82,8 +84,8 @@ pub(crate) struct Datagrams {
     /// By `at`.
     sources: Mutex<HashMap<SocketAddr, Weak<Peer>>>,
     batch: Mutex<Batch>,
-    /// Chains that have failed lately, for all destinations or for one.
-    failed: Mutex<HashMap<(Key, Option<Destination>), (Instant, Failure)>>,
+    /// What has failed lately.
+    failed: Mutex<HashMap<Failed, (Instant, Failure)>>,
     told: Mutex<HashSet<(u32, String)>>,
     /// In descriptors.
     room: Arc<Semaphore>,
