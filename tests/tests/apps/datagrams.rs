@@ -67,19 +67,20 @@ fn chrony_asks_for_the_time() {
     });
 }
 
-/// TCP for the control, datagrams for the measurement.
+/// TCP for the control, datagrams for the measurement: as many as its socket has room for if they come all at once, as
+/// they may on a busy machine.
 #[test]
 fn iperf3_by_datagrams() {
     place::by_datagrams(|place| {
         place.serve(5201, place.world.far("iperf3").args(["-s", "-B", "10.99.0.1"]));
         for reverse in [&[][..], &["-R"]] {
-            let client = ["-u", "-c", NAME, "-b", "4M", "-l", "1200", "-t", "1", "-J"];
+            let client = ["-u", "-c", NAME, "-b", "1M", "-l", "1200", "-t", "1", "-J"];
             let done =
                 place.wrapped("iperf3").args(client).args(reverse).limit(Duration::from_secs(20)).run();
             let report: serde_json::Value =
                 serde_json::from_str(done.success().as_str()).expect("it is JSON");
             let sum = &report["end"]["sum"];
-            assert!(sum["packets"].as_u64().is_some_and(|packets| packets > 100), "{sum}");
+            assert!(sum["packets"].as_u64().is_some_and(|packets| packets > 50), "{sum}");
             assert_eq!(sum["lost_packets"], 0, "{sum}");
         }
     });

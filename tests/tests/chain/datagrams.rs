@@ -230,24 +230,6 @@ except OSError as error:
     row.place.visit(&row.urls(), &[(&crate::place::greeter(), crate::place::GREETED)]);
 }
 
-/// TCP for the control, datagrams for the measurement.
-#[test]
-fn iperf3_by_datagrams() {
-    let row = row(2);
-    let server = row.place.world.far("iperf3").args(["-s", "-B", ADDRESS]);
-    server.limit(Duration::MAX).spawn().detach();
-    row.place.world.wait_listening(5201);
-    for reverse in [&[][..], &["-R"]] {
-        let client = ["-u", "-c", NAME, "-b", "4M", "-l", "1200", "-t", "1", "-J"];
-        let command = row.place.through(&row.urls(), "iperf3").args(client).args(reverse);
-        let done = command.limit(Duration::from_secs(20)).run();
-        let report: serde_json::Value = serde_json::from_str(done.success().as_str()).expect("it is JSON");
-        let sum = &report["end"]["sum"];
-        assert!(sum["packets"].as_u64().is_some_and(|packets| packets > 100), "{sum}");
-        assert_eq!(sum["lost_packets"], 0, "{sum}");
-    }
-}
-
 /// Whatever is before the relay carries bytes, and what comes behind it ends the way of datagrams.
 #[test]
 fn the_relay_has_to_be_the_last_hop() {
