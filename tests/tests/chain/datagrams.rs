@@ -31,20 +31,25 @@ impl Row {
         self.place.through(&self.urls(), "python3").args(["-c", &[ASK, script].concat()]).args(arguments)
     }
 
-    /// Waits until the exit has written down so many associations with this place that have ended regularly.
+    /// Waits until the exit has written down so many streams to this place that have ended regularly.
     #[track_caller]
     fn exit_has_carried(&self, host: &str, port: u16, times: usize) {
+        self.exit_has_ended(&format!("\"host\":\"{host}\",\"port\":{port},\"protocol\":\"udp\""), times);
+    }
+
+    /// The same for what has this in its line.
+    #[track_caller]
+    fn exit_has_ended(&self, part: &str, times: usize) {
         let exit = &self.relays.last().expect("it has relays").real;
-        let part = format!("\"host\":\"{host}\",\"port\":{port},\"protocol\":\"udp\"");
-        let carried = || {
+        let ended = || {
             let log = exit.log();
-            log.lines().filter(|line| line.contains(&part) && line.contains("\"reason\":\"closed\"")).count()
+            log.lines().filter(|line| line.contains(part) && line.contains("\"reason\":\"closed\"")).count()
         };
         let limit = Instant::now() + Duration::from_secs(5);
-        while carried() < times && Instant::now() < limit {
+        while ended() < times && Instant::now() < limit {
             std::thread::sleep(Duration::from_millis(20));
         }
-        assert_eq!(carried(), times, "{host}:{port} in {}", exit.log());
+        assert_eq!(ended(), times, "{part} in {}", exit.log());
     }
 }
 
@@ -107,6 +112,26 @@ say("good")
     for (host, port) in [("web.test", echo), ("echo.test", echo), (ADDRESS, too)] {
         row.exit_has_carried(host, port, 1);
     }
+}
+
+/// One more ends the stream to the one that was not used for longest.
+#[test]
+fn one_socket_has_so_many_streams_and_no_more() {
+    let row = row(1);
+    let script = r#"
+for port in range(20000, 20300):
+    s.sendto(b"x", ("10.99.0.1", port))
+say("sent")
+sys.stdin.readline()
+s.sendto(b"well", to(sys.argv[1]))
+say(s.recv(9).decode())
+sys.stdin.readline()
+"#;
+    let mut program = row.python(script, &[&format!("{NAME}:{}", port::ECHO)]).spawn();
+    assert_eq!(program.next_line(), "sent");
+    row.exit_has_ended("\"protocol\":\"udp\"", 300 - 256);
+    program.say("");
+    assert_eq!(program.next_line(), "well");
 }
 
 /// What the exit says is what the program gets, and concerns no other destination.
