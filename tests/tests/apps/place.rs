@@ -19,6 +19,8 @@ pub(crate) struct Place {
     urls: Vec<String>,
     /// How the proxy's log writes a connection to a port of the destination.
     line: fn(u16) -> String,
+    /// What it has in each line about datagrams that have ended with their socket.
+    datagrams: &'static [&'static str],
 }
 
 /// Runs a test through microsocks.
@@ -26,28 +28,38 @@ pub(crate) fn microsocks(test: impl FnOnce(&Place)) {
     let world = World::new();
     let proxy = proxies::microsocks(&world, None);
     // The name, not an address: it was resolved beyond the proxy.
-    let urls = vec![proxy.url().to_owned()];
-    run(test, Place { world, proxy, urls, line: |port| format!(": connected to {NAME}:{port}\n") });
+    let (urls, datagrams) = (vec![proxy.url().to_owned()], &[][..]);
+    run(
+        test,
+        Place { world, proxy, urls, line: |port| format!(": connected to {NAME}:{port}\n"), datagrams },
+    );
 }
 
 /// Runs a test through Dante.
 pub(crate) fn dante(test: impl FnOnce(&Place)) {
     let world = World::new();
     let proxy = proxies::dante(&world);
-    let urls = vec![proxy.url().to_owned()];
-    run(test, Place { world, proxy, urls, line: |port| format!(" 10.99.0.1.{port}\n") });
+    let (urls, datagrams) = (vec![proxy.url().to_owned()], &["udp/udpassociate ]"][..]);
+    run(test, Place { world, proxy, urls, line: |port| format!(" 10.99.0.1.{port}\n"), datagrams });
 }
 
-/// Runs a test through two relays, which write a connection down when it has ended.
+/// Runs a test through two relays, which write down what has ended.
 pub(crate) fn relays(test: impl FnOnce(&Place)) {
     let world = World::new();
     let key = proxies::key(&world, "client");
     let [first, exit] = [4431, 4432].map(|port| proxies::relay(&world, port, &[&key], port::HOLD));
     let first = first.allowed(&world);
     let urls = vec![first.url(&key), exit.url_at(NAME, &key)];
-    let line = |port| format!("\"host\":\"{NAME}\",\"port\":{port},\"protocol\":\"tcp\"");
-    run(test, Place { world, proxy: exit.real, urls, line });
+    let datagrams = &["\"protocol\":\"udp\"", "\"reason\":\"closed\""];
+    let line = |port: u16| format!("\"host\":\"{NAME}\",\"port\":{port},\"protocol\":\"tcp\"");
+    run(test, Place { world, proxy: exit.real, urls, line, datagrams });
     drop(first);
+}
+
+/// Runs a test through what carries datagrams: Dante, and then relays.
+pub(crate) fn by_datagrams(test: impl Fn(&Place)) {
+    dante(&test);
+    relays(&test);
 }
 
 fn run(test: impl FnOnce(&Place), place: Place) {
@@ -120,11 +132,13 @@ impl Place {
         underpass_tests::servers::start(&self.world);
     }
 
-    /// Checks that so many associations of datagrams have ended with their sockets, by Dante's record.
+    /// Checks that so many associations of datagrams, or streams of them, have ended with their sockets, by the
+    /// proxy's record.
     #[track_caller]
     pub(crate) fn associations_ended(&self, times: usize) {
         let limit = Instant::now() + Duration::from_secs(5);
-        let count = || self.proxy.log().matches("udp/udpassociate ]").count();
+        let is_one = |line: &&str| self.datagrams.iter().all(|part| line.contains(part));
+        let count = || self.proxy.log().lines().filter(is_one).count();
         while count() < times && Instant::now() < limit {
             std::thread::sleep(Duration::from_millis(20));
         }

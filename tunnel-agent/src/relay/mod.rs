@@ -18,7 +18,7 @@
 mod accept;
 pub(crate) mod ahead;
 mod buffers;
-mod capsule;
+pub(crate) mod capsule;
 mod connect;
 mod copy;
 mod head;
