@@ -83,6 +83,25 @@ impl<T: sys::Open> Bare<T> {
         }
     }
 
+    /// Reads where there may be something to read. Less than there was room for was all that there is (epoll(7),
+    /// edge-triggered): the next call does not ask the kernel for it.
+    fn poll_take(&self, bytes: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            let mut guard = ready!(self.0.poll_read_ready(cx))?;
+            match rustix::net::recv(self.0.get_ref(), &mut *bytes, RecvFlags::DONTWAIT) {
+                Ok((_, received)) => {
+                    if 0 < received && received < bytes.len() {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(Ok(received));
+                }
+                Err(Errno::AGAIN) => guard.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
     async fn receive(&self, bytes: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
         let start = (!self.2.is_zero()).then(Instant::now);
         while start.is_some_and(|start| start.elapsed() < self.2) {
@@ -136,7 +155,7 @@ impl Bare<OwnedFd> {
 
 impl AsyncRead for Bare<OwnedFd> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let received = ready!(self.poll_receive(buf.initialize_unfilled(), RecvFlags::empty(), cx))?;
+        let received = ready!(self.poll_take(buf.initialize_unfilled(), cx))?;
         buf.advance(received);
         Poll::Ready(Ok(()))
     }
