@@ -16,7 +16,7 @@
 
 mod accept;
 pub(crate) mod ahead;
-mod buffers;
+pub(crate) mod buffers;
 mod capsule;
 mod connect;
 mod copy;
@@ -25,7 +25,7 @@ mod http1;
 mod http2;
 mod identify;
 pub(crate) mod inside;
-mod memory;
+pub(crate) mod memory;
 pub(crate) mod policy;
 mod refusal;
 mod request;

@@ -10,4 +10,4 @@ pub(crate) mod provider;
 
 /// What TLS takes at once: more than is read at once, so that it goes out in one call, and nothing of it is kept
 /// elsewhere. rustls' own limit of 64 KiB leaves some bytes of four full records to a record of their own.
-pub(crate) const BUFFER: usize = 256 * 1024;
+pub(crate) const BUFFER: usize = 512 * 1024;

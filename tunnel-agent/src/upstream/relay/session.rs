@@ -25,7 +25,7 @@ use crate::upstream::stream::Duplex;
 /// others.
 const CONNECTION_WINDOW: u32 = 1 << 30;
 /// Whole records of TLS, and few calls.
-const FRAME: u32 = 128 << 10;
+const FRAME: u32 = 256 << 10;
 /// What a stream may have written that the connection has not taken.
 const SEND_BUFFER: usize = 512 << 10;
 /// A head of an answer is no longer.
