@@ -33,7 +33,7 @@ const MAX_HEADERS: u32 = 64 << 10;
 /// How often a session is asked for a sign of life where nothing else calls for it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Pings that measure come at most so often.
-const MEASURE: Duration = Duration::from_millis(20);
+const MEASURE: Duration = Duration::from_millis(5);
 /// A session that takes longer to answer is not used for what comes new.
 const STALL: Duration = Duration::from_secs(2);
 /// One that takes this long is given up, and its streams are reset.
