@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use underpass_core::config::dns::Mode;
 
@@ -28,20 +29,30 @@ pub(crate) fn launch(
     program: &Program,
     verbosity: Verbosity,
 ) -> Result<Infallible, Failure> {
-    let path = env::var_os("PATH");
-    let file = lookup::find(&program.name, path.as_deref())?;
-    program::judge(&program::chain(&file, path.as_deref())?, &Asker::this_process())?;
     warn(&found, verbosity);
     logins::fetch(&mut found)?;
-    session::open(&found, None, |session| {
-        let (library, value) = (&session.library.path, &session.value);
-        let environment = environment::for_program(exec::environment(), library, value, &found.taken)?;
-        say(&found, verbosity, session);
+    session::open(
+        &found,
+        None,
+        || locate(&program.name),
+        |session, file| {
+            let (library, value) = (&session.library.path, &session.value);
+            let environment = environment::for_program(exec::environment(), library, value, &found.taken)?;
+            say(&found, verbosity, session);
 
-        let error = exec::exec(&file, &program.name, &program.arguments, &environment);
-        let status = if lookup::is_absence(&error) { NOT_FOUND } else { CANNOT_EXECUTE };
-        Err(Failure::new(status, format_args!("{}: {}", file.display(), reason(&error))))
-    })
+            let error = exec::exec(&file, &program.name, &program.arguments, &environment);
+            let status = if lookup::is_absence(&error) { NOT_FOUND } else { CANNOT_EXECUTE };
+            Err(Failure::new(status, format_args!("{}: {}", file.display(), reason(&error))))
+        },
+    )
+}
+
+/// The file of a program that can be carried.
+fn locate(name: &OsStr) -> Result<PathBuf, Failure> {
+    let path = env::var_os("PATH");
+    let file = lookup::find(name, path.as_deref())?;
+    program::judge(&program::chain(&file, path.as_deref())?, &Asker::this_process())?;
+    Ok(file)
 }
 
 /// What the configuration holds that has no effect, or another than its writer may think.

@@ -22,14 +22,15 @@ pub(crate) struct Session<'a> {
     pub(crate) directory: &'a AgentDirectory,
 }
 
-/// Opens a session for ourselves, or for another process, and gives it to `then`.
-pub(crate) fn open<T>(
+/// Opens a session for ourselves, or for another process, and gives it to `then`, with what `meanwhile` has found
+/// while the agent worked. Where that fails no agent is started.
+pub(crate) fn open<M, T>(
     found: &Found,
     for_process: Option<u32>,
-    then: impl FnOnce(&Session<'_>) -> Result<T, Failure>,
+    meanwhile: impl FnOnce() -> Result<M, Failure>,
+    then: impl FnOnce(&Session<'_>, M) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let binaries = binaries()?;
-    let library = library::find(&binaries)?;
     let uid = rustix::process::geteuid().as_raw();
     let directory = directory(uid)?;
     let place = Place { directory: &directory.path, binaries: &binaries, uid, private: !directory.shared };
@@ -39,8 +40,12 @@ pub(crate) fn open<T>(
         source: found.source(),
         for_process,
     };
-    let opened = agent::open_session(place, &request, || library::prepare(&library, &directory, uid));
-    let done = opened.and_then(|(value, library)| then(&Session { value, library, directory: &directory }));
+    let opened = agent::open_session(place, &request, || {
+        let made = meanwhile()?;
+        Ok((made, library::prepare(&library::find(&binaries)?, &directory, uid)?))
+    });
+    let done = opened
+        .and_then(|(value, (made, library))| then(&Session { value, library, directory: &directory }, made));
     if done.is_err() && !directory.shared {
         // Made for this launch, which has come to nothing.
         let _ = fs::remove_dir_all(&directory.path);

@@ -20,20 +20,25 @@ pub(crate) fn exports(mut found: Found, verbosity: Verbosity) -> Result<String, 
     let shell = shell.ok_or_else(|| Failure::setup("--shell: there is no shell that asks"))?;
     launch::warn(&found, verbosity);
     logins::fetch(&mut found)?;
-    session::open(&found, Some(shell), |session| {
-        launch::say(&found, verbosity, session);
-        if verbosity >= Verbosity::Normal && std::io::stdout().is_terminal() {
-            note("the shell has to evaluate this: eval \"$(underpass ... --shell)\"");
-        }
-        let preload = environment::preload(exec::environment(), &session.library.path);
-        let mut text = String::new();
-        for variable in &found.taken {
-            let _ = writeln!(text, "unset {variable}");
-        }
-        let _ = writeln!(text, "export {}={}", environment::PRELOAD, quoted(&preload)?);
-        let _ = writeln!(text, "export {}={}", session_env::VARIABLE, quoted(session.value.as_bytes())?);
-        Ok(text)
-    })
+    session::open(
+        &found,
+        Some(shell),
+        || Ok(()),
+        |session, ()| {
+            launch::say(&found, verbosity, session);
+            if verbosity >= Verbosity::Normal && std::io::stdout().is_terminal() {
+                note("the shell has to evaluate this: eval \"$(underpass ... --shell)\"");
+            }
+            let preload = environment::preload(exec::environment(), &session.library.path);
+            let mut text = String::new();
+            for variable in &found.taken {
+                let _ = writeln!(text, "unset {variable}");
+            }
+            let _ = writeln!(text, "export {}={}", environment::PRELOAD, quoted(&preload)?);
+            let _ = writeln!(text, "export {}={}", session_env::VARIABLE, quoted(session.value.as_bytes())?);
+            Ok(text)
+        },
+    )
 }
 
 /// As one word of POSIX sh (XCU 2.2.2).

@@ -11,7 +11,6 @@ use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE};
 
 use crate::agent::Agent;
 use crate::lifetime::Lifetime;
-use crate::processes::Process;
 use crate::{check, reload, status};
 
 /// How long a launcher may take to say what it wants, or to read the answer.
@@ -49,12 +48,11 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
     let reply = match line.strip_suffix('\n').map(ControlRequest::from_line) {
         Some(Ok(ControlRequest::OpenSession { config, linger, source, for_process })) => {
             let keeper = for_process.map_or(peer.pid(), |pid| pid.try_into().ok()).unwrap_or(0);
-            let pool = agent.names.add(&config.pool);
-            match pool.and_then(|()| agent.sessions.open_session(*config, source, Process::of(keeper))) {
-                Ok(environment) => {
-                    Lifetime::watch(agent, keeper, linger);
-                    ControlReply::Session { environment }
-                }
+            let opened = agent.names.add(&config.pool).and_then(|()| {
+                agent.sessions.open_session(*config, source, Lifetime::watch(agent, keeper, linger))
+            });
+            match opened {
+                Ok(environment) => ControlReply::Session { environment },
                 Err(message) => ControlReply::Error { message },
             }
         }

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -52,6 +52,23 @@ impl Drop for Use {
     }
 }
 
+/// A process that has opened a session, which lives until it is seen to end.
+#[derive(Clone, Debug)]
+pub(crate) struct Keeper(Weak<()>);
+
+impl Keeper {
+    pub(crate) fn lives(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    /// With what keeps it alive.
+    #[cfg(test)]
+    pub(crate) fn new() -> (Self, Arc<()>) {
+        let life = Arc::new(());
+        (Self(Arc::downgrade(&life)), life)
+    }
+}
+
 impl Lifetime {
     /// The processes that have asked and still live.
     pub(crate) fn seen_and_alive(&self) -> HashSet<i32> {
@@ -72,17 +89,18 @@ impl Lifetime {
         self.seen.lock().insert(pid);
     }
 
-    /// The process `pid` has opened a session and is about to become its program.
-    pub(crate) fn watch(agent: &Arc<Agent>, pid: i32, linger: bool) {
+    /// The process `pid` opens a session and is about to become its program. `None` if it cannot be watched.
+    pub(crate) fn watch(agent: &Arc<Agent>, pid: i32, linger: bool) -> Option<Keeper> {
         agent.lifetime.linger.store(linger, Ordering::Relaxed);
         let usage = Self::begin(agent);
-        let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())?;
+        let life = Arc::new(());
+        let keeper = Keeper(Arc::downgrade(&life));
         tokio::spawn(async move {
-            if let Some(pidfd) = pidfd {
-                ended(pidfd).await;
-            }
-            drop(usage);
+            ended(pidfd).await;
+            drop((usage, life));
         });
+        Some(keeper)
     }
 }
 

@@ -8,29 +8,6 @@ use std::path::{Path, PathBuf};
 use underpass_core::session_env::{SessionEnv, VARIABLE};
 use underpass_core::wire::Token;
 
-/// A process, told apart from a later one with its number.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Process {
-    pid: i32,
-    started: u64,
-}
-
-impl Process {
-    /// `None` if there is none of this number that we can see.
-    pub(crate) fn of(pid: i32) -> Option<Self> {
-        let started = started(&path_of(pid));
-        (started != 0).then_some(Self { pid, started })
-    }
-
-    pub(crate) fn lives(self) -> bool {
-        started(&path_of(self.pid)) == self.started
-    }
-}
-
-fn path_of(pid: i32) -> PathBuf {
-    format!("/proc/{pid}").into()
-}
-
 /// What a process has to do with the agent whose data socket it is.
 enum Tie {
     None,

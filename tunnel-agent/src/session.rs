@@ -17,9 +17,9 @@ use underpass_core::control::Source;
 use underpass_core::session_env::SessionEnv;
 use underpass_core::wire::Token;
 
+use crate::lifetime::Keeper;
 use crate::lines::Lines;
 use crate::plan::Plan;
-use crate::processes::Process;
 
 /// The oldest session goes when there are more. A launch needs one; nobody has that many programs.
 const MAX_SESSIONS: usize = 65_536;
@@ -43,7 +43,7 @@ struct Session {
     plan: Arc<Plan>,
     source: Option<Arc<Source>>,
     /// Who has opened it, and became its program or is its shell; if that is known.
-    keeper: Option<Process>,
+    keeper: Option<Keeper>,
 }
 
 /// A session as it is kept, behind its variable's value.
@@ -75,7 +75,7 @@ struct Table {
 }
 
 impl Table {
-    fn insert(&mut self, token: Token, plan: Arc<Plan>, source: Option<Source>, keeper: Option<Process>) {
+    fn insert(&mut self, token: Token, plan: Arc<Plan>, source: Option<Source>, keeper: Option<Keeper>) {
         let source = source.map(|source| self.source(source));
         self.sessions.insert(token, Session { plan, source, keeper });
         self.order.push_back(token);
@@ -145,7 +145,7 @@ impl Sessions {
         &self,
         config: Config,
         source: Option<Source>,
-        keeper: Option<Process>,
+        keeper: Option<Keeper>,
     ) -> Result<String, String> {
         let kept = |error: &dyn std::fmt::Display| format!("the session cannot be kept: {error}");
         let json = serde_json::to_string(&config).map_err(|error| kept(&error))?;
@@ -199,7 +199,7 @@ impl Sessions {
         let mut table = self.table.lock();
         let mut has_changed = false;
         for (token, session) in &mut table.sessions {
-            let lives = session.keeper.is_none_or(Process::lives) || has_programs(token);
+            let lives = session.keeper.as_ref().is_none_or(Keeper::lives) || has_programs(token);
             let counted = usize::from(lives);
             let Some(source) = &session.source else {
                 reloaded.fixed += counted;
@@ -337,10 +337,9 @@ mod tests {
         assert!(failed.failures[0].contains("c.toml:2:1: "), "{failed:?}");
         assert_eq!(hops(&sessions), new);
         // One whose program has ended follows, uncounted; one that has another program counts.
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let ended = Process::of(child.id() as i32);
-        child.wait().unwrap();
-        let ended = kept(Some(&source), ended);
+        let (keeper, life) = Keeper::new();
+        let ended = kept(Some(&source), Some(keeper));
+        drop(life);
         write("proxy = 'socks5h://e:5'\n");
         assert_eq!(counts(&sessions.reload(|_| false, |_| Ok(()))), (2, 0, 1));
         assert_eq!(sessions.plan(&ended).unwrap().config.chains["main"].hops[0].to_string(), "socks5h://e:5");

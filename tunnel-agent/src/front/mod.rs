@@ -25,7 +25,6 @@ use underpass_core::wire::Token;
 
 use crate::agent::Agent;
 use crate::lifetime::Lifetime;
-use crate::processes::Process;
 use configuration::Chosen;
 use door::{Door, Kind};
 
@@ -55,10 +54,8 @@ impl Front {
 pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Result<()> {
     let Some(Front { doors, chosen }) = front else { return std::future::pending().await };
     let _usage = Lifetime::begin(agent);
-    let keeper = Process::of(std::process::id().cast_signed());
     agent.names.add(&chosen.config.pool).map_err(io::Error::other)?;
-    let value =
-        agent.sessions.open_session(chosen.config, chosen.source, keeper).map_err(io::Error::other)?;
+    let value = agent.sessions.open_session(chosen.config, chosen.source, None).map_err(io::Error::other)?;
     let session = SessionEnv::parse(value.as_bytes())
         .ok_or_else(|| io::Error::other("the session has no valid name"))?
         .token;
