@@ -22,7 +22,7 @@ use super::{Opened, Relay, Tls, open, token, udp};
 use crate::tls::pin::Pin;
 
 /// The largest frame that is taken: full records of TLS, and few calls.
-const FRAME: u32 = 256 * 1024;
+const FRAME: u32 = 128 * 1024;
 /// The longest list of headers, as `SETTINGS_MAX_HEADER_LIST_SIZE` counts (RFC 9113 section 6.5.2).
 const HEADERS: u32 = 16 * 1024;
 /// Streams of one connection at once, whatever the client's limit is.

@@ -83,18 +83,15 @@ impl<T: sys::Open> Bare<T> {
         }
     }
 
-    /// Reads where there may be something to read. Less than there was room for was all that there is (epoll(7),
-    /// edge-triggered): the next call does not ask the kernel for it.
+    /// Reads where there may be something to read: of the two ways of a connection often only one has something, and
+    /// a call that finds nothing costs as much as one that does.
+    ///
+    /// Less than there was room for may not be all that there is: urgent data (tcp(7)) ends a read early.
     fn poll_take(&self, bytes: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             let mut guard = ready!(self.0.poll_read_ready(cx))?;
             match rustix::net::recv(self.0.get_ref(), &mut *bytes, RecvFlags::DONTWAIT) {
-                Ok((_, received)) => {
-                    if 0 < received && received < bytes.len() {
-                        guard.clear_ready();
-                    }
-                    return Poll::Ready(Ok(received));
-                }
+                Ok((_, received)) => return Poll::Ready(Ok(received)),
                 Err(Errno::AGAIN) => guard.clear_ready(),
                 Err(Errno::INTR) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),

@@ -24,8 +24,8 @@ use crate::upstream::stream::Duplex;
 /// Streams have windows of their own; that of the connection must not let those who do not read hold up the
 /// others.
 const CONNECTION_WINDOW: u32 = 1 << 30;
-/// Whole records of TLS, and few calls.
-const FRAME: u32 = 256 << 10;
+/// Whole records of TLS, and few calls. Nothing of a frame is passed on before all of it has come.
+const FRAME: u32 = 128 << 10;
 /// What a stream may have written that the connection has not taken.
 const SEND_BUFFER: usize = 512 << 10;
 /// A head of an answer is no longer.
