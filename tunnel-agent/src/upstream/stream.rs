@@ -83,22 +83,6 @@ impl<T: sys::Open> Bare<T> {
         }
     }
 
-    /// Reads where there may be something to read: of the two ways of a connection often only one has something, and
-    /// a call that finds nothing costs as much as one that does.
-    ///
-    /// Less than there was room for may not be all that there is: urgent data (tcp(7)) ends a read early.
-    fn poll_take(&self, bytes: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        loop {
-            let mut guard = ready!(self.0.poll_read_ready(cx))?;
-            match rustix::net::recv(self.0.get_ref(), &mut *bytes, RecvFlags::DONTWAIT) {
-                Ok((_, received)) => return Poll::Ready(Ok(received)),
-                Err(Errno::AGAIN) => guard.clear_ready(),
-                Err(Errno::INTR) => {}
-                Err(error) => return Poll::Ready(Err(error.into())),
-            }
-        }
-    }
-
     async fn receive(&self, bytes: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
         let start = (!self.2.is_zero()).then(Instant::now);
         while start.is_some_and(|start| start.elapsed() < self.2) {
@@ -152,7 +136,7 @@ impl Bare<OwnedFd> {
 
 impl AsyncRead for Bare<OwnedFd> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let received = ready!(self.poll_take(buf.initialize_unfilled(), cx))?;
+        let received = ready!(self.poll_receive(buf.initialize_unfilled(), RecvFlags::empty(), cx))?;
         buf.advance(received);
         Poll::Ready(Ok(()))
     }
