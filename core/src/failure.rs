@@ -62,8 +62,8 @@ pub enum Failure {
     Socks5(u8),
     /// A SOCKS4 reply code other than 90 (request granted).
     Socks4(u8),
-    /// A hop speaks no protocol that carries datagrams.
-    NoDatagrams,
+    /// A hop carries no datagrams; the text says why.
+    NoDatagrams(&'static str),
     /// SOCKS4 carries no names and no addresses of IPv6.
     Socks4Destination,
     /// An HTTP status other than 2xx in answer to `CONNECT`, and the errno that the proxy tells beside
@@ -110,7 +110,7 @@ impl Failure {
     pub fn errno(&self) -> i32 {
         match self {
             Self::UpstreamUnreachable(_) | Self::UpstreamName(_) => errno::ENETUNREACH,
-            Self::Socket(_) | Self::NoDatagrams => errno::ENETUNREACH,
+            Self::Socket(_) | Self::NoDatagrams(_) => errno::ENETUNREACH,
             Self::TimedOut => errno::ETIMEDOUT,
             Self::UpstreamClosed | Self::Protocol(_) => errno::ECONNRESET,
             Self::NoAcceptableMethod | Self::Unauthorized | Self::Challenged => errno::EACCES,

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{World, artifacts};
 
-pub use resolver::{Resolver, resolver, resolver_with};
+pub use resolver::{Resolver, resolver, resolver_at, resolver_with};
 
 /// The destinations' IPv4 address. The proxies know it as `echo.test`, `web.test` and `far.test`.
 pub const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));

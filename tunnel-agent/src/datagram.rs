@@ -7,18 +7,21 @@
 //!
 //! - [`ask`]: what the library asks, judged and answered; [`facts`]: what the program's socket is.
 //! - [`socket`]: a program's socket and its peers; [`peer`]: one `at`.
-//! - [`association`]: the SOCKS5 side of a program's socket; [`relay`]: one relay, while it lasts.
-//! - [`carry`]: a peer's datagrams on their way out, by association, from this machine, or to DNS.
+//! - [`carrier`]: what carries a peer's datagrams along a chain. [`association`]: the SOCKS5 side of a program's
+//!   socket; [`relay`]: one relay, while it lasts. [`streamed`]: a peer's stream, where a relay of ours is the last hop.
+//! - [`carry`]: a peer's datagrams on their way out, by association, by a stream, from this machine, or to DNS.
 //! - [`batch`]: the buffers; [`sweep`]: what is forgotten, and when.
 
 mod ask;
 mod association;
 mod batch;
+mod carrier;
 mod carry;
 mod facts;
 mod peer;
 mod relay;
 mod socket;
+mod streamed;
 mod sweep;
 
 pub(crate) use ask::{Ask, begin};
@@ -31,17 +34,20 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use underpass_core::destination::canonical;
+use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::Failure;
 
 use crate::plan::Plan;
 use crate::upstream::chain::Chain;
+use crate::upstream::chain::datagrams::Carriage;
 use batch::Batch;
 use peer::Peer;
 use socket::Socket;
 
-/// How long a chain that has refused an association is not asked again.
+/// How long a chain that has refused an association, or a stream, is not asked again.
 const REMEMBERED: Duration = Duration::from_secs(5);
+/// How many of them are remembered.
+const MAX_FAILED: usize = 1024;
 /// Lines about failures that are not written again.
 const MAX_TOLD: usize = 1024;
 
@@ -57,12 +63,19 @@ impl Course {
         self.plan.chain(self.chain.as_deref()?)
     }
 
+    /// Whether each peer has a stream of its own there.
+    fn is_streamed(&self) -> bool {
+        self.chain().is_some_and(|chain| chain.carriage() == Ok(Carriage::Streams))
+    }
+
     fn key(&self) -> Key {
         (self.plan.number, self.chain.clone())
     }
 }
 
 type Key = (u32, Option<Arc<str>>);
+/// A chain, for all destinations or for one.
+type Failed = (Key, Option<Destination>);
 
 /// The datagrams of one agent.
 pub(crate) struct Datagrams {
@@ -71,8 +84,8 @@ pub(crate) struct Datagrams {
     /// By `at`.
     sources: Mutex<HashMap<SocketAddr, Weak<Peer>>>,
     batch: Mutex<Batch>,
-    /// Chains that have failed lately.
-    failed: Mutex<HashMap<Key, (Instant, Failure)>>,
+    /// What has failed lately.
+    failed: Mutex<HashMap<Failed, (Instant, Failure)>>,
     told: Mutex<HashSet<(u32, String)>>,
     /// In descriptors.
     room: Arc<Semaphore>,
@@ -105,15 +118,22 @@ impl Datagrams {
         })
     }
 
-    /// Why the chain cannot be used at the moment.
-    fn remembered(&self, course: &Course) -> Option<Failure> {
+    /// Why the chain cannot be used at the moment, for this destination or for all.
+    fn remembered(&self, course: &Course, of: Option<&Destination>) -> Option<Failure> {
         let mut failed = self.failed.lock();
         failed.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
-        failed.get(&course.key()).map(|(_, failure)| failure.clone())
+        let find = |of: Option<&Destination>| failed.get(&(course.key(), of.cloned()));
+        let found = find(None).or_else(|| find(of));
+        found.map(|(_, failure)| failure.clone())
     }
 
-    fn remember(&self, course: &Course, failure: &Failure) {
-        self.failed.lock().insert(course.key(), (Instant::now(), failure.clone()));
+    /// `of`: it is about this destination alone.
+    fn remember(&self, course: &Course, of: Option<&Destination>, failure: &Failure) {
+        let mut failed = self.failed.lock();
+        if failed.len() >= MAX_FAILED {
+            failed.clear();
+        }
+        failed.insert((course.key(), of.cloned()), (Instant::now(), failure.clone()));
     }
 
     /// Whether a line of this text about this plan has not been written before.

@@ -79,7 +79,7 @@ fn table() -> Vec<(Failure, i32, i32, bool)> {
         (Failure::NameNotFound, EHOSTUNREACH, EAI_NONAME, false),
         (Failure::UnknownFakeAddress, EHOSTUNREACH, EAI_NONAME, false),
         (Failure::Socket("why"), ENETUNREACH, EAI_AGAIN, false),
-        (Failure::NoDatagrams, ENETUNREACH, EAI_AGAIN, true),
+        (Failure::NoDatagrams("why"), ENETUNREACH, EAI_AGAIN, true),
     ]
 }
 
@@ -117,7 +117,7 @@ fn the_table_has_every_kind_of_failure() {
         Failure::NameNotFound => 19,
         Failure::UnknownFakeAddress => 20,
         Failure::Socket(_) => 21,
-        Failure::NoDatagrams => 22,
+        Failure::NoDatagrams(_) => 22,
         Failure::UnknownKey => 23,
     };
     let kinds: std::collections::BTreeSet<_> = table().iter().map(|(failure, ..)| kind(failure)).collect();

@@ -22,7 +22,7 @@ impl Failure {
             }
             Self::Socks5(8) => "the proxy has no IPv6, or no names; another hop of the chain may",
             Self::Socks4(92 | 93) => "the proxy asks this machine's identd for the user name in its URL",
-            Self::NoDatagrams => "a route can send datagrams by another chain",
+            Self::NoDatagrams(_) => "a route can send datagrams by another chain",
             Self::Socks4Destination => "use socks4a, or --dns exit",
             Self::Http { status: 403, told: None } => {
                 "the proxy's own rules refuse it; many allow port 443 alone"
@@ -65,7 +65,6 @@ impl fmt::Display for Failure {
                 let text = socks4(*code);
                 write!(f, "the SOCKS4 proxy answered {code}: {text}")
             }
-            Self::NoDatagrams => f.write_str("only SOCKS5 proxies carry datagrams"),
             Self::Socks4Destination => f.write_str("SOCKS4 carries no names and no IPv6"),
             Self::Http { status, told } => {
                 write!(f, "the proxy answered {status}")?;
@@ -83,7 +82,7 @@ impl fmt::Display for Failure {
             Self::UnknownFakeAddress => {
                 f.write_str("the address stands for a name that this agent does not know")
             }
-            Self::Socket(why) => f.write_str(why),
+            Self::Socket(why) | Self::NoDatagrams(why) => f.write_str(why),
         }
     }
 }

@@ -29,14 +29,14 @@ pub fn key(world: &World, name: &str) -> Key {
     Key { pin: pin.expect("keygen prints the pin").to_owned(), path }
 }
 
-/// Starts a relay that serves these keys, and lets them go anywhere but to this port.
+/// Starts a relay that serves these keys, and lets them go anywhere but to this port, also by datagrams.
 pub fn relay(world: &World, port: u16, clients: &[&Key], denied: u16) -> Relay {
     let own = key(world, &format!("relay-{port}"));
     let file = |end: &str| world.directory().join(format!("relay-{port}.{end}"));
     let lines = clients.iter().enumerate();
     let lines: String = lines.map(|(number, key)| format!("{} client-{number}\n", key.pin)).collect();
     let text = format!(
-        "listen = '[::]:{port}'\nkey = '{key}'\nauthorized-keys = '{keys}'\n\
+        "listen = '[::]:{port}'\nkey = '{key}'\nauthorized-keys = '{keys}'\nallow-udp = true\n\
          [[rule]]\nport = {denied}\nverdict = 'deny'\n\
          [[rule]]\naddress = ['10.77.0.1', '10.99.0.1', 'fd77::1', 'fd99::1', '10.0.0.0/8', 'fd00::/8']\nprivate = true\nverdict = 'permit'\n\
          [[rule]]\ndomain = '*'\nverdict = 'permit'\n\

@@ -43,11 +43,20 @@ pub fn resolver(world: &World) -> Resolver {
 
 /// Starts it with more lines of configuration (dnsmasq(8), without the hyphens).
 pub fn resolver_with(world: &World, more: &str) -> Resolver {
+    resolver_on(world, 53, more)
+}
+
+/// Starts it at another port.
+pub fn resolver_at(world: &World, port: u16) -> Resolver {
+    resolver_on(world, port, "")
+}
+
+fn resolver_on(world: &World, port: u16, more: &str) -> Resolver {
     let log = world.directory().join("dnsmasq.log");
     let configuration = world.directory().join("dnsmasq.conf");
     let big: String = (0..12).map(|n| format!("txt-record=big.test,\"{n:0>200}\"\n")).collect();
     let text = format!(
-        "port=53\nuser=far\ngroup=far\nno-resolv\nno-hosts\nkeep-in-foreground\nlog-queries\nlog-facility={}\n{ZONE}{big}{more}\n",
+        "port={port}\nuser=far\ngroup=far\nno-resolv\nno-hosts\nkeep-in-foreground\nlog-queries\nlog-facility={}\n{ZONE}{big}{more}\n",
         log.display()
     );
     std::fs::write(&configuration, text).expect("the directory is ours");
@@ -57,7 +66,7 @@ pub fn resolver_with(world: &World, more: &str) -> Resolver {
     let open = "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start";
     world.far("sh").args(["-c", open]).run().success();
     let process = world.far_user("dnsmasq").arg(option).limit(Duration::MAX).spawn();
-    world.wait_listening(53);
+    world.wait_listening(port);
     process.detach();
     Resolver { log }
 }

@@ -136,7 +136,11 @@ fn why_datagrams_are_not_carried_is_said_once() {
     let http = "proxy = 'http://10.77.0.1:3128'\n";
     let refused = "proxy = 'socks5h://10.77.0.1:1'\nudp = 'refuse'\n";
     for (name, text, reason) in [
-        ("http", http, "hop 1 of 1, http://10.77.0.1:3128: only SOCKS5 proxies carry datagrams"),
+        (
+            "http",
+            http,
+            "hop 1 of 1, http://10.77.0.1:3128: only SOCKS5 proxies carry datagrams, and a relay that is the last hop",
+        ),
         ("refused", refused, "datagrams are refused (--udp refuse)"),
     ] {
         let file = file(&world, name, text);

@@ -1,4 +1,4 @@
-//! Programs that speak by datagrams, through Dante's associations.
+//! Programs that speak by datagrams, through Dante's associations and a relay's streams.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn serve(place: &Place, port: u16, server: underpass_tests::Command) {
 
 #[test]
 fn openssl_by_dtls() {
-    place::dante(|place| {
+    place::by_datagrams(|place| {
         place.start_web();
         let server = [
             "s_server",
@@ -50,7 +50,7 @@ fn openssl_by_dtls() {
 /// As the only user there is, root or not.
 #[test]
 fn chrony_asks_for_the_time() {
-    place::dante(|place| {
+    place::by_datagrams(|place| {
         let text = "local stratum 5\nallow all\nbindaddress 10.99.0.1\ncmdport 0\npidfile chronyd.pid\n";
         let configuration = place.write("chrony.conf", text);
         serve(
@@ -67,19 +67,20 @@ fn chrony_asks_for_the_time() {
     });
 }
 
-/// TCP for the control, datagrams for the measurement.
+/// TCP for the control, datagrams for the measurement: as many as its socket has room for if they come all at once, as
+/// they may on a busy machine.
 #[test]
 fn iperf3_by_datagrams() {
-    place::dante(|place| {
+    place::by_datagrams(|place| {
         place.serve(5201, place.world.far("iperf3").args(["-s", "-B", "10.99.0.1"]));
         for reverse in [&[][..], &["-R"]] {
-            let client = ["-u", "-c", NAME, "-b", "4M", "-l", "1200", "-t", "1", "-J"];
+            let client = ["-u", "-c", NAME, "-b", "1M", "-l", "1200", "-t", "1", "-J"];
             let done =
                 place.wrapped("iperf3").args(client).args(reverse).limit(Duration::from_secs(20)).run();
             let report: serde_json::Value =
                 serde_json::from_str(done.success().as_str()).expect("it is JSON");
             let sum = &report["end"]["sum"];
-            assert!(sum["packets"].as_u64().is_some_and(|packets| packets > 100), "{sum}");
+            assert!(sum["packets"].as_u64().is_some_and(|packets| packets > 50), "{sum}");
             assert_eq!(sum["lost_packets"], 0, "{sum}");
         }
     });
@@ -87,7 +88,7 @@ fn iperf3_by_datagrams() {
 
 #[test]
 fn snmpget_asks_an_agent() {
-    place::dante(|place| {
+    place::by_datagrams(|place| {
         let text = "agentaddress udp:10.99.0.1:1610\nrocommunity public\nsysName far-away\n";
         let configuration = place.write("snmpd.conf", text);
         let server = ["-f", "-Lo", "-C", "-p", "snmpd.pid", "-c"];
@@ -102,7 +103,7 @@ fn snmpget_asks_an_agent() {
 /// machine's.
 #[test]
 fn python_with_two_names_on_one_port() {
-    place::dante(|place| {
+    place::by_datagrams(|place| {
         place.start_echo();
         let script = r#"
 import socket
@@ -126,7 +127,7 @@ print("good")
 
 #[test]
 fn python_by_asyncio() {
-    place::dante(|place| {
+    place::by_datagrams(|place| {
         place.start_echo();
         let script = r#"
 import asyncio
@@ -151,7 +152,7 @@ asyncio.run(main())
 
 #[test]
 fn node_by_dgram() {
-    place::dante(|place| {
+    place::by_datagrams(|place| {
         place.start_echo();
         let script = r#"
 const socket = require("dgram").createSocket("udp4");

@@ -14,8 +14,11 @@ pub(crate) const NAME: &str = "web.test";
 pub(crate) struct Place {
     pub(crate) world: World,
     proxy: Real,
+    url: String,
     /// How the proxy's log writes a connection to a port of the destination.
     line: fn(u16) -> String,
+    /// What it has in each line about datagrams that have ended with their socket.
+    datagrams: &'static [&'static str],
 }
 
 /// Runs a test through microsocks.
@@ -23,14 +26,33 @@ pub(crate) fn microsocks(test: impl FnOnce(&Place)) {
     let world = World::new();
     let proxy = proxies::microsocks(&world, None);
     // The name, not an address: it was resolved beyond the proxy.
-    run(test, Place { world, proxy, line: |port| format!(": connected to {NAME}:{port}\n") });
+    let (url, datagrams) = (proxy.url().to_owned(), &[][..]);
+    run(test, Place { world, proxy, url, line: |port| format!(": connected to {NAME}:{port}\n"), datagrams });
 }
 
 /// Runs a test through Dante.
 pub(crate) fn dante(test: impl FnOnce(&Place)) {
     let world = World::new();
     let proxy = proxies::dante(&world);
-    run(test, Place { world, proxy, line: |port| format!(" 10.99.0.1.{port}\n") });
+    let (url, datagrams) = (proxy.url().to_owned(), &["udp/udpassociate ]"][..]);
+    run(test, Place { world, proxy, url, line: |port| format!(" 10.99.0.1.{port}\n"), datagrams });
+}
+
+/// Runs a test through a relay of ours.
+fn relay(test: impl FnOnce(&Place)) {
+    let world = World::new();
+    let key = proxies::key(&world, "client");
+    let relay = proxies::relay(&world, 4431, &[&key], 1).allowed(&world);
+    let (url, proxy) = (relay.url(&key), relay.real);
+    let datagrams = &["\"protocol\":\"udp\"", "\"reason\":\"closed\""];
+    let line = |port: u16| format!("\"host\":\"{NAME}\",\"port\":{port},\"protocol\":\"tcp\"");
+    run(test, Place { world, proxy, url, line, datagrams });
+}
+
+/// Runs a test through what carries datagrams: Dante, and then a relay.
+pub(crate) fn by_datagrams(test: impl Fn(&Place)) {
+    dante(&test);
+    relay(&test);
 }
 
 fn run(test: impl FnOnce(&Place), place: Place) {
@@ -64,7 +86,7 @@ pub(crate) use through_both;
 impl Place {
     /// A program on the client side, under underpass.
     pub(crate) fn wrapped(&self, program: impl AsRef<OsStr>) -> Command {
-        self.world.wrapped(self.proxy.url(), program)
+        self.world.wrapped(&self.url, program)
     }
 
     /// A shell script on the client side, under underpass.
@@ -97,11 +119,13 @@ impl Place {
         underpass_tests::servers::start(&self.world);
     }
 
-    /// Checks that so many associations of datagrams have ended with their sockets, by Dante's record.
+    /// Checks that so many associations of datagrams, or streams of them, have ended with their sockets, by the
+    /// proxy's record.
     #[track_caller]
     pub(crate) fn associations_ended(&self, times: usize) {
         let limit = Instant::now() + Duration::from_secs(5);
-        let count = || self.proxy.log().matches("udp/udpassociate ]").count();
+        let is_one = |line: &&str| self.datagrams.iter().all(|part| line.contains(part));
+        let count = || self.proxy.log().lines().filter(is_one).count();
         while count() < times && Instant::now() < limit {
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -37,22 +37,6 @@ fn of_a_destination_that_is_silent() {
     assert_eq!(done.success(), format!("ETIMEDOUT\n{GREETED}\n"));
 }
 
-/// No chain of relays carries them yet, and none goes by any other way.
-#[test]
-fn of_datagrams() {
-    let row = row(1);
-    let script = r#"
-import errno, socket, sys
-try:
-    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", (sys.argv[1], int(sys.argv[2])))
-except OSError as error:
-    print(errno.errorcode[error.errno])
-"#;
-    let port = port::ECHO.to_string();
-    let done = row.place.through(&row.urls(), "python3").args(["-c", script, ADDRESS, &port]).run();
-    assert_eq!(done.success(), "ENETUNREACH\n");
-}
-
 /// A hop that is down is no refusal, wherever it stands.
 #[test]
 fn of_a_relay_that_is_down() {

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `relays` | relays in a row, and their clients' keys |
 //! | `lengths` | one to eight of them |
+//! | `datagrams` | datagrams by the relay at the end |
 //! | `answers` | what the exit says is what the program gets |
 //! | `apart` | which connections share a chain |
 //! | `keys` | wrong pins, keys that nobody knows, and none |
@@ -17,6 +18,7 @@
 
 mod answers;
 mod apart;
+mod datagrams;
 mod keys;
 mod killed;
 mod lengths;

@@ -1,4 +1,4 @@
-//! Datagrams natively and through Dante's associations.
+//! Datagrams natively, through Dante's associations, and through a relay's streams.
 
 use underpass_tests::proxies;
 use underpass_tests::servers::port;
@@ -33,6 +33,36 @@ fn bound_sockets() {
 #[test]
 fn waiting_and_sizes() {
     Both::dante().compare(&[case(&["waiting"]), case(&["sizes"])]);
+}
+
+/// By streams of a session.
+mod through_relays {
+    use super::*;
+
+    #[test]
+    fn unconnected_sockets() {
+        Both::relays().compare(&[case(&["unconnected"]), case(&["several"]), case(&["controlled"])]);
+    }
+
+    #[test]
+    fn connected_sockets() {
+        Both::relays().compare(&[case(&["connected"]), case(&["shared"])]);
+    }
+
+    #[test]
+    fn bound_sockets() {
+        let both = Both::relays();
+        for family in crate::worlds::FAMILIES {
+            for mode in crate::worlds::MODES {
+                both.compare_in(&[case(&["bound"])], &[family], &[mode]);
+            }
+        }
+    }
+
+    #[test]
+    fn waiting_and_sizes() {
+        Both::relays().compare(&[case(&["waiting"]), case(&["sizes"])]);
+    }
 }
 
 /// From this machine, by the agent's sockets.

@@ -64,9 +64,8 @@ pub(crate) struct Both {
     pub(crate) proxy: Fake,
     /// What the redirected programs go through: URLs of hops, with blanks between them.
     pub(crate) upstream: String,
-    /// Lives as long as the worlds.
-    /// Lives as long as the worlds.
-    pub(crate) _dante: Option<Real>,
+    /// Live as long as the worlds.
+    pub(crate) _proxies: Vec<Real>,
 }
 
 impl Both {
@@ -84,7 +83,17 @@ impl Both {
     pub(crate) fn dante() -> Self {
         let both = Self::with(World::new());
         let dante = proxies::dante(&both.redirected);
-        Self { upstream: dante.url().to_owned(), _dante: Some(dante), ..both }
+        Self { upstream: dante.url().to_owned(), _proxies: vec![dante], ..both }
+    }
+
+    /// The redirected programs go through two relays, the second of which carries datagrams.
+    pub(crate) fn relays() -> Self {
+        let both = Self::with(World::new());
+        let key = proxies::key(&both.redirected, "client");
+        let relay = |port| proxies::relay(&both.redirected, port, &[&key], servers::port::RESET);
+        let (first, second) = (relay(4431).allowed(&both.redirected), relay(4432));
+        let upstream = format!("{} {}", first.url(&key), second.url_at("10.99.0.1", &key));
+        Self { upstream, _proxies: vec![first.real, second.real], ..both }
     }
 
     fn with(redirected: World) -> Self {
@@ -92,7 +101,7 @@ impl Both {
         servers::start(&native);
         servers::start(&redirected);
         let proxy = proxies::fake(&redirected);
-        Self { native, redirected, proxy, upstream: String::new(), _dante: None }
+        Self { native, redirected, proxy, upstream: String::new(), _proxies: Vec::new() }
     }
 
     /// Runs a command line natively and redirected.

@@ -83,6 +83,11 @@ impl Line {
         }
     }
 
+    /// Something on the destination's machine.
+    pub(crate) fn at_destination(&self, program: &str) -> Command {
+        self.world.on(&self.machines[self.length()], program)
+    }
+
     /// A program on the client side through all relays.
     pub(crate) fn through(&self, program: impl AsRef<OsStr>) -> Command {
         let urls = self.urls.iter().flat_map(|url| ["-x", url]);

@@ -68,6 +68,12 @@ fn through(hops: &[Hop]) {
     let (by_name, by_address) = (greeter(), greeter_address());
     place.visit(&urls, &[(&by_name, GREETED), (&by_address, GREETED)]);
     place.curl(&urls);
+    if hops.last() == Some(&Squid) {
+        // Without HTTP/2 there are none.
+        let send = format!("echo x >/dev/udp/{NAME}/{}", port::ECHO);
+        let done = place.through(&urls, "bash").args(["-c", &send]).run();
+        assert!(done.stderr.contains("Network is unreachable"), "{done}");
+    }
     if let Some(squid) = started.last().and_then(|(_, hop)| hop.squid.as_ref()) {
         // It writes down what has ended; nghttpx does not pass on that a client is done, only that a server is.
         squid.wait_served(NAME, port::BANNER, 1);

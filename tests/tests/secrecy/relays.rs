@@ -10,7 +10,7 @@ use underpass_tests::{Command, Running, World, artifacts};
 pub(crate) fn configuration(world: &World, name: &str, port: u16, own: &Key, client: &Key) -> PathBuf {
     let file = |end: &str| world.directory().join(format!("{name}.{end}"));
     let text = format!(
-        "listen = '[::]:{port}'\nkey = '{key}'\nauthorized-keys = '{keys}'\n\
+        "listen = '[::]:{port}'\nkey = '{key}'\nauthorized-keys = '{keys}'\nallow-udp = true\n\
          [limits]\nnew = 100000\n\
          [audit]\nto = '{audit}'\n\
          [[rule]]\naddress = ['10.77.0.1', '10.99.0.1', '10.0.0.0/8']\nprivate = true\nverdict = 'permit'\n",

@@ -10,6 +10,7 @@ use underpass_core::destination::{DNS_PORT, Destination, canonical, is_local};
 use underpass_core::failure::{Failure, errno};
 use underpass_core::wire::{Purpose, Reply};
 
+use super::carrier::Carrier;
 use super::facts::Facts;
 use super::socket::{Found, Socket, To};
 use super::{Course, sweep};
@@ -30,7 +31,7 @@ pub(crate) struct Ask {
     pub(crate) purpose: Purpose,
 }
 
-/// What is answered at once, or after the association is there.
+/// What is answered at once, or after its carrier is ready.
 enum Judged {
     Direct,
     Via { found: Found, ready: bool, waits: bool },
@@ -46,9 +47,9 @@ pub(crate) fn begin(ask: Ask, socket: OwnedFd) {
         }
         Ok(Judged::Via { found, waits: true, .. }) => {
             tokio::spawn(async move {
-                let Some(association) = &found.association else { return };
-                match association.ready(&ask.agent).await {
-                    Ok(_) => frames::reply(&ask.connection, &Reply::Via { at: found.peer.at, ready: true }),
+                let Some(carrier) = &found.carrier else { return };
+                match carrier.ready(&ask.agent).await {
+                    Ok(()) => frames::reply(&ask.connection, &Reply::Via { at: found.peer.at, ready: true }),
                     Err(failure) => ask.refuse(&failure),
                 }
             });
@@ -102,7 +103,7 @@ impl Ask {
             Some(found) => found,
             None => {
                 if let To::Course(course) = &to
-                    && let Some(failure) = self.agent.datagrams.remembered(course)
+                    && let Some(failure) = self.agent.datagrams.remembered(course, Some(&destination))
                 {
                     return Err(failure);
                 }
@@ -114,7 +115,7 @@ impl Ask {
         if connecting || !is_connected {
             socket.set_connected(connecting.then_some(&found.peer));
         }
-        let ready = found.association.as_ref().is_none_or(|association| association.relay().is_some());
+        let ready = found.carrier.as_ref().is_none_or(Carrier::is_ready);
         let waits = blocking && !ready && self.purpose != Purpose::SendAtOnce;
         Ok(Judged::Via { found, ready, waits })
     }
@@ -141,10 +142,8 @@ impl Ask {
         if found.is_local() {
             return Ok(Some(Course { plan: Arc::clone(&self.plan), chain: None }));
         }
-        match found.without_datagrams() {
-            Some(failure) => Err(failure),
-            None => Ok(Some(Course { plan: Arc::clone(&self.plan), chain: Some(chain.as_str().into()) })),
-        }
+        found.carriage()?;
+        Ok(Some(Course { plan: Arc::clone(&self.plan), chain: Some(chain.as_str().into()) }))
     }
 
     /// What is kept about the program's socket, from now on if it is new.

@@ -150,13 +150,13 @@ impl Association {
         if let Some(relay) = self.relay() {
             return Ok(relay);
         }
-        if let Some(failure) = agent.datagrams.remembered(&self.course) {
+        if let Some(failure) = agent.datagrams.remembered(&self.course, None) {
             return Err(failure);
         }
         match self.make(agent).await {
             Ok(relay) => Ok(relay),
             Err(failure) => {
-                agent.datagrams.remember(&self.course, &failure);
+                agent.datagrams.remember(&self.course, None, &failure);
                 let (plan, chain) = (&self.course.plan, self.course.chain.as_deref());
                 log::no_datagrams(&agent.datagrams, plan, chain, &self.client, &failure);
                 Err(failure)

@@ -17,6 +17,7 @@ use super::association::Association;
 use super::batch::Sent;
 use super::peer::Peer;
 use super::socket::Socket;
+use super::streamed::Streamed;
 use super::{Datagrams, REMEMBERED};
 use crate::agent::Agent;
 use crate::dns::{self, Over};
@@ -50,6 +51,39 @@ pub(super) async fn through(
             }
             // The next question for it is told why.
             Err(_) => return socket.remove(&agent.datagrams, &peer),
+        }
+    }
+}
+
+/// By a stream of its own.
+pub(super) async fn by_stream(
+    agent: Arc<Agent>,
+    socket: Arc<Socket>,
+    streamed: Arc<Streamed>,
+    peer: Arc<Peer>,
+) {
+    loop {
+        let mut ready = tokio::select! {
+            ready = peer.socket().readable() => match ready {
+                Ok(ready) => Some(ready),
+                Err(_) => return,
+            },
+            () = streamed.wanted() => None,
+        };
+        let failed = match streamed.ready(&agent).await {
+            Ok(()) if streamed.carry(&agent, &peer).await => continue,
+            // No other is made for what this one has not carried.
+            Ok(()) => false,
+            Err(_) if peer.is_connected() => true,
+            // The next question for it is told why.
+            Err(_) => return socket.remove(&agent.datagrams, &peer),
+        };
+        drain(&agent.datagrams, &peer);
+        if let Some(ready) = &mut ready {
+            ready.clear_ready();
+        }
+        if failed {
+            rest(&peer, REMEMBERED).await;
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::upstream::socks5_udp::{MAX_HEADER, open_nested};
 use crate::upstream::stream::{Duplex, Stream};
 
 /// A relay through which nothing has passed for so long is given up, and made anew when it is needed.
-const IDLE: Duration = Duration::from_secs(300);
+pub(super) const IDLE: Duration = Duration::from_secs(300);
 /// Datagrams on their way, in bytes as the kernel counts them.
 const BUFFER: usize = 2 << 20;
 

@@ -1,4 +1,4 @@
-//! A program's datagram socket: its peers, and the associations that serve them.
+//! A program's datagram socket: its peers, and the associations and streams that serve them.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,8 +9,10 @@ use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, errno};
 
 use super::association::Association;
+use super::carrier::Carrier;
 use super::facts::Facts;
 use super::peer::Peer;
+use super::streamed::Streamed;
 use super::{Course, Datagrams, carry};
 use crate::agent::Agent;
 use crate::upstream::hop::Client;
@@ -36,21 +38,23 @@ struct State {
     facts: Facts,
     peers: HashMap<SocketAddr, Arc<Peer>>,
     associations: Vec<Arc<Association>>,
+    /// Those of the peers that have one, by their addresses.
+    streams: HashMap<SocketAddr, Arc<Streamed>>,
 }
 
 /// A peer, and what its datagrams wait for.
 pub(super) struct Found {
     pub(super) peer: Arc<Peer>,
-    pub(super) association: Option<Arc<Association>>,
+    pub(super) carrier: Option<Carrier>,
 }
 
 impl Found {
     /// Whether its datagrams go there.
     pub(super) fn goes(&self, to: &To) -> bool {
-        match (to, &self.association) {
-            (To::Course(course), Some(association)) => association.goes_by(course),
+        match (to, &self.carrier) {
+            (To::Course(course), Some(carrier)) => carrier.goes_by(course),
             (To::Course(course), None) => course.chain.is_none(),
-            (To::Names(_), association) => association.is_none(),
+            (To::Names(_), carrier) => carrier.is_none(),
         }
     }
 }
@@ -58,8 +62,8 @@ impl Found {
 impl Socket {
     pub(super) fn new(facts: Facts) -> Self {
         let cookie = facts.cookie;
-        let (peers, associations) = Default::default();
-        Self { cookie, state: Mutex::new(State { facts, peers, associations }) }
+        let (peers, associations, streams) = Default::default();
+        Self { cookie, state: Mutex::new(State { facts, peers, associations, streams }) }
     }
 
     /// Takes what the socket is now.
@@ -73,8 +77,14 @@ impl Socket {
     pub(super) fn peer(&self, given: SocketAddr) -> Option<Found> {
         let state = self.state.lock();
         let peer = Arc::clone(state.peers.get(&given)?);
-        let association = state.associations.iter().find(|one| one.has(&peer)).cloned();
-        Some(Found { peer, association })
+        let carrier = match state.streams.get(&given) {
+            Some(streamed) => Some(Carrier::Stream(Arc::clone(streamed))),
+            None => {
+                let association = state.associations.iter().find(|one| one.has(&peer));
+                association.cloned().map(Carrier::Association)
+            }
+        };
+        Some(Found { peer, carrier })
     }
 
     /// Makes a peer, and starts to carry its datagrams.
@@ -88,7 +98,7 @@ impl Socket {
     ) -> Result<Found, Failure> {
         let mut state = self.state.lock();
         let peer = state.new_peer(&agent.datagrams, given, destination)?;
-        let task = match to {
+        let carrier = match to {
             To::Names(plan) => {
                 let task = carry::to_names(Arc::clone(agent), plan, client.clone(), Arc::clone(&peer));
                 peer.begin(tokio::spawn(task).abort_handle());
@@ -99,6 +109,19 @@ impl Socket {
                 peer.begin(tokio::spawn(task).abort_handle());
                 None
             }
+            To::Course(course) if course.is_streamed() => {
+                let destination = peer.destination.clone();
+                let streamed = Arc::new(Streamed::new(course, client.clone(), destination));
+                state.streams.insert(given, Arc::clone(&streamed));
+                let task = carry::by_stream(
+                    Arc::clone(agent),
+                    Arc::clone(self),
+                    Arc::clone(&streamed),
+                    Arc::clone(&peer),
+                );
+                peer.begin(tokio::spawn(task).abort_handle());
+                Some(Carrier::Stream(streamed))
+            }
             To::Course(course) => {
                 let association = state.association(self, course, client, &peer);
                 let task = carry::through(
@@ -108,10 +131,10 @@ impl Socket {
                     Arc::clone(&peer),
                 );
                 peer.begin(tokio::spawn(task).abort_handle());
-                Some(association)
+                Some(Carrier::Association(association))
             }
         };
-        Ok(Found { peer, association: task })
+        Ok(Found { peer, carrier })
     }
 
     /// A peer that was never asked for: an answer has come from it.
@@ -208,6 +231,7 @@ impl State {
     fn remove(&mut self, datagrams: &Datagrams, peer: &Arc<Peer>) {
         if self.peers.get(&peer.given).is_some_and(|known| Arc::ptr_eq(known, peer)) {
             self.peers.remove(&peer.given);
+            self.streams.remove(&peer.given);
         }
         datagrams.sources.lock().remove(&peer.at);
         self.associations.retain(|association| {

@@ -17,7 +17,7 @@
 mod accept;
 pub(crate) mod ahead;
 pub(crate) mod buffers;
-mod capsule;
+pub(crate) mod capsule;
 mod connect;
 mod copy;
 mod head;

@@ -9,7 +9,7 @@ use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 use underpass_core::upstream::{Isolation, Protocol};
 
-use super::chain::{Chain, Path};
+use super::chain::Chain;
 use super::hop::{Client, Hop};
 use super::path::{self, Progress};
 use super::socks5_udp::{self, Associate};
@@ -29,16 +29,6 @@ pub(crate) struct Associated {
 }
 
 impl Chain {
-    /// Why no path of the chain carries datagrams, if that is so.
-    pub(crate) fn without_datagrams(&self) -> Option<Failure> {
-        let all: Path = (0..self.hops().len()).collect();
-        let is_alone = self.takes_all_hops();
-        let mut odd = all.iter().filter(|&&place| !carries_datagrams(&self.hops()[place]));
-        let first = *odd.next()?;
-        let others = self.hops().len() - 1 - odd.count();
-        (is_alone || others < self.length()).then(|| self.named(&all, first, Failure::NoDatagrams))
-    }
-
     /// Makes an association, by other paths where hops fail. `isolate` stands for the destination where
     /// credentials are made of it.
     pub(crate) async fn associate(
@@ -47,11 +37,8 @@ impl Chain {
         isolate: &str,
         deadline: Duration,
     ) -> Result<Associated, Failure> {
-        if let Some(failure) = self.without_datagrams() {
-            return Err(failure);
-        }
         let start = Instant::now();
-        let odd = |place: &usize| !carries_datagrams(&self.hops()[*place]);
+        let odd = |place: &usize| !makes_associations(&self.hops()[*place]);
         let mut failed: Vec<usize> = (0..self.hops().len()).filter(odd).collect();
         let mut last = None;
         loop {
@@ -92,8 +79,8 @@ impl Chain {
     }
 }
 
-/// Whether a hop may carry datagrams: SOCKS5 alone has a way to.
-fn carries_datagrams(hop: &Arc<Hop>) -> bool {
+/// Whether a hop may be asked for an association: SOCKS5 alone has them.
+pub(super) fn makes_associations(hop: &Arc<Hop>) -> bool {
     hop.proxy().is_some_and(|proxy| proxy.protocol == Protocol::Socks5)
 }
 

@@ -2,9 +2,11 @@
 //!
 //! # Layout
 //!
-//! - [`by_session`]: paths that end in a relay, or go through one. [`distance`]: the round trips of hops; [`tried`]: what a dial has learned of them.
+//! - [`by_session`]: paths that end in a relay, or go through one. [`datagrams`]: how a chain carries datagrams, and
+//!   streams for them. [`distance`]: the round trips of hops; [`tried`]: what a dial has learned of them.
 
 mod by_session;
+pub(crate) mod datagrams;
 mod distance;
 mod tried;
 

@@ -10,9 +10,9 @@
 //!    asks for it, for each program or host. A chain has its own, since its hops know it by their keys.
 //! 2. If there is none that is well, one is made, for all who wait for it: `path::open_session`, with CONNECT and
 //!    the TLS of the next relay in [`one_flight`].
-//! 3. [`session`] asks for a connection to the destination, or to the next hop that is no relay, and reads the
-//!    answer: a status and `Proxy-Status`, as for other proxies.
-//! 4. What is granted is a [`muxed`] stream, relayed by `splice::muxed`.
+//! 3. [`session`] asks ([`request`]) for a connection to the destination, or to the next hop that is no relay, or for
+//!    its datagrams (connect-udp), and reads the answer: a status and `Proxy-Status`, as for other proxies.
+//! 4. What is granted is a [`muxed`] stream, relayed by `splice::muxed`, or by `datagram::streamed`.
 //!
 //! Beside that, [`session`]'s task asks for signs of life ([`vitals`]) and sets windows ([`window`]). [`noting`]
 //! keeps what TLS says when a session ends.
@@ -20,6 +20,7 @@
 pub(crate) mod muxed;
 mod noting;
 pub(crate) mod one_flight;
+mod request;
 mod session;
 pub(crate) mod sessions;
 mod vitals;

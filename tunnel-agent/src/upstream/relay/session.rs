@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
+use h2::ext::Protocol;
 use h2::{Ping, PingPong};
-use http::{Method, Request, StatusCode, Uri};
+use http::{Request, StatusCode};
 use underpass_core::failure::Failure;
 
 use super::muxed::Muxed;
@@ -40,6 +41,8 @@ const STALL: Duration = Duration::from_secs(2);
 const DEAD: Duration = Duration::from_secs(30);
 /// How long one that nobody uses is kept.
 const IDLE: Duration = Duration::from_secs(300);
+
+const NOT_ALLOWED: &str = "it carries no datagrams for its clients (allow-udp)";
 
 /// A session.
 pub(crate) struct Session {
@@ -104,21 +107,27 @@ impl Session {
         self.streams() < self.sender.current_max_send_streams()
     }
 
-    /// Asks for a connection to `authority`.
-    pub(super) async fn connect(&self, authority: &str) -> Result<Muxed, NotOpened> {
-        let malformed = || NotOpened::Failed(Failure::Request("the name holds a character that no URL has"));
-        let uri: Uri = authority.parse().map_err(|_| malformed())?;
-        let request = Request::builder().method(Method::CONNECT).uri(uri).body(());
-        let request = request.map_err(|_| malformed())?;
+    /// Asks for a stream.
+    pub(super) async fn open(&self, request: Request<()>) -> Result<Muxed, NotOpened> {
         self.vitals.nudge();
         tokio::select! {
             biased;
-            connected = self.ask(request) => connected,
+            opened = self.ask(request) => opened,
             state = self.vitals.unwell() => Err(self.given_up(state)),
         }
     }
 
     async fn ask(&self, request: Request<()>) -> Result<Muxed, NotOpened> {
+        if request.extensions().get::<Protocol>().is_some() {
+            // Nobody asks so before the relay has said that it knows the protocol (RFC 8441 section 3), and by now
+            // it has said all that it says by itself.
+            if self.vitals.known().await == State::Ended {
+                return Err(self.given_up(State::Ended));
+            }
+            if !self.sender.is_extended_connect_protocol_enabled() {
+                return Err(NotOpened::Failed(Failure::NoDatagrams(NOT_ALLOWED)));
+            }
+        }
         let mut sender = self.sender.clone().ready().await.map_err(|error| self.broken(&error))?;
         let (answer, send) = sender.send_request(request, false).map_err(|error| self.broken(&error))?;
         // It counts from here: the relay knows of it.

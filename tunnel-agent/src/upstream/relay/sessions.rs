@@ -1,21 +1,24 @@
 //! The sessions of one chain: which one a connection takes, and who makes it.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::Request;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 use underpass_core::upstream::Isolation;
 
+use super::muxed::Muxed;
+use super::request;
 use super::session::{NotOpened, Session};
 use crate::splice;
 use crate::upstream::Far;
 use crate::upstream::chain::Path;
 use crate::upstream::hop::{Client, Hop};
-use crate::upstream::http::authority;
 use crate::upstream::path::{self, Progress};
 use crate::upstream::stream::Stream;
 
@@ -86,7 +89,35 @@ impl Sessions {
         asked: &Destination,
         progress: &Progress,
     ) -> Result<Option<Far>, Failure> {
-        let authority = authority::of(asked)?;
+        let opened = Self::open(sessions, through, request::connection(asked)?, progress).await?;
+        Ok(opened.map(|(stream, local)| Far {
+            stream: Stream::Muxed(Box::new(stream)),
+            local,
+            one_flight: false,
+        }))
+    }
+
+    /// A stream for datagrams between the last of the hops and the destination.
+    pub(crate) async fn datagrams(
+        sessions: &Arc<Self>,
+        through: &Through<'_>,
+        progress: &Progress,
+    ) -> Result<Muxed, Failure> {
+        let relay = through.hops.last().and_then(|hop| hop.destination());
+        let relay = relay.ok_or(Failure::Socket("the chain has no hop"))?;
+        let request = request::datagrams(&relay, through.destination)?;
+        let opened = Self::open(sessions, through, request, progress).await?;
+        let (stream, _) = opened.ok_or(Failure::NoDatagrams("it speaks no HTTP/2, which datagrams need"))?;
+        Ok(stream)
+    }
+
+    /// A stream of a session, and the address that the session leaves from; `None` if there are no sessions.
+    async fn open(
+        sessions: &Arc<Self>,
+        through: &Through<'_>,
+        request: Request<()>,
+        progress: &Progress,
+    ) -> Result<Option<(Muxed, Option<SocketAddr>)>, Failure> {
         let key = through.key();
         let mut cuts = 0;
         for _ in 0..TRIES {
@@ -104,11 +135,8 @@ impl Sessions {
                 }
             };
             progress.asks(through.hops.len() - 1);
-            match session.connect(&authority).await {
-                Ok(stream) => {
-                    let stream = Stream::Muxed(Box::new(stream));
-                    return Ok(Some(Far { stream, local: session.local, one_flight: false }));
-                }
+            match session.open(request.clone()).await {
+                Ok(stream) => return Ok(Some((stream, session.local))),
                 Err(NotOpened::Failed(Failure::UpstreamClosed)) if session.has_ended() && cuts < CUTS => {
                     wait_out(&mut cuts).await;
                 }
@@ -152,7 +180,7 @@ impl Sessions {
         let (hops, client) = (through.hops.to_vec(), through.client.clone());
         // With the connections, and not with the dial: others wait for it, too.
         drop(splice::on_thread(async move {
-            let opened = open(&hops, &client, &progress);
+            let opened = begin(&hops, &client, &progress);
             let opened = tokio::time::timeout(patience, opened).await.unwrap_or(Err(Failure::TimedOut));
             let ended = sessions.opened(&key, opened);
             tell.send_replace(Some(ended));
@@ -194,7 +222,7 @@ impl Group {
 
 /// Whether the last of the hops, a relay, lets us in.
 pub(crate) async fn check(hops: &[Arc<Hop>]) -> Result<(), Failure> {
-    match open(hops, &Client::default(), &Progress::default()).await? {
+    match begin(hops, &Client::default(), &Progress::default()).await? {
         Some(session) => session.proven().await,
         // In HTTP/1.1 it has nothing to say before it is asked.
         None => Ok(()),
@@ -202,7 +230,7 @@ pub(crate) async fn check(hops: &[Arc<Hop>]) -> Result<(), Failure> {
 }
 
 /// A session, or nothing if the relay speaks HTTP/1.1 alone.
-async fn open(hops: &[Arc<Hop>], client: &Client, progress: &Progress) -> Result<Option<Session>, Failure> {
+async fn begin(hops: &[Arc<Hop>], client: &Client, progress: &Progress) -> Result<Option<Session>, Failure> {
     let (stream, is_session, local) = path::open_session(hops, client, progress).await?;
     if !is_session {
         return Ok(None);
