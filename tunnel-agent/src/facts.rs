@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET, c_int};
@@ -120,7 +120,7 @@ pub(crate) fn network_of(socket: &OwnedFd) -> Option<u64> {
 }
 
 /// `getsockname` of the copy.
-pub(crate) fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
+pub(crate) fn local_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
     let address = rustix::net::getsockname(socket)?;
     SocketAddr::try_from(address).map_err(|_| io::ErrorKind::InvalidData.into())
 }

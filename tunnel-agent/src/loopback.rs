@@ -5,10 +5,13 @@
 //! upload has two thirds of the speed (docs/performance.md).
 
 use std::fs;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::LazyLock;
 
 use rustix::net::sockopt;
+
+use crate::facts;
 
 /// Bytes on their way in one direction. The kernel doubles what is asked for (socket(7)).
 const BUFFER: usize = 512 << 10;
@@ -40,6 +43,13 @@ pub(crate) fn to_program(ours: &impl AsFd, program: &impl AsFd, chosen: bool) {
 pub(crate) fn to_proxy(socket: &impl AsFd) {
     let _ = sockopt::set_socket_send_buffer_size(socket, BUFFER / 2);
     without_pace(socket);
+}
+
+/// Prepares a connection that was accepted, if it comes from this machine.
+pub(crate) fn accepted(socket: &impl AsFd, from: IpAddr) {
+    if facts::local_address(socket).is_ok_and(|local| local.ip() == from) {
+        to_proxy(socket);
+    }
 }
 
 fn without_pace(socket: &impl AsFd) {

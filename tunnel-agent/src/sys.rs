@@ -101,6 +101,17 @@ pub(crate) fn has_send_timeout(socket: &impl AsFd) -> bool {
     rc != 0 || value.tv_sec != 0 || value.tv_usec != 0
 }
 
+/// Nobody who runs is interrupted because something has come for us: by the time that it is our turn more has, and
+/// it is done in one go (SCHED_BATCH, sched(7)).
+pub(crate) fn take_turns() {
+    // SAFETY: the structure is plain integers, and the kernel only reads it. This thread alone is meant (0), and those
+    // that it makes.
+    unsafe {
+        let parameters: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters);
+    }
+}
+
 /// Has the allocator keep what is freed for the next that ask, up to 16 MiB: records of TLS come and go, and a page
 /// that goes to the kernel with each costs more than the record (mallopt(3)).
 pub(crate) fn keep_freed_memory() {

@@ -19,6 +19,7 @@ use crate::facts::FarOptions;
 use crate::flow::{Flows, Trip};
 use crate::lifetime::Lifetime;
 use crate::log;
+use crate::loopback;
 use crate::plan::Plan;
 use crate::upstream::Far;
 use crate::upstream::hop::Client;
@@ -63,6 +64,7 @@ async fn carried(
 ) -> io::Result<Option<(OwnedFd, Stream, Trip)>> {
     let mut stream = TcpStream::from_std(stream)?;
     stream.set_nodelay(true)?;
+    loopback::accepted(&stream, stream.peer_addr()?.ip());
     let asked = async {
         match kind {
             Kind::Socks5 => socks5::asked(&mut stream).await,

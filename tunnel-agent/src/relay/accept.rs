@@ -16,7 +16,9 @@ use tokio_rustls::TlsAcceptor;
 use super::ahead::Ahead;
 use super::visitor::Visitor;
 use super::{Relay, http1, http2, identify};
+use crate::loopback;
 use crate::splice::keep_alive;
+use crate::tls;
 use crate::tls::pin::Pin;
 use crate::upstream::stream::Bare;
 
@@ -29,8 +31,6 @@ const HALF_OPEN: usize = 4096;
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// How long nothing more is said of it.
 const QUIET: Duration = Duration::from_secs(60);
-/// What TLS takes at once: more than is read at once, so that nothing of it is kept elsewhere.
-const TLS_BUFFER: usize = 256 * 1024;
 
 /// Who has not said yet who they are.
 pub(crate) struct HalfOpen {
@@ -102,6 +102,7 @@ pub(crate) async fn accept(
         let _ = stream.set_nodelay(true);
         let Ok(bare) = stream.into_std().map(OwnedFd::from).and_then(Bare::new) else { continue };
         keep_alive(bare.get());
+        loopback::accepted(bare.get().get_ref(), from.ip());
         let number = numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let (relay, acceptor) = (Arc::clone(&relay), acceptor.clone());
         let waiting = Waiting(Arc::clone(&half_open), number);
@@ -129,17 +130,18 @@ async fn serve(
     waiting: Waiting,
 ) {
     let until = Instant::now() + FIRST;
-    let handshake = acceptor.accept_with(Ahead::new(bare), |tls| tls.set_buffer_limit(Some(TLS_BUFFER)));
-    let tls = match timeout_at(until, handshake).await {
-        Ok(Ok(tls)) => tls,
+    let handshake =
+        acceptor.accept_with(Ahead::new(bare), |session| session.set_buffer_limit(Some(tls::BUFFER)));
+    let accepted = match timeout_at(until, handshake).await {
+        Ok(Ok(accepted)) => accepted,
         Ok(Err(error)) => return tracing::debug!(%error, "a handshake has failed"),
         Err(_) => return,
     };
-    let session = tls.get_ref().1;
+    let session = accepted.get_ref().1;
     let pin = session.peer_certificates().and_then(<[_]>::first).and_then(|shown| Pin::of(shown).ok());
     let visitor = Visitor::new(pin, Some(from.to_canonical()), waiting);
     match session.alpn_protocol() {
-        Some(identify::H2) => http2::serve(relay, tls, visitor, until).await,
-        _ => http1::serve(relay, tls, visitor, until).await,
+        Some(identify::H2) => http2::serve(relay, accepted, visitor, until).await,
+        _ => http1::serve(relay, accepted, visitor, until).await,
     }
 }

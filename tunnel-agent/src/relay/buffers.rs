@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
 /// How much is read at once.
-pub(crate) const LENGTH: usize = 128 * 1024;
+pub(crate) const LENGTH: usize = 256 * 1024;
 /// Buffers that wait for the next connection.
 const SPARE: usize = 16;
 
@@ -34,6 +34,15 @@ impl Drop for Buffer {
                 pool.push(bytes);
             }
         });
+    }
+}
+
+/// The first bytes of one, as what is sent.
+pub(crate) struct Filled(pub(crate) Buffer, pub(crate) usize);
+
+impl AsRef<[u8]> for Filled {
+    fn as_ref(&self) -> &[u8] {
+        &self.0[..self.1]
     }
 }
 

@@ -116,7 +116,7 @@ impl Held {
 }
 
 /// So many bytes are worth a buffer.
-const MANY: usize = LENGTH / 4;
+pub(crate) const MANY: usize = LENGTH / 4;
 
 /// Bytes on their way through h2: in a buffer, or by themselves.
 #[derive(Debug)]

@@ -17,7 +17,7 @@
 
 mod accept;
 pub(crate) mod ahead;
-mod buffers;
+pub(crate) mod buffers;
 pub(crate) mod capsule;
 mod connect;
 mod copy;
@@ -27,7 +27,7 @@ mod http2;
 mod identify;
 mod idle_talk;
 pub(crate) mod inside;
-mod memory;
+pub(crate) mod memory;
 pub(crate) mod policy;
 mod refusal;
 mod request;

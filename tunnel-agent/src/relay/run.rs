@@ -77,6 +77,7 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
     let known = Arc::new(known(&settings)?);
     let descriptors = raise_descriptor_limit();
     sys::keep_freed_memory();
+    sys::take_turns();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(resolve::MOST + 1)

@@ -1,8 +1,7 @@
 //! Bytes between the program's socket and a stream of a session with a relay. What comes is written from where
-//! HTTP/2 has put it, and what goes is read into one buffer that all connections of the thread share, so that an
-//! idle connection holds none.
+//! HTTP/2 has put it, and what goes is read into a buffer of a pool, from which it is written: an idle connection
+//! holds none.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
@@ -14,15 +13,19 @@ use tokio::io::unix::AsyncFd;
 
 use super::{STANDSTILL, drain, is_broken, keep_alive, linger};
 use crate::flow::{Ended, Flow};
+use crate::relay::buffers::{Buffer, Filled, LENGTH};
+use crate::relay::memory::MANY;
 use crate::upstream::relay::muxed::Muxed;
 
-/// What is read from a program in one go.
-const CHUNK: usize = 128 << 10;
 /// A relay lets others run after this many bytes in one go, either way.
-const TURN: usize = 256 << 10;
+const TURN: usize = 512 << 10;
 
-thread_local! {
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK].into());
+/// What was read; few bytes do not keep a buffer.
+fn sent(buffer: Buffer, count: usize) -> Bytes {
+    match count < MANY {
+        true => Bytes::copy_from_slice(&buffer[..count]),
+        false => Bytes::from_owner(Filled(buffer, count)),
+    }
 }
 
 /// Where one way stands; a waker is registered wherever it waits.
@@ -162,25 +165,21 @@ impl Both {
                 }
             };
             // Room is asked for where there is something to send.
-            let room = match self.far.poll_room(CHUNK, cx) {
+            let room = match self.far.poll_room(LENGTH, cx) {
                 Poll::Ready(Ok(room)) => room,
                 Poll::Ready(Err(_)) => return Now::FarBroken,
                 Poll::Pending => return self.unless_reset(Now::Unread, cx),
             };
-            let read = SCRATCH.with_borrow_mut(|scratch| {
-                let (_, read) = rustix::net::recv(&self.program, &mut scratch[..room], RecvFlags::DONTWAIT)?;
-                Ok((read > 0).then(|| Bytes::copy_from_slice(&scratch[..read])))
-            });
-            match read {
-                Ok(Some(bytes)) => {
-                    let count = bytes.len();
-                    if self.far.send(bytes).is_err() {
+            let mut buffer = Buffer::take();
+            match rustix::net::recv(&self.program, &mut buffer[..room], RecvFlags::DONTWAIT) {
+                Ok((_, count)) if count > 0 => {
+                    if self.far.send(sent(buffer, count)).is_err() {
                         return Now::FarBroken;
                     }
                     self.up += count as u64;
                     moved += count;
                 }
-                Ok(None) => {
+                Ok(_) => {
                     self.up_ended = true;
                     if self.far.end().is_err() {
                         return Now::FarBroken;

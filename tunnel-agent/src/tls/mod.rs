@@ -9,3 +9,7 @@ pub(crate) mod key;
 pub(crate) mod pin;
 pub(crate) mod provider;
 pub(crate) mod signatures;
+
+/// What TLS takes at once: more than is read at once, so that it goes out in one call, and nothing of it is kept
+/// elsewhere. rustls' own limit of 64 KiB leaves some bytes of four full records to a record of their own.
+pub(crate) const BUFFER: usize = 512 * 1024;

@@ -22,6 +22,7 @@ use underpass_core::upstream::{HopHost, Trust};
 
 use super::relay::one_flight::Refused;
 use super::stream::{Duplex, Stream};
+use crate::tls::BUFFER;
 use crate::tls::key::Identity;
 use crate::tls::pin::has_key;
 use crate::tls::provider;
@@ -85,7 +86,8 @@ impl Connector {
             HopHost::Name(name) => ServerName::try_from(name.clone())
                 .map_err(|_| Failure::Certificate("no certificate can be for such a name".to_owned()))?,
         };
-        self.0.connect(name, stream).await.map_err(|error| failure(&error))
+        let limit = |session: &mut rustls::ClientConnection| session.set_buffer_limit(Some(BUFFER));
+        self.0.connect_with(name, stream, limit).await.map_err(|error| failure(&error))
     }
 }
 

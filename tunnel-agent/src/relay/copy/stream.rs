@@ -205,4 +205,4 @@ impl Down {
 }
 
 /// What h2 keeps of one stream until it is sent.
-pub(crate) const SEND_BUFFER: usize = 256 * 1024;
+pub(crate) const SEND_BUFFER: usize = 512 * 1024;

@@ -25,7 +25,7 @@ use crate::upstream::stream::Duplex;
 /// Streams have windows of their own; that of the connection must not let those who do not read hold up the
 /// others.
 const CONNECTION_WINDOW: u32 = 1 << 30;
-/// Whole records of TLS, and few calls.
+/// Whole records of TLS, and few calls. Nothing of a frame is passed on before all of it has come.
 const FRAME: u32 = 128 << 10;
 /// What a stream may have written that the connection has not taken.
 const SEND_BUFFER: usize = 512 << 10;
@@ -34,7 +34,7 @@ const MAX_HEADERS: u32 = 64 << 10;
 /// How often a session is asked for a sign of life where nothing else calls for it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Pings that measure come at most so often.
-const MEASURE: Duration = Duration::from_millis(20);
+const MEASURE: Duration = Duration::from_millis(5);
 /// A session that takes longer to answer is not used for what comes new.
 const STALL: Duration = Duration::from_secs(2);
 /// One that takes this long is given up, and its streams are reset.
