@@ -38,7 +38,7 @@ mod ticket;
 mod token;
 mod udp;
 mod visitor;
-mod window;
+pub(crate) mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::relay::window::HELD_UP;
+
 /// Before anything has been measured.
 pub(super) const FIRST: u32 = 1 << 20;
 const LEAST: u32 = 256 << 10;
@@ -52,11 +54,16 @@ impl Window {
             self.since = now;
         }
         self.shortest[1] = self.shortest[1].min(round_trip);
+        if bytes == 0 && self.rate == 0.0 {
+            return None;
+        }
         let rate = bytes as f64 / round_trip.as_secs_f64().max(1e-6);
         // A pause is no reason to begin anew.
         self.rate = rate.max(self.rate * 0.95);
         let shortest = self.shortest();
-        let wanted = (2.0 * self.rate * shortest.as_secs_f64()) as u64;
+        let held = self.rate * shortest.as_secs_f64();
+        let times = if held >= HELD_UP * f64::from(self.size) { 4.0 } else { 2.0 };
+        let wanted = (times * held) as u64;
         let share = (BUDGET / streams.max(1) as u64).clamp(SHARE.into(), MOST.into());
         let wanted = wanted.clamp(LEAST.into(), MOST.into()).min(share) as u32;
         if wanted.abs_diff(self.size) < self.size / STEP {
@@ -117,6 +124,9 @@ mod tests {
         let now = Instant::now();
         let mut window = Window::new(now);
         let round_trip = Duration::from_millis(100);
+        assert_eq!(window.measured(round_trip, 0, 1, now), None, "nothing is known yet");
+        assert_eq!(window.measured(round_trip, 1 << 20, 1, now), Some(4 << 20), "it was held up");
+        assert_eq!(window.measured(round_trip, 4 << 20, 1, now), Some(16 << 20));
         assert_eq!(window.measured(round_trip, 4 << 20, 1, now), Some(8 << 20));
         assert_eq!(window.measured(round_trip, 0, 1, now), None);
         for _ in 0..200 {
