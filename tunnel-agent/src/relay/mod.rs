@@ -40,7 +40,7 @@ mod ticket;
 mod token;
 mod udp;
 mod visitor;
-pub(crate) mod window;
+mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

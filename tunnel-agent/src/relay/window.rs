@@ -22,8 +22,6 @@ const TURN: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(10);
 /// And not before so many bytes have come.
 const WORTH: u64 = 64 << 10;
-/// A stream that had so much of its window on the way was held up by it, and gets twice as much again.
-pub(crate) const HELD_UP: f64 = 0.7;
 
 /// Bytes of all streams of one connection.
 #[derive(Debug, Default)]
@@ -114,9 +112,8 @@ impl Window {
             return self.change(self.now, share);
         }
         let rate = (total - before) as f64 / passed.as_secs_f64().max(1e-6);
-        let held = rate * shortest.max(TURN).as_secs_f64();
-        let times = if held >= HELD_UP * f64::from(self.now) { 4.0 } else { 2.0 };
-        self.change((times * held).min(f64::from(MOST)) as u32, share)
+        let twice = 2.0 * rate * shortest.max(TURN).as_secs_f64();
+        self.change(twice.min(f64::from(MOST)) as u32, share)
     }
 
     fn change(&mut self, wanted: u32, share: u64) -> Option<u32> {

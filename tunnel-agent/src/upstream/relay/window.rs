@@ -6,8 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::relay::window::HELD_UP;
-
 /// Before anything has been measured.
 pub(super) const FIRST: u32 = 1 << 20;
 const LEAST: u32 = 256 << 10;
@@ -23,6 +21,8 @@ const TURN: Duration = Duration::from_millis(2);
 const MEMORY: Duration = Duration::from_secs(300);
 /// A change that is smaller is not worth a SETTINGS frame.
 const STEP: u32 = 4;
+/// A stream that had so much of its window on the way was held up by it, and gets twice as much again.
+const HELD_UP: f64 = 0.7;
 
 /// What is known of a session's path.
 #[derive(Debug)]
