@@ -13,12 +13,14 @@ mod idn;
 mod inner;
 mod name_info;
 mod notification;
+mod number;
 mod open;
 mod peer;
 mod receive;
 mod remote;
 mod resolve;
 mod resolver;
+mod variadic;
 
 use crate::{real, session};
 

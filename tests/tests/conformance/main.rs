@@ -7,6 +7,7 @@ mod connect;
 mod datagrams;
 mod failures;
 mod names;
+mod other_ways;
 mod processes;
 mod refused;
 mod streams;
