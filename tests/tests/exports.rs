@@ -252,8 +252,8 @@ fn the_library_exports_its_hooks_and_nothing_else() {
 /// Every function that this system's libc exports, with its address.
 fn libc_functions() -> Vec<(String, String)> {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
-    let path = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
-    let path = path.filter(|path| path.ends_with("/libc.so.6")).next().expect("this test uses libc");
+    let mut paths = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
+    let path = paths.find(|path| path.ends_with("/libc.so.6")).expect("this test uses libc");
     let done =
         Command::new("timeout").env("LC_ALL", "C").args(["20", "nm", "-D", "--defined-only", path]).output();
     let text =
