@@ -8,6 +8,7 @@ mod control;
 mod datagram;
 mod exec;
 mod execl;
+mod foreign;
 mod hostname;
 mod idn;
 mod inner;

@@ -8,6 +8,7 @@ mod datagrams;
 mod failures;
 mod names;
 mod other_ways;
+mod passed;
 mod processes;
 mod refused;
 mod streams;

@@ -57,7 +57,7 @@ impl Case {
         Self { by: Some(header), ..self }
     }
 
-    fn built(&self) -> std::path::PathBuf {
+    pub(crate) fn built(&self) -> std::path::PathBuf {
         match self.by {
             Some(header) => {
                 let path = artifacts::workspace().join(format!("tests/programs/{header}.h"));
