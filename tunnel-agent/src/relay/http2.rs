@@ -19,6 +19,7 @@ use super::policy::client::Client;
 use super::policy::limits::Over;
 use super::refusal::Refusal;
 use super::request::Request;
+use super::rooms::ANSWERS;
 use super::sessions::Session;
 use super::visitor::Visitor;
 use super::window::{self, Meter, Window};
@@ -100,6 +101,8 @@ impl Served<'_> {
         let mut is_calmed = false;
         connection.set_target_window_size(self.relay.memory.window());
         let mut window = Window::new(&self.meter);
+        // The size that the client was told last, and after how many answers what it leaves is told anew.
+        let (mut told, mut untold) = (window::FIRST, 0);
         let mut heard = Instant::now();
         let mut used = Instant::now();
         // Set while a measurement waits for its time.
@@ -136,9 +139,21 @@ impl Served<'_> {
                     heard = Instant::now();
                     // All of them together leave half of the connection's window to what comes new.
                     let share = self.relay.share() / 2;
-                    if let Some(size) = window.answered(&self.meter, share, heard.into_std()) {
-                        // One that still waits for the client's word is followed by the next.
-                        let _ = connection.set_initial_window_size(size);
+                    if untold > 0 {
+                        untold -= 1;
+                        self.meter.rooms.tell();
+                    }
+                    // One that still waits for the client's word is followed by the next.
+                    if let Some(size) = window.answered(&self.meter, share, heard.into_std())
+                        && connection.set_initial_window_size(size).is_ok()
+                    {
+                        if size < told {
+                            untold = ANSWERS;
+                        }
+                        told = size;
+                    }
+                    if untold > 0 {
+                        due = Some(Instant::from_std(window.due(std::time::Instant::now())));
                     }
                 }
                 // The window of a connection is out of the way of its streams, as far as there is memory.
@@ -218,7 +233,7 @@ async fn one(
             let capsules = HeaderName::from_static("capsule-protocol");
             accept.headers_mut().insert(capsules, HeaderValue::from_static("?1"));
             let Ok(send) = respond.send_response(accept, false) else { return };
-            let stream = udp::OfStream::new(request.into_body(), send);
+            let stream = udp::OfStream::new(request.into_body(), send, &meter.rooms);
             Box::pin(udp::carry(opened, stream)).await;
         }
         Err(refusal) => {

@@ -9,7 +9,8 @@
 //!    its streams.
 //! 4. [`connect`]: the client may have one more stream, may have the name looked up ([`resolve`]), and may connect to
 //!    an address that comes of it ([`policy`]); that address is dialled. [`refusal`] is a no.
-//! 5. [`copy`]: bytes, until both ends have ended or one is cut. [`window`] and [`memory`]: how much may be on its way.
+//! 5. [`copy`]: bytes, until both ends have ended or one is cut. [`window`], [`rooms`] and [`memory`]: how much may be on
+//!    its way.
 //!    Datagrams are carried by [`udp`], as [`capsule`]s.
 //! 6. [`ticket`]: what was used is paid for and written down.
 //!
@@ -32,6 +33,7 @@ pub(crate) mod policy;
 mod refusal;
 mod request;
 mod resolve;
+pub(crate) mod rooms;
 pub(crate) mod run;
 mod sessions;
 mod ticket;

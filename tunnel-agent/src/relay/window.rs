@@ -4,10 +4,13 @@
 //! others waiting behind it (16 MiB: 100 ms). So it follows what is measured: the shortest time of a ping there and
 //! back, and the bytes that come in a second.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+
+use super::rooms::Rooms;
 
 /// Before anything is known.
 pub(crate) const FIRST: u32 = 1 << 20;
@@ -29,6 +32,7 @@ pub(crate) struct Meter {
     /// Where the next measurement is worth it.
     next: AtomicU64,
     worth: Notify,
+    pub(crate) rooms: Arc<Rooms>,
 }
 
 impl Meter {

@@ -20,13 +20,14 @@ use crate::upstream::stream::Bare;
 
 /// Carries bytes until both directions have ended, or one end is cut.
 pub(crate) async fn carry(
-    receive: RecvStream,
+    mut receive: RecvStream,
     send: SendStream<Part>,
     mut far: Bare<OwnedFd>,
     ticket: &Ticket,
     meter: &Meter,
 ) -> Ended {
     cut_on_close(&far);
+    let _room = meter.rooms.enter(receive.flow_control());
     let mut up = Up { receive, kept: Bytes::new(), eof: false, ended: false, pace: Pace::default() };
     let held = Arc::default();
     let (cut, open, reads) = (false, true, false);

@@ -13,6 +13,7 @@ use super::super::Tls;
 use super::super::buffers::LENGTH;
 use super::super::copy::{FLUSH, with_scratch};
 use super::super::memory::{Held, Part};
+use super::super::rooms::{Room, Rooms};
 
 /// Bytes of capsules, both ways. An error is that the client has gone.
 pub(crate) trait Ends {
@@ -30,11 +31,13 @@ pub(crate) struct OfStream {
     receive: RecvStream,
     send: SendStream<Part>,
     held: Arc<Held>,
+    _room: Room,
 }
 
 impl OfStream {
-    pub(crate) fn new(receive: RecvStream, send: SendStream<Part>) -> Self {
-        Self { receive, send, held: Arc::default() }
+    pub(crate) fn new(mut receive: RecvStream, send: SendStream<Part>, rooms: &Arc<Rooms>) -> Self {
+        let room = rooms.enter(receive.flow_control());
+        Self { receive, send, held: Arc::default(), _room: room }
     }
 }
 

@@ -13,6 +13,7 @@ use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use super::vitals::{State, Vitals};
+use crate::relay::rooms::Room;
 
 /// What is taken from a writer in one go.
 const CHUNK: usize = 64 << 10;
@@ -40,11 +41,13 @@ pub(crate) struct Muxed {
     /// What has come and was not asked for yet.
     rest: Bytes,
     counted: Counted,
+    _room: Room,
 }
 
 impl Muxed {
-    pub(super) fn new(send: SendStream<Bytes>, receive: RecvStream, counted: Counted) -> Self {
-        Self { send, receive, rest: Bytes::new(), counted }
+    pub(super) fn new(send: SendStream<Bytes>, mut receive: RecvStream, counted: Counted) -> Self {
+        let room = counted.0.rooms.enter(receive.flow_control());
+        Self { send, receive, rest: Bytes::new(), counted, _room: room }
     }
 
     /// Whether the session is gone.

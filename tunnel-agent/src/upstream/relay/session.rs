@@ -19,6 +19,7 @@ use super::muxed::Muxed;
 use super::noting::Noting;
 use super::vitals::{OLD, State, Vitals};
 use super::window::{self, Window};
+use crate::relay::rooms::ANSWERS;
 use crate::upstream::http::told;
 use crate::upstream::stream::Duplex;
 
@@ -190,6 +191,9 @@ struct Task<T> {
     window: Window,
     /// The size that waits for the relay to have taken the one before.
     wanted: Option<u32>,
+    /// The one that it was told last, and after how many more answers to pings what it leaves is told anew.
+    told: u32,
+    untold: u8,
     /// When the ping that is under way was sent, and what had come by then.
     asked: Option<(Instant, u64)>,
     /// When one was answered last, and what had come by then.
@@ -201,7 +205,18 @@ impl<T: Duplex> Task<T> {
     fn new(connection: Connection<T, Bytes>, pings: PingPong, vitals: Arc<Vitals>) -> Self {
         let now = Instant::now();
         let window = Window::new(now);
-        Self { connection, pings, vitals, window, wanted: None, asked: None, answered: (now, 0), used: now }
+        Self {
+            connection,
+            pings,
+            vitals,
+            window,
+            wanted: None,
+            told: window::FIRST,
+            untold: 0,
+            asked: None,
+            answered: (now, 0),
+            used: now,
+        }
     }
 
     async fn run(mut self) {
@@ -236,7 +251,7 @@ impl<T: Duplex> Task<T> {
         match self.asked {
             Some((since, _)) if self.vitals.state() == State::Well => since + self.patience(),
             Some((since, _)) => since + DEAD,
-            None if self.is_busy() => self.answered.0 + MEASURE,
+            None if self.is_busy() || self.untold > 0 => self.answered.0 + MEASURE,
             None => self.answered.0 + KEEP_ALIVE,
         }
     }
@@ -283,6 +298,10 @@ impl<T: Duplex> Task<T> {
         self.answered = (now, received);
         self.vitals.answers();
         self.vitals.becomes(State::Well);
+        if self.untold > 0 {
+            self.untold -= 1;
+            self.vitals.rooms.tell();
+        }
         let streams = self.vitals.streams();
         if let Some(size) = self.window.measured(now.duration_since(since), received - before, streams, now) {
             self.wanted = Some(size);
@@ -291,6 +310,10 @@ impl<T: Duplex> Task<T> {
             && self.connection.set_initial_window_size(size).is_ok()
         {
             self.wanted = None;
+            if size < self.told {
+                self.untold = ANSWERS;
+            }
+            self.told = size;
         }
     }
 }

@@ -1,11 +1,14 @@
 //! How a session fares, for those who use it and for the task that drives it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use underpass_core::failure::Failure;
+
+use crate::relay::rooms::Rooms;
 
 /// Whether new connections can use a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,7 @@ pub(crate) struct Vitals {
     /// When the relay has answered a ping last.
     answered: Mutex<Instant>,
     pub(super) poke: Notify,
+    pub(super) rooms: Arc<Rooms>,
 }
 
 /// A dial asks for a sign of life if there was none for so long.
@@ -50,6 +54,7 @@ impl Vitals {
             received: AtomicU64::new(0),
             answered: Mutex::new(Instant::now()),
             poke: Notify::new(),
+            rooms: Arc::default(),
         }
     }
 
