@@ -1,7 +1,8 @@
 //! `UNDERPASS_SESSION`: the one variable that ties a program to its session.
 //!
 //! Its value is `1:TOKEN:PATH`: the wire version, 32 hexadecimal digits, and the absolute path of
-//! the agent's socket; or `1:TOKEN:loopback:PATH` where routes say something of loopback. Parsing
+//! the agent's socket. Words before the path, in this order, say `loopback:` where routes say something of loopback, and
+//! `foreign:` where sockets of other processes are refused. Parsing
 //! allocates nothing; it runs when the library is loaded.
 
 use crate::wire::{Token, VERSION};
@@ -18,9 +19,10 @@ pub const MAX_PATH: usize = 107;
 
 /// Before the path, which begins with a slash.
 const LOOPBACK: &[u8] = b"loopback:";
+const FOREIGN: &[u8] = b"foreign:";
 
 /// The longest value of the variable, in bytes.
-pub const MAX_VALUE: usize = 2 + 33 + LOOPBACK.len() + MAX_PATH;
+pub const MAX_VALUE: usize = 2 + 33 + LOOPBACK.len() + FOREIGN.len() + MAX_PATH;
 
 /// What the variable says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct SessionEnv<'a> {
     pub token: Token,
     /// Whether the agent is to be asked about connections to loopback, too.
     pub loopback: bool,
+    /// Whether a socket that another process passes is refused if the agent does not know it.
+    pub refuses_foreign: bool,
     /// Absolute path of the agent's socket, at most [`MAX_PATH`] bytes.
     pub socket: &'a [u8],
 }
@@ -39,7 +43,9 @@ impl<'a> SessionEnv<'a> {
         let rest = value.strip_prefix(&[b'0' + VERSION, b':'])?;
         let (hex, rest) = rest.split_at_checked(32)?;
         let rest = rest.strip_prefix(b":")?;
-        let (loopback, socket) = rest.strip_prefix(LOOPBACK).map_or((false, rest), |rest| (true, rest));
+        let word = |word, rest: &'a [u8]| rest.strip_prefix(word).map_or((false, rest), |rest| (true, rest));
+        let (loopback, rest) = word(LOOPBACK, rest);
+        let (refuses_foreign, socket) = word(FOREIGN, rest);
         if !(2..=MAX_PATH).contains(&socket.len()) || socket[0] != b'/' || socket.contains(&0) {
             return None;
         }
@@ -48,7 +54,7 @@ impl<'a> SessionEnv<'a> {
             let &[high, low] = pair else { return None };
             *byte = digit(high)? << 4 | digit(low)?;
         }
-        Some(Self { token: Token(token), loopback, socket })
+        Some(Self { token: Token(token), loopback, refuses_foreign, socket })
     }
 
     /// The value that [`Self::parse`] reads.
@@ -60,6 +66,9 @@ impl<'a> SessionEnv<'a> {
         value.push(b':');
         if self.loopback {
             value.extend_from_slice(LOOPBACK);
+        }
+        if self.refuses_foreign {
+            value.extend_from_slice(FOREIGN);
         }
         value.extend_from_slice(self.socket);
         value
@@ -81,16 +90,19 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for loopback in [false, true] {
+        for (loopback, refuses_foreign) in [(false, false), (true, false), (false, true), (true, true)] {
             let token = Token(*b"\x00\xff234567890abcde");
-            let session = SessionEnv { token, loopback, socket: b"/run/user/0/underpass/x.sock" };
+            let session =
+                SessionEnv { token, loopback, refuses_foreign, socket: b"/run/user/0/underpass/x.sock" };
             assert_eq!(SessionEnv::parse(&session.to_value()), Some(session));
         }
     }
 
     #[test]
     fn anything_else_is_refused() {
-        let good = SessionEnv { token: Token([1; 16]), loopback: false, socket: b"/s" }.to_value();
+        let good =
+            SessionEnv { token: Token([1; 16]), loopback: false, refuses_foreign: false, socket: b"/s" }
+                .to_value();
         for cut in 0..good.len() {
             assert_eq!(SessionEnv::parse(&good[..cut]), None, "cut at {cut}");
         }

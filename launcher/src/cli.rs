@@ -22,6 +22,7 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
       --dns MODE[:ADDR]  names get fake addresses (default), or real ones from
                          the far exit or this local machine; ADDR: a resolver
       --udp MODE         carry datagrams (default), or refuse them
+      --inherited WHAT   keep (default), close or refuse inherited sockets
   -q, -v                 --quiet: no warnings; --verbose: say what is done
       --shell            print what makes a shell carried: eval \"$(...)\"
       --check            try each hop of each chain; status 1 if one fails
@@ -36,12 +37,13 @@ be executed or carried, 127 if it is not found. Example:
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 13] = [
+const OPTIONS: [&str; 14] = [
     "--proxy",
     "--config",
     "--format",
     "--dns",
     "--udp",
+    "--inherited",
     "--quiet",
     "--verbose",
     "--shell",
@@ -101,6 +103,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Short('f') | Long("config") => source.files.push(value(&mut parser, "--config", "FILE")?),
             Long("format") => source.format = Some(value(&mut parser, "--format", "NAME")?),
             Long("udp") => source.udp = Some(value(&mut parser, "--udp", "MODE")?),
+            Long("inherited") => source.inherited = Some(value(&mut parser, "--inherited", "WHAT")?),
             Long("dns") => source.dns = Some(value(&mut parser, "--dns", "MODE")?),
             Short('q') | Long("quiet") => verbosity = Verbosity::Quiet,
             Short('v') | Long("verbose") => verbosity = Verbosity::Verbose,
@@ -149,6 +152,7 @@ struct Source {
     format: Option<OsString>,
     dns: Option<OsString>,
     udp: Option<OsString>,
+    inherited: Option<OsString>,
 }
 
 impl Source {
@@ -158,6 +162,7 @@ impl Source {
             && self.format.is_none()
             && self.dns.is_none()
             && self.udp.is_none()
+            && self.inherited.is_none()
     }
 
     fn given(mut self) -> Result<Given, Failure> {
@@ -165,11 +170,12 @@ impl Source {
         let dns = dns.transpose().map_err(|why: String| Failure::setup(format_args!("--dns: {why}")))?;
         let udp = self.udp.take().map(|udp| udp.to_string_lossy().parse());
         let udp = udp.transpose().map_err(|why: &str| Failure::setup(format_args!("--udp: {why}")))?;
+        let inherited = self.inherited.take().map(|inherited| inherited.to_string_lossy().parse());
+        let inherited =
+            inherited.transpose().map_err(|why: &str| Failure::setup(format_args!("--inherited: {why}")))?;
         let place = self.place()?;
-        Ok(match (dns, udp) {
-            (None, None) => place,
-            (dns, udp) => Given::With(Changes { dns, udp }, Box::new(place)),
-        })
+        let changes = Changes { dns, udp, inherited };
+        Ok(if changes == Changes::default() { place } else { Given::With(changes, Box::new(place)) })
     }
 
     fn place(self) -> Result<Given, Failure> {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsStr, OsString, c_char};
 use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::ptr;
@@ -34,6 +35,17 @@ pub(crate) fn environment() -> Vec<&'static CStr> {
         next = unsafe { next.add(1) };
     }
     entries
+}
+
+/// A descriptor that we were started with, if it is open. It is not closed while we run.
+pub(crate) fn inherited_descriptor(number: RawFd) -> Option<BorrowedFd<'static>> {
+    if number < 0 {
+        return None;
+    }
+    // SAFETY: not -1. It is open unless the next call says that it is not, and nothing in the launcher closes
+    // descriptors that it has not opened.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_getfd(descriptor).ok().map(|_| descriptor)
 }
 
 /// Executes `file` as execvp(3) does once it has found it: what the kernel does not know is given

@@ -13,7 +13,7 @@ use crate::library::Remark;
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, note, reason};
 use crate::program::privilege::Asker;
 use crate::session::{self, Session};
-use crate::{environment, exec, lookup, program, why};
+use crate::{environment, exec, inherited, lookup, program, why};
 
 /// A program to start.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub(crate) fn launch(
     verbosity: Verbosity,
 ) -> Result<Infallible, Failure> {
     warn(&found, verbosity);
+    inherited::judge(found.config.inherited, verbosity)?;
     logins::fetch(&mut found)?;
     session::open(
         &found,

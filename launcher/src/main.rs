@@ -12,6 +12,7 @@
 //!   (`--shell`) and [`check`] (`--check`).
 //! - [`lookup`]: finds the program. [`program`]: what it is, and whether it can be carried.
 //! - [`library`]: where libunderpass.so is. [`agent`]: asks for a session, starts the agent.
+//! - [`inherited`]: sockets that we were started with.
 //! - [`environment`]: the program's environment. [`exec`]: becomes the program; all unsafe code.
 //! - [`explain`], [`why`]: answers to `--explain` and `--why`.
 #![cfg_attr(not(test), no_main)]
@@ -25,6 +26,7 @@ mod environment;
 #[allow(unsafe_code, reason = "execve, environ and the entry point have no safe form in std")]
 mod exec;
 mod explain;
+mod inherited;
 mod launch;
 mod library;
 mod lookup;

@@ -80,8 +80,8 @@ macro_rules! real_functions {
 }
 
 use libc::{
-    addrinfo, c_char, c_int, c_uint, epoll_event, hostent, mmsghdr, msghdr, pid_t, sockaddr, socklen_t,
-    timespec,
+    addrinfo, c_char, c_int, c_long, c_uint, epoll_event, hostent, mmsghdr, msghdr, pid_t, sockaddr,
+    socklen_t, timespec,
 };
 use libc::{posix_spawn_file_actions_t as actions, posix_spawnattr_t as attributes, size_t, ssize_t};
 
@@ -120,6 +120,7 @@ real_functions! {
     execl: fn() -> c_int;
     execlp: fn() -> c_int;
     execle: fn() -> c_int;
+    syscall: fn() -> c_long;
     system: fn(*const c_char) -> c_int = libc::system;
     popen: fn(*const c_char, *const c_char) -> *mut libc::FILE = libc::popen;
     posix_spawn: fn(*mut pid_t, *const c_char, *const actions, *const attributes, SpawnStrings, SpawnStrings) -> c_int = libc::posix_spawn;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use underpass_core::config::Config;
+use underpass_core::config::inherited::ForeignSockets;
 use underpass_core::config::pool::Pool;
 use underpass_core::control::Source;
 use underpass_core::session_env::SessionEnv;
@@ -163,7 +164,8 @@ impl Sessions {
     fn value(&self, token: Token, plan: &Plan) -> io::Result<String> {
         use std::os::unix::ffi::OsStrExt;
         let (loopback, socket) = (plan.config.routes_loopback(), self.socket.as_os_str().as_bytes());
-        let value = SessionEnv { token, loopback, socket }.to_value();
+        let refuses_foreign = plan.config.foreign_sockets == ForeignSockets::Refuse;
+        let value = SessionEnv { token, loopback, refuses_foreign, socket }.to_value();
         String::from_utf8(value).map_err(io::Error::other)
     }
 

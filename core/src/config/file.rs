@@ -11,6 +11,7 @@ mod route;
 use std::collections::BTreeMap;
 
 use super::dns::Dns;
+use super::inherited::{ForeignSockets, Inherited};
 use super::problem::{nearest, unknown};
 pub use super::reader::MAX_BYTES;
 use super::reader::{Entry, Reader};
@@ -23,7 +24,7 @@ use crate::failure::errno;
 /// The longest deadline, in seconds.
 pub const MAX_DEADLINE: u32 = 3600;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 15] = [
     "proxy",
     "client-key",
     "deadline",
@@ -37,6 +38,8 @@ const KEYS: [&str; 13] = [
     "dns",
     "fake-pool",
     "fake-pool6",
+    "inherited",
+    "foreign-sockets",
 ];
 
 /// The words of `to` and `default` that are no chain.
@@ -85,7 +88,25 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
     let udp = root.take("udp").map_or(Ok(Udp::default()), |entry| reader.word(&entry, &Udp::WORDS))?;
     let dns = root.take("dns").map_or(Ok(Dns::default()), |entry| names::dns(&reader, &entry))?;
     let pool = names::pool(&reader, root.take("fake-pool"), root.take("fake-pool6"))?;
-    let config = Config { chains, routes, otherwise, handoff, deadline, warm, udp, dns, pool };
+    let inherited = root.take("inherited");
+    let inherited =
+        inherited.map_or(Ok(Inherited::default()), |entry| reader.word(&entry, &Inherited::WORDS))?;
+    let foreign_sockets = root.take("foreign-sockets");
+    let foreign_sockets = foreign_sockets
+        .map_or(Ok(ForeignSockets::default()), |entry| reader.word(&entry, &ForeignSockets::WORDS))?;
+    let config = Config {
+        chains,
+        routes,
+        otherwise,
+        handoff,
+        deadline,
+        warm,
+        udp,
+        dns,
+        pool,
+        foreign_sockets,
+        inherited,
+    };
     let warnings = unused(&reader, &config, &places);
     Ok(Parsed { config, warnings })
 }

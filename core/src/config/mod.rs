@@ -11,6 +11,7 @@
 //!   of them a file has.
 //! - [`environment`]: `ALL_PROXY` and its kin; `no_proxy`: the list of what goes direct.
 //! - [`dns`]: how names are answered; [`pool`]: the addresses that stand for them.
+//! - [`inherited`]: what becomes of sockets that others have made.
 //! - [`logins`]: what is elsewhere: credentials in files and variables, users by name.
 //! - [`reader`]: TOML with the place of each value; [`problem`]: mistakes, and the words that were probably
 //!   meant.
@@ -19,6 +20,7 @@ pub mod dns;
 pub mod environment;
 pub mod file;
 pub mod format;
+pub mod inherited;
 pub mod legacy;
 pub mod logins;
 mod no_proxy;
@@ -76,6 +78,12 @@ pub struct Config {
     /// The addresses that stand for names.
     #[serde(default)]
     pub pool: pool::Pool,
+    /// What becomes of sockets that other processes pass to the program.
+    #[serde(default, skip_serializing_if = "inherited::ForeignSockets::is_keep")]
+    pub foreign_sockets: inherited::ForeignSockets,
+    /// What becomes of sockets that the program is started with: the launcher's alone.
+    #[serde(skip)]
+    pub inherited: inherited::Inherited,
 }
 
 /// Several upstreams and how one path is made of them.
@@ -186,6 +194,8 @@ impl Config {
             udp: Udp::default(),
             dns: dns::Dns::default(),
             pool: pool::Pool::default(),
+            foreign_sockets: inherited::ForeignSockets::default(),
+            inherited: inherited::Inherited::default(),
         }
     }
 }

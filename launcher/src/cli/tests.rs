@@ -1,5 +1,6 @@
 use underpass_core::config::Udp;
 use underpass_core::config::format::Format;
+use underpass_core::config::inherited::Inherited;
 
 use super::*;
 
@@ -69,7 +70,7 @@ fn what_is_asked_instead_of_a_command_is_told_apart() {
 fn how_names_are_answered_goes_with_any_source() {
     let exit = "exit:9.9.9.9".parse().unwrap();
     let local = || Given::Proxies(vec![Upstream::Local]);
-    let with = |dns, given| Given::With(Changes { dns: Some(dns), udp: None }, Box::new(given));
+    let with = |dns, given| Given::With(Changes { dns: Some(dns), ..Changes::default() }, Box::new(given));
     assert_eq!(run("-x local: --dns exit:9.9.9.9 a").given, with(exit, local()));
     let fake = "fake".parse().unwrap();
     assert_eq!(run("--dns=exit --dns=fake a").given, with(fake, Given::Nothing));
@@ -77,9 +78,21 @@ fn how_names_are_answered_goes_with_any_source() {
 
 #[test]
 fn what_becomes_of_datagrams_goes_with_any_source() {
-    let with = |dns, udp| Given::With(Changes { dns, udp: Some(udp) }, Box::new(Given::Nothing));
+    let with = |dns, udp| {
+        Given::With(Changes { dns, udp: Some(udp), ..Changes::default() }, Box::new(Given::Nothing))
+    };
     assert_eq!(run("--udp refuse a").given, with(None, Udp::Refuse));
     assert_eq!(run("--udp=carry --dns exit a").given, with("exit".parse().ok(), Udp::Carry));
+}
+
+#[test]
+fn what_becomes_of_inherited_sockets_goes_with_any_source() {
+    let with = |inherited| {
+        let changes = Changes { inherited: Some(inherited), ..Changes::default() };
+        Given::With(changes, Box::new(Given::Proxies(vec![Upstream::Local])))
+    };
+    assert_eq!(run("-x local: --inherited refuse a").given, with(Inherited::Refuse));
+    assert_eq!(run("--inherited=close -x local: a").given, with(Inherited::Close));
 }
 
 #[test]
@@ -115,6 +128,7 @@ fn each_mistake_is_said() {
         ("-f", "--config: FILE is missing"),
         ("--dns", "--dns: MODE is missing"),
         ("--udp no a", "--udp: neither carry nor refuse"),
+        ("--inherited no a", "--inherited: neither keep nor close nor refuse"),
         ("--dns fke a", "--dns: no way to answer names (did you mean \"fake\"?)"),
         ("--dns exit:dns.example a", "--dns: the resolver is not ADDRESS or ADDRESS:PORT"),
         ("--dns fake --explain a", "--explain: takes no other option"),

@@ -16,6 +16,7 @@ use underpass_core::config::dns::Dns;
 use underpass_core::config::environment::from_environment;
 use underpass_core::config::file::MAX_BYTES;
 use underpass_core::config::format::{Format, parse_as};
+use underpass_core::config::inherited::Inherited;
 use underpass_core::config::places::{self, VARIABLE};
 use underpass_core::config::{Config, Udp, Warning};
 use underpass_core::control::Source;
@@ -53,6 +54,8 @@ pub(crate) struct Changes {
     pub(crate) dns: Option<Dns>,
     /// `--udp`
     pub(crate) udp: Option<Udp>,
+    /// `--inherited`
+    pub(crate) inherited: Option<Inherited>,
 }
 
 /// A configuration and where it comes from.
@@ -83,7 +86,7 @@ pub(crate) enum Origin {
 
 /// The configuration of this launch; its paths are absolute, its credentials not fetched yet.
 pub(crate) fn find(given: Given) -> Result<Found, Failure> {
-    let (given, Changes { dns, udp }) = match given {
+    let (given, Changes { dns, udp, inherited }) = match given {
         Given::With(changes, given) => (*given, changes),
         given => (given, Changes::default()),
     };
@@ -107,6 +110,10 @@ pub(crate) fn find(given: Given) -> Result<Found, Failure> {
     if let Some(udp) = udp {
         found.config.udp = udp;
         found.once = true;
+    }
+    // Not the agent's, so a file may be read again.
+    if let Some(inherited) = inherited {
+        found.config.inherited = inherited;
     }
     found.with_absolute_paths()
 }

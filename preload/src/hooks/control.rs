@@ -65,7 +65,7 @@ fn is_way(message: &cmsghdr) -> bool {
 /// # Safety
 ///
 /// As above.
-unsafe fn each(header: &msghdr, mut use_it: impl FnMut(&cmsghdr, &[u8])) {
+pub(super) unsafe fn each(header: &msghdr, mut use_it: impl FnMut(&cmsghdr, &[u8])) {
     if header.msg_control.is_null() {
         return;
     }

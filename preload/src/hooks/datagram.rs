@@ -45,33 +45,45 @@ hooks! {
 
     /// sendmmsg(2).
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int,
-        open {
-            let Some(sendmmsg) = real::sendmmsg.get() else { return errno::fail(libc::ENOSYS) };
-            let is_plain = |i: usize| {
-                let header = &(*messages.add(i)).msg_hdr;
-                header.msg_name.is_null() && header.msg_control.is_null()
-            };
-            // The kernel sends at most UIO_MAXIOV of them.
-            let count = count.min(1024) as usize;
-            if messages.is_null() || (0..count).all(is_plain) {
-                return sendmmsg(fd, messages, count as c_uint, flags);
-            }
-            let mut sent = 0;
-            while sent < count {
-                let wanted = (count - sent).min(TOGETHER);
-                match send_some(fd, messages.add(sent), wanted, flags, sendmmsg) {
-                    Ok(n) => {
-                        sent += n;
-                        if n < wanted {
-                            break;
-                        }
-                    }
-                    Err(Unsent) if sent == 0 => return -1,
-                    Err(Unsent) => break,
-                }
-            }
-            sent as c_int
+        open send_all(fd, messages, count, flags);
+
+    /// libc's own name for `sendmmsg`.
+    fn __sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int,
+        open send_all(fd, messages, count, flags);
+}
+
+/// # Safety
+///
+/// The arguments are as sendmmsg(2) requires.
+unsafe fn send_all(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+    let Some(sendmmsg) = real::sendmmsg.get() else { return errno::fail(libc::ENOSYS) };
+    // The kernel sends at most UIO_MAXIOV of them.
+    let count = count.min(1024) as usize;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let is_plain = |i: usize| {
+            let header = &(*messages.add(i)).msg_hdr;
+            header.msg_name.is_null() && header.msg_control.is_null()
         };
+        if messages.is_null() || (0..count).all(is_plain) {
+            return sendmmsg(fd, messages, count as c_uint, flags);
+        }
+        let mut sent = 0;
+        while sent < count {
+            let wanted = (count - sent).min(TOGETHER);
+            match send_some(fd, messages.add(sent), wanted, flags, sendmmsg) {
+                Ok(n) => {
+                    sent += n;
+                    if n < wanted {
+                        break;
+                    }
+                }
+                Err(Unsent) if sent == 0 => return -1,
+                Err(Unsent) => break,
+            }
+        }
+        sent as c_int
+    }
 }
 
 /// Messages of one sendmmsg(2) that are prepared at once.

@@ -42,21 +42,19 @@ hooks! {
 
     /// system(3), which starts a shell with the process's environment, inside libc.
     fn system(command: *const c_char) -> c_int,
-        closed errno::fail(libc::ENOMEM) => { repair_own(); None },
-        real match real::system.get() {
-            Some(system) => system(command),
-            None => errno::fail(libc::ENOSYS),
-        };
+        closed errno::fail(libc::ENOMEM) => { repair_own(); None }, real system_in(command);
+
+    /// libc's own name for `system`.
+    fn __libc_system(command: *const c_char) -> c_int,
+        closed errno::fail(libc::ENOMEM) => { repair_own(); None }, real system_in(command);
 
     /// popen(3), likewise.
     fn popen(command: *const c_char, kind: *const c_char) -> *mut libc::FILE,
-        closed std::ptr::null_mut() => {
-            repair_own();
-            match real::popen.get() {
-                Some(popen) => popen(command, kind),
-                None => std::ptr::null_mut(),
-            }
-        };
+        closed std::ptr::null_mut() => popen_in(command, kind);
+
+    /// The public alias of `popen` in glibc.
+    fn _IO_popen(command: *const c_char, kind: *const c_char) -> *mut libc::FILE,
+        closed std::ptr::null_mut() => popen_in(command, kind);
 
     /// posix_spawn(3).
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, file_actions: *const actions, attributes: *const attributes, argv: SpawnStrings, envp: SpawnStrings) -> c_int,
@@ -92,5 +90,28 @@ unsafe fn execvpe_in(file: *const c_char, argv: Strings, envp: Strings) -> c_int
         // SAFETY: as in `execve_in`.
         Some(execvpe) => unsafe { repaired(envp, |envp| execvpe(file, argv, envp)) },
         None => errno::fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// The argument is as system(3) requires.
+unsafe fn system_in(command: *const c_char) -> c_int {
+    match real::system.get() {
+        // SAFETY: the program's own argument.
+        Some(system) => unsafe { system(command) },
+        None => errno::fail(libc::ENOSYS),
+    }
+}
+
+/// # Safety
+///
+/// The arguments are as popen(3) requires.
+unsafe fn popen_in(command: *const c_char, kind: *const c_char) -> *mut libc::FILE {
+    repair_own();
+    match real::popen.get() {
+        // SAFETY: the program's own arguments.
+        Some(popen) => unsafe { popen(command, kind) },
+        None => std::ptr::null_mut(),
     }
 }

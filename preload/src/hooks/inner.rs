@@ -12,6 +12,7 @@ use underpass_core::wire::Family;
 use super::hooks;
 use super::hostname::set_h_errno;
 use super::resolve;
+use crate::errno;
 
 hooks! {
     /// gethostid(3): of /etc/hostid, or of the address of this machine's own name.
@@ -56,6 +57,32 @@ hooks! {
 fn no_network() -> *mut c_void {
     set_h_errno(Herror::NotFound as c_int);
     null_mut()
+}
+
+/// Exports functions that say that there is no answer, whatever they are asked: what libc keeps for itself and its
+/// own libraries, and a program finds all the same (dlsym(3)).
+macro_rules! silent {
+    ($answer:expr; $($name:ident)*) => {
+        hooks! { $(
+            /// No answer.
+            fn $name() -> c_int, closed $answer => $answer;
+        )* }
+    };
+}
+
+/// nss.h: this source has no answer, ask the next one.
+const UNAVAILABLE: c_int = -1;
+
+silent! {
+    UNAVAILABLE;
+    _nss_dns_getcanonname_r _nss_dns_gethostbyaddr2_r _nss_dns_gethostbyaddr_r _nss_dns_gethostbyname2_r
+    _nss_dns_gethostbyname3_r _nss_dns_gethostbyname4_r _nss_dns_gethostbyname_r _nss_dns_getnetbyaddr_r
+    _nss_dns_getnetbyname_r
+}
+
+silent! {
+    errno::fail(libc::ECONNREFUSED);
+    __res_context_query __res_context_search __res_context_send
 }
 
 /// As glibc makes it.

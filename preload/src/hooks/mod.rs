@@ -8,17 +8,20 @@ mod control;
 mod datagram;
 mod exec;
 mod execl;
+mod foreign;
 mod hostname;
 mod idn;
 mod inner;
 mod name_info;
 mod notification;
+mod number;
 mod open;
 mod peer;
 mod receive;
 mod remote;
 mod resolve;
 mod resolver;
+mod variadic;
 
 use crate::{real, session};
 

@@ -13,14 +13,11 @@ use crate::{errno, link, real};
 hooks! {
     /// socket(2): only what is carried is made, and what does not leave.
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int,
-        closed errno::fail(libc::EAFNOSUPPORT) => match (open(domain, kind, protocol), real::socket.get()) {
-            (Opened::Protocol(protocol), Some(socket)) => socket(domain, kind, protocol),
-            (Opened::Refused(errno, what), _) => {
-                link::tell_barred(what);
-                errno::fail(errno)
-            }
-            (_, None) => errno::fail(libc::ENOSYS),
-        };
+        closed errno::fail(libc::EAFNOSUPPORT) => opened(domain, kind, protocol);
+
+    /// libc's own name for `socket`.
+    fn __socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int,
+        closed errno::fail(libc::EAFNOSUPPORT) => opened(domain, kind, protocol);
 
     /// setsockopt(2): what makes the kernel send, or send elsewhere, is refused.
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> c_int,
@@ -31,6 +28,18 @@ hooks! {
                 None => errno::fail(libc::ENOSYS),
             },
         };
+}
+
+fn opened(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+    match (open(domain, kind, protocol), real::socket.get()) {
+        // SAFETY: socket(2) takes any values.
+        (Opened::Protocol(protocol), Some(socket)) => unsafe { socket(domain, kind, protocol) },
+        (Opened::Refused(errno, what), _) => {
+            link::tell_barred(what);
+            errno::fail(errno)
+        }
+        (_, None) => errno::fail(libc::ENOSYS),
+    }
 }
 
 /// With which errno the option is refused, if it is.

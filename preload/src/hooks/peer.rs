@@ -129,7 +129,7 @@ fn source(at: SocketAddr) -> Option<(SocketAddr, Option<SocketAddr>)> {
 }
 
 /// Destination and local address, if the socket is one that the agent carries.
-fn peer_of(socket: &ProgramSocket) -> Option<(SocketAddr, Option<SocketAddr>)> {
+pub(super) fn peer_of(socket: &ProgramSocket) -> Option<(SocketAddr, Option<SocketAddr>)> {
     if socket.state() != Ok(State::Other) && socket.state() != Ok(State::Connecting) {
         return None;
     }

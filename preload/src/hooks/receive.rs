@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use libc::{c_int, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 use underpass_core::wire::{Reply, Request};
 
-use super::hooks;
+use super::{foreign, hooks};
 use crate::address::{Given, Raw, read};
 use crate::fence::fenced;
 use crate::{errno, link, paths, real};
@@ -49,6 +49,9 @@ hooks! {
             if received >= 0 && room > 0 {
                 show((*message).msg_name.cast(), room, (*message).msg_namelen);
             }
+            if received >= 0 {
+                foreign::judge(&*message);
+            }
             received
         };
 
@@ -70,6 +73,7 @@ hooks! {
                 if room > 0 {
                     show(header.msg_name.cast(), room.into(), header.msg_namelen);
                 }
+                foreign::judge(header);
             }
             received
         };

@@ -7,6 +7,8 @@ mod connect;
 mod datagrams;
 mod failures;
 mod names;
+mod other_ways;
+mod passed;
 mod processes;
 mod refused;
 mod streams;

@@ -21,6 +21,8 @@ pub(crate) struct Case {
     pub(crate) port: u16,
     pub(crate) more: &'static [&'static str],
     pub(crate) known: &'static [Known],
+    /// A header of `programs/` that is put before the program.
+    pub(crate) by: Option<&'static str>,
 }
 
 /// A difference that is known and accepted. It fails the test when it no longer occurs.
@@ -35,7 +37,7 @@ pub(crate) struct Known {
 
 impl Case {
     pub(crate) const fn new(program: &'static str, port: u16) -> Self {
-        Self { program, host: "1", port, more: &[], known: &[] }
+        Self { program, host: "1", port, more: &[], known: &[], by: None }
     }
 
     pub(crate) const fn host(self, host: &'static str) -> Self {
@@ -48,6 +50,23 @@ impl Case {
 
     pub(crate) const fn known(self, known: &'static [Known]) -> Self {
         Self { known, ..self }
+    }
+
+    /// The program makes its calls in another way: `by_number`, `by_alias`.
+    pub(crate) const fn by(self, header: &'static str) -> Self {
+        Self { by: Some(header), ..self }
+    }
+
+    pub(crate) fn built(&self) -> std::path::PathBuf {
+        match self.by {
+            Some(header) => {
+                let path = artifacts::workspace().join(format!("tests/programs/{header}.h"));
+                let path = path.to_str().expect("a path of ours is UTF-8");
+                let output = format!("{}-{header}", self.program);
+                artifacts::compiled(self.program, &output, &["-include", path])
+            }
+            None => artifacts::program(self.program),
+        }
     }
 
     /// The arguments for one family and mode.
@@ -106,10 +125,13 @@ impl Both {
 
     /// Runs a command line natively and redirected.
     pub(crate) fn run(&self, program: &str, arguments: &[String]) -> [Finished; 2] {
-        let program = artifacts::program(program);
+        self.run_built(&artifacts::program(program), arguments)
+    }
+
+    fn run_built(&self, program: &std::path::Path, arguments: &[String]) -> [Finished; 2] {
         [
-            self.native.client(&program).args(arguments).run_or_kill(),
-            self.wrapped(&program).args(arguments).run_or_kill(),
+            self.native.client(program).args(arguments).run_or_kill(),
+            self.wrapped(program).args(arguments).run_or_kill(),
         ]
     }
 
@@ -134,7 +156,7 @@ impl Both {
     #[track_caller]
     pub(crate) fn compare_in(&self, cases: &[Case], families: &[&str], modes: &[&str]) {
         for case in cases {
-            artifacts::program(case.program);
+            case.built();
         }
         let variants: Vec<_> = cases
             .iter()
@@ -150,7 +172,7 @@ impl Both {
                     while let Some((case, family, mode)) = variants.get(next.fetch_add(1, Ordering::Relaxed))
                     {
                         let arguments = case.arguments(family, mode);
-                        let [native, redirected] = self.run(case.program, &arguments);
+                        let [native, redirected] = self.run_built(&case.built(), &arguments);
                         let known = explain(case.known, &native.stdout, &redirected.stdout);
                         let position = cases.iter().position(|other| std::ptr::eq(other, *case)).unwrap_or(0);
                         seen[position].fetch_or(known.unwrap_or(0), Ordering::Relaxed);

@@ -8,6 +8,7 @@
 //! | `status` | how the program ends |
 //! | `surroundings` | arguments, environment, signals, descriptors, the terminal |
 //! | `preload` | other preload libraries, and odd places of our own |
+//! | `inherited` | internet sockets that a program is started with |
 //! | `refusals` | programs that cannot be carried |
 //! | `misuse` | command lines that are wrong |
 //! | `configuration` | files and variables: where they are looked for, what is wrong with them |
@@ -19,6 +20,7 @@
 mod answers;
 mod check;
 mod configuration;
+mod inherited;
 mod logins;
 mod misuse;
 mod personalities;

@@ -34,6 +34,7 @@ fn all_keys_are_read() {
         handoff = "never"
         warm = false
         udp = "refuse"
+        foreign-sockets = "refuse"
         default = "refuse"
         no-proxy = "localhost"
         dns = "exit:9.9.9.9"
@@ -72,6 +73,7 @@ fn all_keys_are_read() {
     );
     assert_eq!((config.deadline, config.handoff, config.warm), (7, Handoff::Never, false));
     assert_eq!(config.udp, Udp::Refuse);
+    assert_eq!(config.foreign_sockets, ForeignSockets::Refuse);
     assert_eq!(config.dns.to_string(), "exit:9.9.9.9:53");
     assert_eq!(config.pool.to_string(), "10.64.0.0/16 and fd01::/64");
     assert_eq!(config.otherwise, To::Refuse(errno::EACCES));
@@ -98,7 +100,7 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
         (
             "colour = 1",
             "1:1: unknown key \"colour\"; known are proxy, client-key, deadline, handoff, warm, udp, default, chain, route, \
-             no-proxy, dns, fake-pool, fake-pool6",
+             no-proxy, dns, fake-pool, fake-pool6, inherited, foreign-sockets",
         ),
         ("proxy = 'local:'\n\nno_proxy = 'a'", "3:1: unknown key \"no_proxy\" (did you mean \"no-proxy\"?)"),
         ("[chain.a]\nknid = 'strict'\nhops = 'local:'", "2:1: unknown key \"knid\" (did you mean \"kind\"?)"),
@@ -184,6 +186,7 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
             "5:9: unknown errno \"ECONREFUSED\" (did you mean \"ECONNREFUSED\"?)",
         ),
         ("proxy = 'local:'\ndeadline = 0", "2:12: \"deadline\" is a whole number from 1 to 3600"),
+        ("proxy = 'local:'\ninherited = 'kep'", "2:13: unknown inherited \"kep\" (did you mean \"keep\"?)"),
         ("proxy = 'local:'\nudp = 'cary'", "2:7: unknown udp \"cary\" (did you mean \"carry\"?)"),
         ("proxy = 'local:'\ndns = 'exti'", "2:7: dns: no way to answer names (did you mean \"exit\"?)"),
         (
