@@ -234,8 +234,13 @@ class Connection:
         self.heard = b""
         self.said(preface)
         if preface.startswith(PREFACE):
-            # What the relay allows counts from here.
-            next(kind for kind, *_ in self.frames() if kind == SETTINGS)
+            # What the relay allows counts from here: the room of a stream by a setting, that of them all by an update,
+            # which is a frame of its own and may come later.
+            missing = {(SETTINGS, 0), (WINDOW_UPDATE, 0)}
+            for kind, _, stream, _ in self.frames():
+                missing.discard((kind, stream))
+                if not missing:
+                    break
             self.said(frame(SETTINGS, ACK, 0))
 
     def said(self, data):
