@@ -6,7 +6,7 @@ mod source;
 mod status;
 
 pub use source::Source;
-pub use status::{ConnectionStatus, HopStatus, Mechanism};
+pub use status::{ConnectionStatus, HopStatus, Mechanism, UnhookedStatus};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,8 @@ pub enum ControlRequest {
         config: Box<Config>,
     },
     /// Tell what is carried: answered by a [`ControlReply::Connection`] for each connection, a
-    /// [`ControlReply::Hop`] for each hop of the chains in use, and [`ControlReply::Done`].
+    /// [`ControlReply::Hop`] for each hop of the chains in use, a [`ControlReply::Unhooked`] for each program that is
+    /// not carried, and [`ControlReply::Done`].
     Status,
     /// Read the sessions' configuration files again; answered by [`ControlReply::Reloaded`].
     Reload,
@@ -81,6 +82,8 @@ pub enum ControlReply {
     Connection(Box<ConnectionStatus>),
     /// A hop of a chain in use.
     Hop(Box<HopStatus>),
+    /// A program that is not carried.
+    Unhooked(Box<UnhookedStatus>),
     /// The files have been read.
     Reloaded {
         /// Sessions that have other routes or chains now.

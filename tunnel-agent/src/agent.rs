@@ -218,6 +218,7 @@ async fn serve(
         ended = front::serve(&agent, front) => ended,
         () = lifetime::until_unused(&agent, &control_path) => Ok(()),
         ended = reload::on_hangup(&agent) => ended,
+        () = processes::write_down(&agent) => Ok(()),
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     };

@@ -78,11 +78,15 @@ impl Shown {
             (_, ControlReply::Done) => return Ok(false),
             (Self::Table(table), ControlReply::Connection(connection)) => table.connection(&connection),
             (Self::Table(table), ControlReply::Hop(hop)) => table.hop(&hop),
+            (Self::Table(table), ControlReply::Unhooked(program)) => table.unhooked(&program),
             (Self::Json(json), ControlReply::Connection(connection)) => {
                 json.item(out, "connections", &serde_json::to_string(&connection)?)?;
             }
             (Self::Json(json), ControlReply::Hop(hop)) => {
                 json.item(out, "hops", &serde_json::to_string(&hop)?)?;
+            }
+            (Self::Json(json), ControlReply::Unhooked(program)) => {
+                json.item(out, "unhooked", &serde_json::to_string(&program)?)?;
             }
             _ => {}
         }
@@ -97,7 +101,7 @@ impl Shown {
     }
 }
 
-/// `{"connections": […], "hops": […]}`, written as it comes.
+/// `{"connections": […], "hops": […], "unhooked": […]}`, written as it comes.
 #[derive(Default)]
 struct Json {
     /// The lists that have been begun.
@@ -105,7 +109,7 @@ struct Json {
     any: bool,
 }
 
-const LISTS: [&str; 2] = ["connections", "hops"];
+const LISTS: [&str; 3] = ["connections", "hops", "unhooked"];
 
 impl Json {
     fn item(&mut self, out: &mut impl Write, list: &'static str, item: &str) -> io::Result<()> {
@@ -216,10 +220,14 @@ mod tests {
     #[test]
     fn json_is_whole_however_much_there_is() {
         for (items, text) in [
-            (&[][..], r#"{"connections":[],"hops":[]}"#),
-            (&[("connections", "1"), ("connections", "2")], r#"{"connections":[1,2],"hops":[]}"#),
-            (&[("hops", "1"), ("hops", "2")], r#"{"connections":[],"hops":[1,2]}"#),
-            (&[("connections", "1"), ("hops", "2")], r#"{"connections":[1],"hops":[2]}"#),
+            (&[][..], r#"{"connections":[],"hops":[],"unhooked":[]}"#),
+            (
+                &[("connections", "1"), ("connections", "2")],
+                r#"{"connections":[1,2],"hops":[],"unhooked":[]}"#,
+            ),
+            (&[("hops", "1"), ("hops", "2")], r#"{"connections":[],"hops":[1,2],"unhooked":[]}"#),
+            (&[("connections", "1"), ("hops", "2")], r#"{"connections":[1],"hops":[2],"unhooked":[]}"#),
+            (&[("connections", "1"), ("unhooked", "2")], r#"{"connections":[1],"hops":[],"unhooked":[2]}"#),
         ] {
             let (mut json, mut out) = (Json::default(), Vec::new());
             for (list, item) in items {

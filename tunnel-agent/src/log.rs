@@ -50,6 +50,16 @@ pub(crate) fn is_on() -> bool {
     tracing::enabled!(tracing::Level::INFO)
 }
 
+/// Whether warnings are written.
+pub(crate) fn warns() -> bool {
+    tracing::enabled!(tracing::Level::WARN)
+}
+
+/// A program has not loaded the library.
+pub(crate) fn unhooked(pid: i32, program: Option<&str>) {
+    tracing::warn!(program, pid, "not hooked: what it sends is not carried");
+}
+
 /// Writes one line about a trip; what is not known is left out.
 macro_rules! line {
     ($trip:expr, { $($more:tt)* }, $text:literal) => {{

@@ -1,5 +1,9 @@
 //! Which processes live that are of our sessions, as /proc has it.
 
+mod unhooked;
+
+pub(crate) use unhooked::{unhooked, write_down};
+
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -69,8 +73,7 @@ fn tie(process: &Path, known: bool, socket: &Path, here: Option<&Path>) -> Tie {
         return Tie::None;
     }
     let environment = fs::read(process.join("environ")).unwrap_or_default();
-    let mut entries = environment.split(|&b| b == 0);
-    match entries.find_map(|entry| entry.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"=")) {
+    match session_of(&environment) {
         Some(value) if !value.ends_with(socket.as_os_str().as_bytes()) => Tie::None,
         Some(value) => SessionEnv::parse(value).map_or(Tie::Unknown, |session| Tie::Session(session.token)),
         None if here.is_none() || fs::read_link(process.join("ns/net")).ok().as_deref() == here => {
@@ -78,6 +81,12 @@ fn tie(process: &Path, known: bool, socket: &Path, here: Option<&Path>) -> Tie {
         }
         None => Tie::None,
     }
+}
+
+/// The value of the session's variable in an environment as /proc/PID/environ has it.
+fn session_of(environment: &[u8]) -> Option<&[u8]> {
+    let mut entries = environment.split(|&b| b == 0);
+    entries.find_map(|entry| entry.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"="))
 }
 
 /// Whether a process that does not let itself be read is of our own user and was not started before us: it
@@ -94,12 +103,17 @@ fn is_ours(process: &Path) -> bool {
     owner.is_some_and(|line| line.split_whitespace().next() == Some(&uid))
 }
 
-/// When a process was started, in clock ticks since boot (proc(5), /proc/PID/stat, field 22); 0 if there is none.
+/// When a process was started, in clock ticks since boot; 0 if there is none.
 pub(crate) fn started(process: &Path) -> u64 {
-    let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+    parent_and_start(process).map_or(0, |(_, start)| start)
+}
+
+/// A process's parent, and when it was started, in clock ticks since boot (proc(5), /proc/PID/stat, fields 4 and 22).
+fn parent_and_start(process: &Path) -> Option<(i32, u64)> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
     // The second field, the name, is in parentheses and may hold anything.
-    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    rest.split_whitespace().nth(19).and_then(|field| field.parse().ok()).unwrap_or(0)
+    let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((rest.nth(1)?.parse().ok()?, rest.nth(17)?.parse().ok()?))
 }
 
 fn contains(text: &[u8], word: &[u8]) -> bool {

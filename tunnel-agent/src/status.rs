@@ -1,4 +1,4 @@
-//! Answers what is carried, and how the hops fare: told piece by piece, so that very many connections
+//! Answers what is carried, what is not, and how the hops fare: told piece by piece, so that very many connections
 //! neither need memory nor make others wait.
 
 use std::collections::{BTreeMap, HashSet};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use underpass_core::control::{ConnectionStatus, ControlReply, HopStatus, Mechanism};
+use underpass_core::control::{ConnectionStatus, ControlReply, HopStatus, Mechanism, UnhookedStatus};
 use underpass_core::destination::{Destination, canonical};
 
 use crate::agent::Agent;
@@ -15,7 +15,7 @@ use crate::course::Course;
 use crate::flow::Flow;
 use crate::names::Meaning;
 use crate::plan::Plan;
-use crate::processes::started;
+use crate::processes::{started, unhooked};
 use crate::sock_diag::{self, Info};
 use crate::upstream::hop::Hop;
 use crate::{client, sys};
@@ -68,7 +68,7 @@ impl Status<'_> {
             self.plans.insert(plan.number, plan);
         }
         let plans = std::mem::take(&mut self.plans);
-        let _ = plans.values().try_for_each(|plan| self.hops(plan));
+        let _ = plans.values().try_for_each(|plan| self.hops(plan)).and_then(|()| self.unhooked());
         self.agent.carried.sweep();
         Ok(())
     }
@@ -161,6 +161,12 @@ impl Status<'_> {
             }
         }
         Ok(())
+    }
+
+    fn unhooked(&self) -> Result<(), Gone> {
+        unhooked(&self.agent.sessions.socket).into_iter().try_for_each(|it| {
+            self.send(ControlReply::Unhooked(Box::new(UnhookedStatus { program: it.program, pid: it.pid })))
+        })
     }
 
     fn send(&self, reply: ControlReply) -> Result<(), Gone> {

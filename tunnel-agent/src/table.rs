@@ -1,25 +1,26 @@
-//! What `status` shows to people: two tables, as narrow as their content lets them be.
+//! What `status` shows to people: tables, as narrow as their content lets them be.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
-use underpass_core::control::{ConnectionStatus, HopStatus};
+use underpass_core::control::{ConnectionStatus, HopStatus, UnhookedStatus};
 
 /// The tables.
 #[derive(Default)]
 pub(crate) struct Table {
     connections: Vec<(u32, [String; 8])>,
     hops: Vec<(u32, [String; 6])>,
+    unhooked: Vec<[String; 2]>,
 }
 
 const CONNECTIONS: [&str; 8] = ["PROGRAM", "PID", "DESTINATION", "CHAIN", "HOW", "AGE", "UP", "DOWN"];
+const UNHOOKED: [&str; 2] = ["NOT CARRIED", "PID"];
 const HOPS: [&str; 6] = ["CHAIN", "HOP", "UPSTREAM", "STATE", "ROUND TRIP", "FAILED"];
 
 impl Table {
     pub(crate) fn connection(&mut self, it: &ConnectionStatus) {
-        let program = it.program.as_deref().map_or("-", |file| file.rsplit('/').next().unwrap_or(file));
         let cells = [
-            printable(program),
+            name(it.program.as_deref()),
             it.pid.to_string(),
             printable(&it.destination),
             it.chain.as_deref().map_or_else(|| "direct".to_owned(), printable),
@@ -45,6 +46,10 @@ impl Table {
         self.hops.push((it.configuration, cells));
     }
 
+    pub(crate) fn unhooked(&mut self, it: &UnhookedStatus) {
+        self.unhooked.push([name(it.program.as_deref()), it.pid.to_string()]);
+    }
+
     pub(crate) fn print(mut self, out: &mut impl Write) -> io::Result<()> {
         let numbers = || self.connections.iter().map(|row| row.0).chain(self.hops.iter().map(|row| row.0));
         let first = numbers().next();
@@ -58,12 +63,21 @@ impl Table {
         } else {
             print(out, CONNECTIONS, self.connections.into_iter().map(|row| row.1).collect())?;
         }
-        if self.hops.is_empty() {
-            return Ok(());
+        if !self.hops.is_empty() {
+            writeln!(out)?;
+            print(out, HOPS, self.hops.into_iter().map(|row| row.1).collect())?;
         }
-        writeln!(out)?;
-        print(out, HOPS, self.hops.into_iter().map(|row| row.1).collect())
+        if !self.unhooked.is_empty() {
+            writeln!(out)?;
+            print(out, UNHOOKED, self.unhooked)?;
+        }
+        Ok(())
     }
+}
+
+/// A program's name by its file.
+fn name(file: Option<&str>) -> String {
+    printable(file.map_or("-", |file| file.rsplit('/').next().unwrap_or(file)))
 }
 
 fn print<const N: usize>(out: &mut impl Write, head: [&str; N], rows: Vec<[String; N]>) -> io::Result<()> {
@@ -179,6 +193,18 @@ mod tests {
         let text = shown(&[1, 2]);
         assert_eq!((text.matches("main#1").count(), text.matches("main#2").count()), (2, 2), "{text}");
         assert_eq!(shown(&[]), "no connection is carried\n");
+    }
+
+    #[test]
+    fn programs_that_are_not_carried_come_last() {
+        let mut table = Table::default();
+        table.unhooked(&UnhookedStatus { program: Some("/bin/busy\nbox".to_owned()), pid: 42 });
+        let mut out = Vec::new();
+        table.print(&mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "no connection is carried\n\nNOT CARRIED  PID\nbusy?box     42\n"
+        );
     }
 
     #[test]

@@ -71,3 +71,13 @@ pub struct HopStatus {
     /// In a row, since it has served last.
     pub failures: u32,
 }
+
+/// A program of a session that has not loaded the library, and that no launcher supervises.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnhookedStatus {
+    /// Its file; `None` if it has ended.
+    pub program: Option<String>,
+    /// Its process.
+    pub pid: i32,
+}

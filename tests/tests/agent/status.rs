@@ -214,3 +214,31 @@ fn a_log_that_cannot_be_is_refused() {
         assert!(done.stderr.contains(variable), "{done}");
     }
 }
+
+/// Started past every hook: busybox is static, and so stays without the library.
+#[test]
+fn programs_that_are_not_carried_are_named() {
+    let (world, proxy) = world();
+    let underpass = || {
+        let underpass = world.client(artifacts::underpass()).env("UNDERPASS_LOG", "warn");
+        underpass.env("UNDERPASS_LOG_FORMAT", "json").args(["-x", proxy.url()])
+    };
+    let carried = underpass().args(["sleep", "100"]).spawn();
+    let script = "echo $$; exec \"$0\" /bin/busybox sleep 100";
+    let by_hand = artifacts::program("exec_by_hand");
+    let mut program = underpass().args(["bash", "-c", script]).arg(by_hand).spawn();
+    let pid: u64 = program.next_line().parse().expect("a process id");
+    let named = || status(&world)["unhooked"].as_array().expect("a list").clone();
+    wait("it has become busybox", Duration::from_secs(20), || !named().is_empty());
+    let named = named();
+    assert!(named.len() == 1 && named[0]["pid"] == pid, "{named:?}");
+    let file = named[0]["program"].as_str().expect("it lives");
+    assert!(file.ends_with("/busybox"), "{file}");
+    let table = ask(&world, &["status"]).run().success();
+    assert!(table.contains("\n\nNOT CARRIED  PID\n") && table.contains(&pid.to_string()), "{table}");
+    let message = "not hooked: what it sends is not carried";
+    wait("it is written down", Duration::from_secs(60), || !lines(&world, message).is_empty());
+    assert_eq!(lines(&world, message)[0]["pid"], pid);
+    drop((carried, program));
+    no_leaks(&world);
+}
