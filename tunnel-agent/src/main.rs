@@ -12,6 +12,7 @@
 //!   socket; [`facts`] says which of them a socket allows; [`carried`] knows sockets by cookie.
 //! - [`plan`]: where a connection goes; [`upstream`]: what is dialled through. [`splice`], [`pipes`]: bytes after that;
 //!   [`loopback`]: how their legs on this machine are set.
+//! - [`listening`]: how the relay and the front door listen.
 //! - [`relay`]: another program in this file, the encrypted hop.
 //! - [`tls`]: what all ends of TLS have in common; [`keygen`]: makes a key.
 //! - [`names`], [`hosts`]: names that are not resolved here, and those that are local. [`lines`]: the
@@ -42,6 +43,7 @@ mod keygen;
 mod lifetime;
 mod lines;
 mod log;
+mod listening;
 mod loopback;
 mod names;
 mod pipes;
