@@ -74,8 +74,20 @@ fn whoever_shows_the_right_one_is_served() {
 #[test]
 fn one_client_has_so_many_sessions_and_no_more() {
     let place = place();
-    let said = place.says("relay_tokens.py", &["sessions", &format!("{NAME}:{}", port::GREETER), TOKEN]);
-    assert_eq!(said, "('200', 64) ('GOAWAY', 6)\nanother is served\n");
+    let greeter = format!("{NAME}:{}", port::GREETER);
+    for (client, token, last) in [("browser", Some(TOKEN), "('GOAWAY', 6)"), ("me", None, "('cut', 6)")] {
+        let arguments: Vec<_> = ["sessions", &greeter].into_iter().chain(token).collect();
+        let said = place.says("relay_tokens.py", &arguments);
+        let mut counts = [last, "('200', 64)"];
+        counts.sort_unstable();
+        assert_eq!(said, format!("{}\nanother is served\n", counts.join(" ")), "{client}");
+        // It is written down, once a second; what was asked for, if anything was, is not in it.
+        let line = place.line(|line| line["client"] == client && line.get("host").is_none());
+        let keys: Vec<_> = line.as_object().expect("a line is an object").keys().collect();
+        assert_eq!(keys, ["client", "key", "reason", "time", "verdict"]);
+        assert_eq!(line["verdict"], "deny");
+        assert_eq!(line["reason"], "the client has as many sessions as it may");
+    }
     // Nobody else has fewer for that.
     place.is_served();
 }

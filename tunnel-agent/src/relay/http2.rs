@@ -47,7 +47,7 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Serves one connection. Its preface has to be there at `until`.
 pub(crate) async fn serve(relay: &Arc<Relay>, tls: Tls, visitor: Visitor, until: Instant) {
     let session = match visitor.pin().map(|pin| relay.known.by_key(&pin, SystemTime::now())) {
-        Some(Some(client)) => match relay.sessions.begin(&client.name) {
+        Some(Some(client)) => match visitor.session(relay, &client) {
             None => return,
             session => session,
         },
@@ -199,7 +199,7 @@ impl Served<'_> {
     fn counted(&self, client: Arc<Client>) -> Result<Arc<Client>, Refusal> {
         let mut session = self.session.lock();
         if session.is_none() {
-            *session = self.relay.sessions.begin(&client.name);
+            *session = self.visitor.session(self.relay, &client);
         }
         session.is_some().then_some(client).ok_or_else(|| Over::Sessions.into())
     }
