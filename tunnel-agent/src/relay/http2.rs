@@ -23,7 +23,8 @@ use super::rooms::ANSWERS;
 use super::sessions::Session;
 use super::visitor::Visitor;
 use super::window::{self, Meter, Window};
-use super::{Opened, Relay, Tls, open, token, udp};
+use super::{Far, Opened, Relay, Tls, open, token, udp};
+use crate::watched::Watched;
 
 /// The largest frame that is taken: full records of TLS, and few calls.
 const FRAME: u32 = 128 * 1024;
@@ -224,12 +225,12 @@ async fn one(
     };
     let mut accept = Response::new(());
     match opened {
-        Ok(Opened::Stream(opened)) => {
+        Ok(Opened { far: Far::Stream(far), ticket }) => {
             let Ok(send) = respond.send_response(accept, false) else { return };
             let ended = carry(request.into_body(), send, opened.far, &opened.ticket, meter).await;
             opened.ticket.ended(ended);
         }
-        Ok(Opened::Datagrams(opened)) => {
+        Ok(Opened { far: Far::Datagrams(socket), ticket }) => {
             let capsules = HeaderName::from_static("capsule-protocol");
             accept.headers_mut().insert(capsules, HeaderValue::from_static("?1"));
             let Ok(send) = respond.send_response(accept, false) else { return };

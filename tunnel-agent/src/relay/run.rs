@@ -96,6 +96,7 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         look_ups: LookUps::default(),
         sessions: Sessions::default(),
         beyond: Beyond::Network,
+        udp_idle: settings.limits.udp_idle,
         ending: AtomicBool::new(false),
     });
     tracing::info!(listening = ?listening, pin = %identity.pin(), "a relay serves");
@@ -168,6 +169,7 @@ fn reload(
     stays("anonymous", settings.anonymous == before.anonymous)?;
     stays("all-streams", settings.limits.streams == before.limits.streams)?;
     stays("memory", settings.limits.memory == before.limits.memory)?;
+    stays("udp-idle", settings.limits.udp_idle == before.limits.udp_idle)?;
     stays("audit", settings.audit == before.audit)?;
     let known = known(&settings)?;
     let judge = judge(&settings, listening).map_err(named("the addresses of this machine"))?;
