@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::copy::stream::{SEND_BUFFER, carry};
-use super::idle_talk::{Counted, TooMany};
+use super::idle_talk::{Counting, TooMany};
 use super::memory::Part;
 use super::policy::client::Client;
 use super::policy::limits::Over;
@@ -72,8 +72,11 @@ pub(crate) async fn serve(relay: &Arc<Relay>, tls: Tls, visitor: Visitor, until:
     if relay.judge.read().udp {
         builder.enable_connect_protocol();
     }
-    let (counted, too_many) = Counted::new(tls);
-    let Ok(Ok(mut connection)) = timeout_at(until, builder.handshake(counted)).await else { return };
+    let (counting, too_many) = Counting::new();
+    let Ok(Ok(mut connection)) = timeout_at(until, builder.handshake(Watched::new(tls, counting))).await
+    else {
+        return;
+    };
     let Some(ping) = connection.ping_pong() else { return };
     let (visitor, until, session) = (Arc::new(visitor), until + STRANGER, Mutex::new(session));
     let served = Served { relay, visitor, meter: Arc::default(), until, session };
@@ -95,7 +98,7 @@ struct Served<'a> {
 impl Served<'_> {
     async fn run(
         &self,
-        connection: &mut Connection<Counted<Tls>, Part>,
+        connection: &mut Connection<Watched<Tls, Counting>, Part>,
         mut ping: PingPong,
         too_many: &TooMany,
     ) -> Result<(), h2::Error> {
@@ -227,15 +230,15 @@ async fn one(
     match opened {
         Ok(Opened { far: Far::Stream(far), ticket }) => {
             let Ok(send) = respond.send_response(accept, false) else { return };
-            let ended = carry(request.into_body(), send, opened.far, &opened.ticket, meter).await;
-            opened.ticket.ended(ended);
+            let ended = carry(request.into_body(), send, far, &ticket, meter).await;
+            ticket.ended(ended);
         }
         Ok(Opened { far: Far::Datagrams(socket), ticket }) => {
             let capsules = HeaderName::from_static("capsule-protocol");
             accept.headers_mut().insert(capsules, HeaderValue::from_static("?1"));
             let Ok(send) = respond.send_response(accept, false) else { return };
             let stream = udp::OfStream::new(request.into_body(), send, &meter.rooms);
-            Box::pin(udp::carry(opened, stream)).await;
+            Box::pin(udp::carry(socket, ticket, stream)).await;
         }
         Err(refusal) => {
             visitor.was_refused(&refusal);
