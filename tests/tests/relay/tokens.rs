@@ -3,7 +3,7 @@
 use underpass_tests::Command;
 use underpass_tests::servers::port;
 
-use crate::place::{EVERYTHING_HERE, NAME, Place, banner};
+use crate::place::{EVERYTHING_HERE, NAME, PORT, Place, banner};
 
 const TOKEN: &str = "open sesame";
 
@@ -69,6 +69,18 @@ fn whoever_shows_the_right_one_is_served() {
     place.is_served();
     let clients: Vec<_> = place.audit(3).iter().map(|line| line["client"].clone()).collect();
     assert_eq!(clients, ["browser", "browser", "me"]);
+}
+
+/// Our own client has a token for a relay that it takes for any proxy inside TLS, which is HTTP/1.1.
+#[test]
+fn a_program_is_carried_by_a_token() {
+    let place = place();
+    let certificate = place.world.directory().join("relay.key.crt");
+    let url = format!("https://anybody:open%20sesame@10.77.0.1:{PORT}?ca={}", certificate.display());
+    let curl = place.world.wrapped(&url, "curl").args(["-sS", "--http0.9", "--noproxy", "*", &banner()]);
+    assert_eq!(curl.run().success(), "hello\n");
+    let line = &place.audit(1)[0];
+    assert_eq!((&line["client"], &line["host"]), (&"browser".into(), &NAME.into()), "{line}");
 }
 
 #[test]
