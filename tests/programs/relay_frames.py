@@ -232,12 +232,17 @@ class Connection:
         raw = socket.create_connection((HOST, PORT), timeout=15)
         self.tls = context.wrap_socket(raw, server_hostname=HOST, suppress_ragged_eofs=False)
         self.heard = b""
+        # Whether our settings have been, and by nothing else than that.
+        self.acknowledged = None
         self.said(preface)
         if preface.startswith(PREFACE):
             # What the relay allows counts from here: the room of a stream by a setting, that of them all by an update,
             # which is a frame of its own and may come later.
             missing = {(SETTINGS, 0), (WINDOW_UPDATE, 0)}
-            for kind, _, stream, _ in self.frames():
+            for kind, flags, stream, payload in self.frames():
+                if kind == SETTINGS and flags & ACK:
+                    self.acknowledged = payload == b""
+                    continue
                 missing.discard((kind, stream))
                 if not missing:
                     break
@@ -321,7 +326,7 @@ def by_hand():
     # Settings are acknowledged, and pings answered as they were.
     one = Connection()
     one.said(frame(PING, 0, 0, b"to and 4"))
-    acknowledged = None
+    acknowledged = one.acknowledged
     for kind, flags, _, payload in one.frames():
         if kind == SETTINGS and flags & ACK:
             acknowledged = payload == b""

@@ -1,7 +1,8 @@
-"""Clients of a relay that have no key, and perhaps a token. HOST MODE AUTHORITY [TOKEN]
+"""Clients of a relay that have no key, or no token. HOST MODE AUTHORITY [TOKEN]
 
 `body`: what whoever shows no token, or not the right one, is answered in both protocols, one answer a line.
-`sessions`: sessions of HTTP/2 side by side, and how each fares; then one of them ends, and another is tried.
+`sessions`: sessions of HTTP/2 side by side, and how each fares; then one of them ends, and another is tried. Without a
+token they are those of whoever has the key.
 """
 
 import collections
@@ -67,15 +68,18 @@ def bodies(host, authority):
 
 
 def opened(host, authority, token):
-    client = Client(host, key=None)
+    client = Client(host, key=None) if token else Client(host)
     try:
-        return client, client.status(client.ask(authority, [("proxy-authorization", f"Bearer {token}")]))
+        shown = [("proxy-authorization", f"Bearer {token}")] if token else []
+        return client, client.status(client.ask(authority, shown))
     except h2.exceptions.ProtocolError:
         # This library takes nothing more after the first GOAWAY.
         return client, "GOAWAY"
+    except (ssl.SSLError, ConnectionResetError, BrokenPipeError):
+        return client, "cut"
 
 
-def sessions(host, authority, token):
+def sessions(host, authority, token=None):
     clients = [opened(host, authority, token) for _ in range(70)]
     print(*sorted(collections.Counter(status for _, status in clients).items()))
     clients[0][0].tls.close()
@@ -88,7 +92,7 @@ def main():
     host, mode, authority = sys.argv[1:4]
     if mode == "body":
         return print(*bodies(host, authority), sep="\n")
-    sessions(host, authority, sys.argv[4])
+    sessions(host, authority, *sys.argv[4:])
 
 
 main()

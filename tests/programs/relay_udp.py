@@ -1,4 +1,7 @@
-"""Datagrams through a relay by connect-udp (RFC 9298), over HTTP/2 and HTTP/1.1. HOST PROTOCOL TARGET PORT"""
+"""Datagrams through a relay by connect-udp (RFC 9298), over HTTP/2 and HTTP/1.1. HOST PROTOCOL TARGET PORT [idle]
+
+`idle`: nothing is sent, and the relay's end is waited for.
+"""
 
 import socket
 import ssl
@@ -16,7 +19,7 @@ def connected(host, protocol):
     context.load_cert_chain("client.key.crt", "client.key")
     context.set_alpn_protocols([protocol])
     raw = socket.create_connection((host, PORT), timeout=15)
-    return context.wrap_socket(raw, server_hostname=host)
+    return context.wrap_socket(raw, server_hostname=host, suppress_ragged_eofs=False)
 
 
 def capsule(payload):
@@ -46,6 +49,7 @@ def payloads(data):
     return found
 
 
+IDLE = sys.argv[5:] == ["idle"]
 WORDS = [b"one", b"", b"x" * 1200, b"y" * 60000, b"last"]
 
 
@@ -60,6 +64,8 @@ def over_http1(tls, path):
     print(head.split(b" ")[1].decode())
     if b" 101 " not in head:
         return
+    if IDLE:
+        return print("ended" if tls.recv(1) == b"" else "goes on")
     seen = b""
     for word in WORDS:
         # Byte by byte, where it is short.
@@ -92,11 +98,14 @@ def over_http2(tls, path):
                 print(status)
                 if status != "200":
                     return
-                client.send_data(1, capsule(WORDS[0]))
-                sent = 1
+                if not IDLE:
+                    client.send_data(1, capsule(WORDS[0]))
+                    sent = 1
+            if isinstance(event, h2.events.StreamEnded):
+                return print("ended")
             if isinstance(event, h2.events.StreamReset):
                 return print(f"RST_STREAM {int(event.error_code)}")
-            if isinstance(event, h2.events.DataReceived):
+            if isinstance(event, h2.events.DataReceived) and event.data:
                 client.acknowledge_received_data(event.flow_controlled_length, 1)
                 seen += event.data
                 if len(payloads(seen)) == len(WORDS):
@@ -110,7 +119,7 @@ def over_http2(tls, path):
 
 
 def main():
-    host, protocol, target, port = sys.argv[1:]
+    host, protocol, target, port = sys.argv[1:5]
     path = f"/.well-known/masque/udp/{target.replace(':', '%3A')}/{port}/"
     (over_http2 if protocol == "h2" else over_http1)(connected(host, protocol), path)
 

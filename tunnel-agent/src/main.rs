@@ -12,7 +12,9 @@
 //!   socket; [`facts`] says which of them a socket allows; [`carried`] knows sockets by cookie.
 //! - [`plan`]: where a connection goes; [`upstream`]: what is dialled through. [`splice`], [`pipes`]: bytes after that;
 //!   [`loopback`]: how their legs on this machine are set.
+//! - [`listening`]: how the relay and the front door listen.
 //! - [`relay`]: another program in this file, the encrypted hop.
+//! - [`watched`]: streams that are looked at while they are read.
 //! - [`tls`]: what all ends of TLS have in common; [`keygen`]: makes a key.
 //! - [`names`], [`hosts`]: names that are not resolved here, and those that are local. [`lines`]: the
 //!   files in which names and sessions are kept.
@@ -41,6 +43,7 @@ mod hosts;
 mod keygen;
 mod lifetime;
 mod lines;
+mod listening;
 mod log;
 mod loopback;
 mod names;
@@ -57,6 +60,7 @@ mod sys;
 mod table;
 mod tls;
 mod upstream;
+mod watched;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -124,6 +124,56 @@ b'<reset>'
     drop(front);
 }
 
+/// Whoever comes while the agent is busy waits in the kernel's queue, and is not sent away to come again a second later.
+#[test]
+fn hundreds_come_at_once() {
+    let (world, proxy) = world();
+    let front = open(&world, &["-x", proxy.url()]);
+    let python = r#"
+import select, socket, struct, sys
+s = []
+for port in 1081, 1082:
+    for _ in range(200):
+        one = socket.socket()
+        one.setblocking(False)
+        one.connect_ex(("127.0.0.1", port))
+        s.append(one)
+def wait(events):
+    poll = select.poll()
+    for one in s:
+        poll.register(one, events)
+    left = len(s)
+    while left and (ready := poll.poll(20_000)):
+        for fd, _ in ready:
+            poll.unregister(fd)
+        left -= len(ready)
+    return left
+print(wait(select.POLLOUT), flush=True)
+sys.stdin.readline()
+for one in s[:200]:
+    one.send(b"\x05\x01\x00\x05\x01\x00\x03\x08far.test" + struct.pack("!H", 7001))
+for one in s[200:]:
+    one.send(b"CONNECT far.test:7001 HTTP/1.1\r\n\r\n")
+for one in s:
+    one.setblocking(True)
+    one.settimeout(30)
+    answer = b""
+    while piece := one.recv(4096):
+        answer += piece
+    assert answer.endswith(b"hello\n"), answer
+print("served", flush=True)
+"#;
+    // Nothing is accepted.
+    front.signal(Signal::STOP);
+    let mut program = world.client("python3").args(["-c", python]).spawn();
+    assert_eq!(program.next_line(), "0", "all are connected");
+    front.signal(Signal::CONT);
+    program.say("");
+    assert_eq!(program.next_line(), "served");
+    no_leaks(&world);
+    drop(front);
+}
+
 #[test]
 fn a_file_has_routes_for_the_door_too() {
     let (world, proxy) = world();

@@ -59,7 +59,8 @@ fn dig_through(length: u16) {
     let port = DNS.to_string();
     for server in ["10.99.0.1", "fd99::1", NAME] {
         let server = format!("@{server}");
-        let args = ["+short", "+notcp", "-p", &port, &server, "text.test", "TXT"];
+        // The client's resolv.conf gives it a second, and the chain is not there yet.
+        let args = ["+short", "+notcp", "+timeout=30", "-p", &port, &server, "text.test", "TXT"];
         let said = row.place.through(&row.urls(), "dig").args(args).run().success();
         assert_eq!(said, "\"v=spf1 -all\"\n", "{server}");
     }
@@ -212,6 +213,26 @@ fn a_session_that_is_cut_is_made_again() {
     }
 }
 
+/// The relay ends what nobody uses; the socket that is used again has another stream.
+#[test]
+fn a_stream_that_has_ended_is_made_again() {
+    let row = row(2);
+    let last = &row.relays[1].real;
+    let file = row.place.world.directory().join(format!("relay-{}.toml", last.port()));
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    std::fs::write(&file, text + "[limits]\nudp-idle = 1\n").expect("the directory is ours");
+    last.kill();
+    row.relays[1].real.revive(&row.place.world);
+    for (turn, how) in ["unconnected", "connected"].into_iter().enumerate() {
+        let mut program = row.python(AGAIN, &[&format!("{NAME}:{}", port::ECHO), how]).spawn();
+        for (round, word) in ["one", "two"].into_iter().enumerate() {
+            program.say(word);
+            assert_eq!(program.next_line(), word, "{how}");
+            row.exit_has_carried(NAME, port::ECHO, 2 * turn + round + 1);
+        }
+    }
+}
+
 /// While a relay is down nothing leaves by any other way.
 #[test]
 fn without_a_relay_there_is_no_other_way() {
@@ -263,6 +284,10 @@ fn the_relay_has_to_be_the_last_hop() {
     let squid = proxies::squid(world, 3128, proxies::Squid::Open, DENIED).allowed(world);
     let dante =
         proxies::dante_with(world, proxies::Dante { port: 1085, ..Default::default() }).allowed(world);
+    let sshd = proxies::sshd(world, 2222);
+    sshd.configure_client(world);
+    world.allow_proxy(2222);
+    let ssh = "ssh://far@10.77.0.1:2222".to_owned();
     let relay = row.relays[0].url_at(NAME, &row.keys[0]);
     let script = r#"
 try:
@@ -275,13 +300,16 @@ except OSError as error:
     let target = format!("{NAME}:{}", port::ECHO);
     let (http, socks) = (squid.url_as("http"), dante.url_at("socks5h", "10.77.0.1"));
     let (first, behind) = (row.urls[0].clone(), dante.url_at("socks5h", NAME));
-    for (urls, said) in
-        [([&http, &relay], "True\n"), ([&socks, &relay], "True\n"), ([&first, &behind], "ENETUNREACH\n")]
-    {
+    for (urls, said) in [
+        ([&http, &relay], "True\n"),
+        ([&socks, &relay], "True\n"),
+        ([&ssh, &relay], "True\n"),
+        ([&first, &behind], "ENETUNREACH\n"),
+    ] {
         let urls = urls.map(String::as_str);
         let script = [ASK, script].concat();
         let done = row.place.through(&urls, "python3").args(["-c", &script, &target]).run();
         assert_eq!(done.success(), said, "{urls:?}");
     }
-    row.exit_has_carried(NAME, port::ECHO, 2);
+    row.exit_has_carried(NAME, port::ECHO, 3);
 }

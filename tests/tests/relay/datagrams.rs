@@ -20,6 +20,21 @@ fn datagrams_of_every_length_come_back_whole() {
     }
 }
 
+/// Where nobody sends anything for as long as is configured, that is a clean end.
+#[test]
+fn datagrams_that_nobody_sends_end() {
+    let place = Place::new(&format!("allow-udp = true\n[limits]\nudp-idle = 1\n{EVERYTHING_HERE}"));
+    let echo = port::ECHO.to_string();
+    for (protocol, accepted) in [("h2", "200"), ("http/1.1", "101")] {
+        let said = place.says("relay_udp.py", &[protocol, NAME, &echo, "idle"]);
+        assert_eq!(said, format!("{accepted}\nended\n"), "{protocol}");
+    }
+    for line in place.audit(2) {
+        assert_eq!((&line["verdict"], &line["reason"]), (&"permit".into(), &"closed".into()), "{line}");
+        assert!(line["ms"].as_u64() >= Some(1000) && line["up"] == 0, "{line}");
+    }
+}
+
 #[test]
 fn datagrams_go_nowhere_where_the_rules_do_not_say_so() {
     let place = Place::new(&format!("allow-udp = true\n{EVERYTHING_HERE}"));

@@ -124,16 +124,35 @@ impl Place {
     /// The lines of the audit, once there are so many.
     #[track_caller]
     pub(crate) fn audit(&self, lines: usize) -> Vec<serde_json::Value> {
+        let found = self.audit_until(&format!("{lines} lines"), |found| found.len() >= lines);
+        assert_eq!(found.len(), lines, "{found:?}");
+        found
+    }
+
+    /// The first such line of the audit, once there is one.
+    #[track_caller]
+    pub(crate) fn line(&self, is_it: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        let found = self.audit_until("another line", |found| found.iter().any(&is_it));
+        found.into_iter().find(is_it).expect("it is there")
+    }
+
+    #[track_caller]
+    fn audit_until(
+        &self,
+        wanted: &str,
+        is_enough: impl Fn(&[serde_json::Value]) -> bool,
+    ) -> Vec<serde_json::Value> {
         let limit = Instant::now() + Duration::from_secs(5);
         loop {
             let text = std::fs::read_to_string(self.world.directory().join("audit")).unwrap_or_default();
+            // What has no newline yet is still being written.
+            let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
             let found: Vec<_> =
-                text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
-            if found.len() >= lines {
-                assert_eq!(found.len(), lines, "{text}");
+                whole.map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+            if is_enough(&found) {
                 return found;
             }
-            assert!(Instant::now() < limit, "{lines} lines are wanted:\n{text}");
+            assert!(Instant::now() < limit, "{wanted} is wanted:\n{text}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

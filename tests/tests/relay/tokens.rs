@@ -3,7 +3,7 @@
 use underpass_tests::Command;
 use underpass_tests::servers::port;
 
-use crate::place::{EVERYTHING_HERE, NAME, Place, banner};
+use crate::place::{EVERYTHING_HERE, NAME, PORT, Place, banner};
 
 const TOKEN: &str = "open sesame";
 
@@ -71,11 +71,35 @@ fn whoever_shows_the_right_one_is_served() {
     assert_eq!(clients, ["browser", "browser", "me"]);
 }
 
+/// Our own client has a token for a relay that it takes for any proxy inside TLS, which is HTTP/1.1.
+#[test]
+fn a_program_is_carried_by_a_token() {
+    let place = place();
+    let certificate = place.world.directory().join("relay.key.crt");
+    let url = format!("https://anybody:open%20sesame@10.77.0.1:{PORT}?ca={}", certificate.display());
+    let curl = place.world.wrapped(&url, "curl").args(["-sS", "--http0.9", "--noproxy", "*", &banner()]);
+    assert_eq!(curl.run().success(), "hello\n");
+    let line = &place.audit(1)[0];
+    assert_eq!((&line["client"], &line["host"]), (&"browser".into(), &NAME.into()), "{line}");
+}
+
 #[test]
 fn one_client_has_so_many_sessions_and_no_more() {
     let place = place();
-    let said = place.says("relay_tokens.py", &["sessions", &format!("{NAME}:{}", port::GREETER), TOKEN]);
-    assert_eq!(said, "('200', 64) ('GOAWAY', 6)\nanother is served\n");
+    let greeter = format!("{NAME}:{}", port::GREETER);
+    for (client, token, last) in [("browser", Some(TOKEN), "('GOAWAY', 6)"), ("me", None, "('cut', 6)")] {
+        let arguments: Vec<_> = ["sessions", &greeter].into_iter().chain(token).collect();
+        let said = place.says("relay_tokens.py", &arguments);
+        let mut counts = [last, "('200', 64)"];
+        counts.sort_unstable();
+        assert_eq!(said, format!("{}\nanother is served\n", counts.join(" ")), "{client}");
+        // It is written down, once a second; what was asked for, if anything was, is not in it.
+        let line = place.line(|line| line["client"] == client && line.get("host").is_none());
+        let keys: Vec<_> = line.as_object().expect("a line is an object").keys().collect();
+        assert_eq!(keys, ["client", "key", "reason", "time", "verdict"]);
+        assert_eq!(line["verdict"], "deny");
+        assert_eq!(line["reason"], "the client has as many sessions as it may");
+    }
     // Nobody else has fewer for that.
     place.is_served();
 }

@@ -25,6 +25,7 @@ use underpass_core::wire::Token;
 
 use crate::agent::Agent;
 use crate::lifetime::Lifetime;
+use crate::listening;
 use configuration::Chosen;
 use door::{Door, Kind};
 
@@ -41,9 +42,8 @@ impl Front {
     /// Begins to listen; nothing is accepted before [`serve`].
     pub(crate) fn open(doors: &[Door], chosen: Chosen) -> io::Result<Self> {
         let opened = doors.iter().map(|door| {
-            let listener = std::net::TcpListener::bind(door.address)
+            let listener = listening::bind(door.address, false)
                 .map_err(|error| io::Error::new(error.kind(), format!("{door}: {error}")))?;
-            listener.set_nonblocking(true)?;
             Ok((door.kind, listener))
         });
         Ok(Self { doors: opened.collect::<io::Result<_>>()?, chosen })

@@ -24,29 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How many addresses of one name are tried.
 const MOST: usize = 8;
 
-/// A connection that may be carried.
-pub(crate) struct Opened {
-    pub(crate) far: Bare<OwnedFd>,
-    pub(crate) ticket: Ticket,
-}
-
 /// Judges the request, resolves it, judges what comes of that, and dials what was judged.
-pub(crate) async fn open(
-    relay: &Arc<Relay>,
-    client: &Client,
-    request: &Request,
-    mut ticket: Ticket,
-) -> Result<Opened, Refusal> {
-    match reach(relay, client, request, &mut ticket).await {
-        Ok(far) => Ok(Opened { far, ticket }),
-        Err(refusal) => {
-            ticket.refused(&refusal);
-            Err(refusal)
-        }
-    }
-}
-
-async fn reach(
+pub(super) async fn reach(
     relay: &Arc<Relay>,
     client: &Client,
     request: &Request,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::head::{self, Head};
 use super::refusal::Refusal;
 use super::visitor::Visitor;
-use super::{Opened, Relay, Tls, copy, open, token, udp};
+use super::{Far, Opened, Relay, Tls, copy, open, token, udp};
 use crate::splice::is_broken;
 
 /// How long a connection may wait for its next request after a 407.
@@ -47,16 +47,16 @@ pub(crate) async fn serve(relay: &Arc<Relay>, mut tls: Tls, visitor: Visitor, un
             () = gone(&mut tls) => return,
         };
         let refusal = match answered {
-            Ok(Opened::Stream(opened)) => {
+            Ok(Opened { far: Far::Stream(far), ticket }) => {
                 if tls.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.is_err() {
                     return;
                 }
-                let ended = copy::tunnel::carry(tls, opened.far, &opened.ticket).await;
-                return opened.ticket.ended(ended);
+                let ended = copy::tunnel::carry(tls, far, &ticket).await;
+                return ticket.ended(ended);
             }
-            Ok(Opened::Datagrams(opened)) => {
+            Ok(Opened { far: Far::Datagrams(socket), ticket }) => {
                 if tls.write_all(UPGRADED).await.is_ok() {
-                    udp::carry(opened, udp::OfTunnel(Box::new(tls))).await;
+                    udp::carry(socket, ticket, udp::OfTunnel(Box::new(tls))).await;
                 }
                 return;
             }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::copy::stream::{SEND_BUFFER, carry};
-use super::idle_talk::{Counted, TooMany};
+use super::idle_talk::{Counting, TooMany};
 use super::memory::Part;
 use super::policy::client::Client;
 use super::policy::limits::Over;
@@ -23,7 +23,8 @@ use super::rooms::ANSWERS;
 use super::sessions::Session;
 use super::visitor::Visitor;
 use super::window::{self, Meter, Window};
-use super::{Opened, Relay, Tls, open, token, udp};
+use super::{Far, Opened, Relay, Tls, open, token, udp};
+use crate::watched::Watched;
 
 /// The largest frame that is taken: full records of TLS, and few calls.
 const FRAME: u32 = 128 * 1024;
@@ -47,7 +48,7 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Serves one connection. Its preface has to be there at `until`.
 pub(crate) async fn serve(relay: &Arc<Relay>, tls: Tls, visitor: Visitor, until: Instant) {
     let session = match visitor.pin().map(|pin| relay.known.by_key(&pin, SystemTime::now())) {
-        Some(Some(client)) => match relay.sessions.begin(&client.name) {
+        Some(Some(client)) => match visitor.session(relay, &client) {
             None => return,
             session => session,
         },
@@ -71,8 +72,11 @@ pub(crate) async fn serve(relay: &Arc<Relay>, tls: Tls, visitor: Visitor, until:
     if relay.judge.read().udp {
         builder.enable_connect_protocol();
     }
-    let (counted, too_many) = Counted::new(tls);
-    let Ok(Ok(mut connection)) = timeout_at(until, builder.handshake(counted)).await else { return };
+    let (counting, too_many) = Counting::new();
+    let Ok(Ok(mut connection)) = timeout_at(until, builder.handshake(Watched::new(tls, counting))).await
+    else {
+        return;
+    };
     let Some(ping) = connection.ping_pong() else { return };
     let (visitor, until, session) = (Arc::new(visitor), until + STRANGER, Mutex::new(session));
     let served = Served { relay, visitor, meter: Arc::default(), until, session };
@@ -94,7 +98,7 @@ struct Served<'a> {
 impl Served<'_> {
     async fn run(
         &self,
-        connection: &mut Connection<Counted<Tls>, Part>,
+        connection: &mut Connection<Watched<Tls, Counting>, Part>,
         mut ping: PingPong,
         too_many: &TooMany,
     ) -> Result<(), h2::Error> {
@@ -199,7 +203,7 @@ impl Served<'_> {
     fn counted(&self, client: Arc<Client>) -> Result<Arc<Client>, Refusal> {
         let mut session = self.session.lock();
         if session.is_none() {
-            *session = self.relay.sessions.begin(&client.name);
+            *session = self.visitor.session(self.relay, &client);
         }
         session.is_some().then_some(client).ok_or_else(|| Over::Sessions.into())
     }
@@ -224,17 +228,17 @@ async fn one(
     };
     let mut accept = Response::new(());
     match opened {
-        Ok(Opened::Stream(opened)) => {
+        Ok(Opened { far: Far::Stream(far), ticket }) => {
             let Ok(send) = respond.send_response(accept, false) else { return };
-            let ended = carry(request.into_body(), send, opened.far, &opened.ticket, meter).await;
-            opened.ticket.ended(ended);
+            let ended = carry(request.into_body(), send, far, &ticket, meter).await;
+            ticket.ended(ended);
         }
-        Ok(Opened::Datagrams(opened)) => {
+        Ok(Opened { far: Far::Datagrams(socket), ticket }) => {
             let capsules = HeaderName::from_static("capsule-protocol");
             accept.headers_mut().insert(capsules, HeaderValue::from_static("?1"));
             let Ok(send) = respond.send_response(accept, false) else { return };
             let stream = udp::OfStream::new(request.into_body(), send, &meter.rooms);
-            Box::pin(udp::carry(opened, stream)).await;
+            Box::pin(udp::carry(socket, ticket, stream)).await;
         }
         Err(refusal) => {
             visitor.was_refused(&refusal);

@@ -4,14 +4,12 @@
 //!
 //! Too many resets and headers without end are h2's own matter, and too many requests that of [`super::visitor`].
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use crate::watched::Watch;
 
 /// In one second; a client that measures its way by pings sends some fifty.
 const MOST: u32 = 1000;
@@ -33,63 +31,29 @@ impl TooMany {
     }
 }
 
-/// A connection whose frames are counted as they are read.
-pub(super) struct Counted<T> {
-    inner: T,
+/// Counts the frames of one connection as they are read.
+pub(super) struct Counting {
     frames: Frames,
     too_many: TooMany,
 }
 
-impl<T> Counted<T> {
-    pub(super) fn new(inner: T) -> (Self, TooMany) {
+impl Counting {
+    pub(super) fn new() -> (Self, TooMany) {
         let too_many = TooMany::default();
-        (Self { inner, frames: Frames::new(), too_many: too_many.clone() }, too_many)
+        (Self { frames: Frames::new(), too_many: too_many.clone() }, too_many)
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.too_many.is_set() {
-            // What else has come is not looked at: the task goes on with the end.
-            return Poll::Pending;
-        }
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        let new = buf.filled().get(before..).unwrap_or_default();
-        if self.frames.pass(new) && self.frames.are_too_many(Instant::now()) {
+impl Watch for Counting {
+    /// What else has come is not looked at: the task goes on with the end.
+    fn is_open(&self) -> bool {
+        !self.too_many.is_set()
+    }
+
+    fn has_read(&mut self, bytes: &[u8]) {
+        if self.frames.pass(bytes) && self.frames.are_too_many(Instant::now()) {
             self.too_many.0.store(true, Ordering::Relaxed);
         }
-        read
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 

@@ -19,6 +19,7 @@ use super::policy::host::Host;
 use super::policy::judge::Judge;
 use super::policy::keys;
 use super::policy::limits::Limits;
+use super::policy::settings::UDP_IDLE;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::resolve::LookUps;
@@ -71,6 +72,7 @@ impl Door {
             sessions: Sessions::default(),
             ending: AtomicBool::new(false),
             beyond,
+            udp_idle: UDP_IDLE,
         });
         Ok(Self { relay, acceptor: TlsAcceptor::from(Arc::new(config)) })
     }

@@ -42,13 +42,16 @@ mod udp;
 mod visitor;
 mod window;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
+use tokio::net::UdpSocket;
 
 use crate::tls::pin::Pin;
+use crate::upstream::stream::Bare;
 use ahead::Ahead;
 use inside::Beyond;
 use memory::Memory;
@@ -80,6 +83,8 @@ pub(crate) struct Relay {
     pub(crate) look_ups: LookUps,
     pub(crate) sessions: Sessions,
     pub(crate) beyond: Beyond,
+    /// Datagrams that nobody sends any more end after this.
+    pub(crate) udp_idle: Duration,
     pub(crate) ending: AtomicBool,
 }
 
@@ -118,9 +123,15 @@ impl Relay {
 }
 
 /// What a request has come to.
-enum Opened {
-    Stream(connect::Opened),
-    Datagrams(udp::Opened),
+struct Opened {
+    far: Far,
+    ticket: Ticket,
+}
+
+/// What is carried for it.
+enum Far {
+    Stream(Bare<OwnedFd>),
+    Datagrams(UdpSocket),
 }
 
 /// Judges a request of somebody who is known, and reaches its destination.
@@ -130,9 +141,16 @@ async fn open(
     visitor: &Visitor,
     request: &Request,
 ) -> Result<Opened, Refusal> {
-    let ticket = Ticket::new(relay, client, visitor.neighbour, request)?;
-    match request.protocol {
-        Protocol::Tcp => connect::open(relay, client, request, ticket).await.map(Opened::Stream),
-        Protocol::Udp => udp::open(relay, client, request, ticket).await.map(Opened::Datagrams),
+    let mut ticket = Ticket::new(relay, client, visitor.neighbour, request)?;
+    let reached = match request.protocol {
+        Protocol::Tcp => connect::reach(relay, client, request, &mut ticket).await.map(Far::Stream),
+        Protocol::Udp => udp::reach(relay, client, request, &mut ticket).await.map(Far::Datagrams),
+    };
+    match reached {
+        Ok(far) => Ok(Opened { far, ticket }),
+        Err(refusal) => {
+            ticket.refused(&refusal);
+            Err(refusal)
+        }
     }
 }

@@ -31,13 +31,11 @@ use super::policy::settings::{self, Listen, Settings};
 use super::resolve::{self, LookUps};
 use super::sessions::Sessions;
 use super::{Known, Relay, identify};
-use crate::sys;
 use crate::tls::key::Identity;
+use crate::{listening, sys};
 
 /// How often the addresses of this machine are looked at again.
 const REFRESH: Duration = Duration::from_secs(60);
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 4096;
 
 /// Why a relay does not serve.
 #[derive(Debug)]
@@ -98,6 +96,7 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         look_ups: LookUps::default(),
         sessions: Sessions::default(),
         beyond: Beyond::Network,
+        udp_idle: settings.limits.udp_idle,
         ending: AtomicBool::new(false),
     });
     tracing::info!(listening = ?listening, pin = %identity.pin(), "a relay serves");
@@ -170,6 +169,7 @@ fn reload(
     stays("anonymous", settings.anonymous == before.anonymous)?;
     stays("all-streams", settings.limits.streams == before.limits.streams)?;
     stays("memory", settings.limits.memory == before.limits.memory)?;
+    stays("udp-idle", settings.limits.udp_idle == before.limits.udp_idle)?;
     stays("audit", settings.audit == before.audit)?;
     let known = known(&settings)?;
     let judge = judge(&settings, listening).map_err(named("the addresses of this machine"))?;
@@ -225,9 +225,9 @@ fn listeners(wanted: &[Listen]) -> Result<Vec<TcpListener>, Failure> {
     for listen in wanted {
         match listen {
             Listen::Address(address) => {
+                let bound = listening::bind(*address, has_v4(wanted, address.port()));
                 listeners.push(
-                    bind(*address, has_v4(wanted, address.port()))
-                        .map_err(named(format_args!("listen {address}")))?,
+                    bound.and_then(TcpListener::from_std).map_err(named(format_args!("listen {address}")))?,
                 );
             }
             Listen::Inherited => {
@@ -255,18 +255,6 @@ fn listeners(wanted: &[Listen]) -> Result<Vec<TcpListener>, Failure> {
 /// Whether `[::]` has to leave IPv4 to another.
 fn has_v4(wanted: &[Listen], port: u16) -> bool {
     wanted.iter().any(|one| matches!(one, Listen::Address(SocketAddr::V4(v4)) if v4.port() == port))
-}
-
-fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
-    use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() && only_v6 {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
 }
 
 /// As far as it goes; how many there may be.

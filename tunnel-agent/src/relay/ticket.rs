@@ -120,6 +120,11 @@ impl Ticket {
         self.relay.share().max(LEAST)
     }
 
+    /// How long datagrams are waited for.
+    pub(crate) fn udp_idle(&self) -> Duration {
+        self.relay.udp_idle
+    }
+
     fn spend(&self, way: &AtomicU64, bytes: usize) -> Result<Duration, Over> {
         way.fetch_add(bytes as u64, Ordering::Relaxed);
         match &self.stream {

@@ -12,7 +12,9 @@ use parking_lot::Mutex;
 
 use super::accept::Waiting;
 use super::policy::client::Client;
+use super::policy::limits::Over;
 use super::refusal::Refusal;
+use super::sessions::Session;
 use super::{Relay, token};
 use crate::tls::pin::Pin;
 
@@ -72,8 +74,24 @@ impl Visitor {
         if let Some(before) = before
             && let Some(log) = &*relay.log.lock()
         {
-            log.write_stranger(before, self.neighbour, SystemTime::now());
+            let why = "a token that is not known";
+            log.write_turned_away(None, why, before, self.neighbour, SystemTime::now());
         }
+    }
+
+    /// One more session of HTTP/2 for this client, if it may have one; that it may not is written down.
+    pub(crate) fn session(&self, relay: &Relay, client: &Client) -> Option<Session> {
+        if let session @ Some(_) = relay.sessions.begin(&client.name) {
+            return session;
+        }
+        let before = relay.accounts.lock().refused(client, Instant::now());
+        if let Some(before) = before
+            && let Some(log) = &*relay.log.lock()
+        {
+            let why = Over::Sessions.to_string();
+            log.write_turned_away(Some(client), &why, before, self.neighbour, SystemTime::now());
+        }
+        None
     }
 
     /// The key that was shown.

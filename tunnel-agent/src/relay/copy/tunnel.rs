@@ -4,11 +4,13 @@ use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Ended, FLUSH, Pace, TURN, cut_on_close, end_on_close, settle, was_reset, with_scratch};
 use crate::relay::Tls;
+use crate::relay::policy::limits::Over;
 use crate::relay::ticket::Ticket;
 use crate::splice::is_broken;
 use crate::upstream::stream::Bare;
@@ -17,13 +19,14 @@ use crate::upstream::stream::Bare;
 pub(crate) async fn carry(mut tls: Tls, mut far: Bare<OwnedFd>, ticket: &Ticket) -> Ended {
     cut_on_close(&far);
     cut_on_close(tls.get_ref().0.bare());
-    let mut up = Up::default();
-    let mut down = Down::default();
+    let (mut up, mut down) = (Way::default(), Way::default());
+    // The way up has taken the destination's error: what reads like an end is none.
+    let mut cut = false;
     let ended = poll_fn(|cx| {
-        let up_now = up.poll(&mut tls, &mut far, ticket, cx);
-        down.cut |= matches!(up_now, Poll::Ready(Err(Ended::ByFar)));
-        down.closed = up.eof;
-        let down_now = down.poll(&mut tls, &mut far, ticket, cx);
+        let up_now = up.poll(&mut FromClient(&mut tls), &mut far, Ended::ByFar, ticket, Ticket::up, cx);
+        cut |= matches!(up_now, Poll::Ready(Err(Ended::ByFar)));
+        let mut from = FromFar { far: &mut far, cut, closed: up.eof };
+        let down_now = down.poll(&mut from, &mut tls, Ended::ByClient, ticket, Ticket::down, cx);
         match (up_now, down_now) {
             (Poll::Ready(Err(Ended::ByFar)), Poll::Pending) => {
                 // What it has sent before is still delivered; nothing more is read from the client.
@@ -56,43 +59,55 @@ pub(crate) async fn carry(mut tls: Tls, mut far: Bare<OwnedFd>, ticket: &Ticket)
     ended
 }
 
-/// From the client.
+/// One direction.
 #[derive(Default)]
-struct Up {
-    /// What the destination has not taken yet, from `at` on.
+struct Way {
+    /// What the other side has not taken yet, from `at` on.
     kept: Vec<u8>,
     at: usize,
-    /// The client has sent its last byte.
+    /// The last byte has been read.
     eof: bool,
     ended: bool,
+    /// There is nothing to read: who is waited for is seen if it resets.
+    reads: bool,
     pace: Pace,
 }
 
-impl Up {
+impl Way {
     fn is_stuck(&self) -> bool {
         !self.kept.is_empty()
     }
 
+    /// Carries until the source has ended. `lost`: what it means that nothing can be written. `spend`: what pays for bytes.
     fn poll(
         &mut self,
-        tls: &mut Tls,
-        far: &mut Bare<OwnedFd>,
+        from: &mut impl Source,
+        to: &mut (impl AsyncWrite + Unpin),
+        lost: Ended,
         ticket: &Ticket,
+        spend: fn(&Ticket, usize) -> Result<Duration, Over>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Ended>> {
         let mut moved = 0;
+        self.reads = false;
         while !self.ended {
             while self.at < self.kept.len() {
-                let written = Pin::new(&mut *far).poll_write(cx, &self.kept[self.at..]);
-                self.at += ready!(written).map_err(|_| Ended::ByFar)?;
+                let written = Pin::new(&mut *to).poll_write(cx, &self.kept[self.at..]);
+                self.at += ready!(written).map_err(|_| lost)?;
             }
             // Freed: it may be long until the next time.
             (self.kept, self.at) = (Vec::new(), 0);
             if self.eof {
+                // To the client a farewell of TLS, and then the end of TCP.
+                let said = ready!(Pin::new(&mut *to).poll_shutdown(cx));
                 self.ended = true;
-                let _ = ready!(Pin::new(&mut *far).poll_shutdown(cx));
+                // A destination that has gone meanwhile says so where it is read.
+                if said.is_err() && lost == Ended::ByClient {
+                    return Poll::Ready(Err(lost));
+                }
                 break;
             }
+            ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| lost)?;
             ready!(self.pace.poll(cx));
             if moved >= TURN {
                 cx.waker().wake_by_ref();
@@ -100,40 +115,32 @@ impl Up {
             }
             let read = with_scratch(|scratch| {
                 let most = usize::try_from(ticket.share()).unwrap_or(usize::MAX).min(scratch.len());
-                self.poll_read(tls, far, &mut scratch[..most], cx)
+                self.poll_read(from, to, lost, &mut scratch[..most], cx)
             });
+            self.reads = read.is_pending();
             let count = ready!(read)?;
             moved += count;
-            self.pace.spent(ticket.up(count))?;
+            self.pace.spent(spend(ticket, count))?;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Reads as many records as there are, and writes them in one call.
+    /// Reads, and writes what was read in one call.
     fn poll_read(
         &mut self,
-        tls: &mut Tls,
-        far: &mut Bare<OwnedFd>,
+        from: &mut impl Source,
+        to: &mut (impl AsyncWrite + Unpin),
+        lost: Ended,
         scratch: &mut [u8],
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, Ended>> {
         let mut buf = ReadBuf::new(scratch);
-        while buf.remaining() > 0 && !self.eof {
-            let before = buf.filled().len();
-            match Pin::new(&mut *tls).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) => self.eof = buf.filled().len() == before,
-                // Without a farewell of TLS it was cut; what came before it is still good.
-                Poll::Ready(Err(_)) if before == 0 => return Poll::Ready(Err(Ended::ByClient)),
-                Poll::Ready(Err(_)) => break,
-                Poll::Pending if before == 0 => return Poll::Pending,
-                Poll::Pending => break,
-            }
-        }
+        self.eof = ready!(from.poll_fill(&mut buf, cx))?;
         let bytes = buf.filled();
         let written = match bytes {
             [] => 0,
-            _ => match Pin::new(&mut *far).poll_write(cx, bytes) {
-                Poll::Ready(written) => written.map_err(|_| Ended::ByFar)?,
+            _ => match Pin::new(to).poll_write(cx, bytes) {
+                Poll::Ready(written) => written.map_err(|_| lost)?,
                 Poll::Pending => 0,
             },
         };
@@ -142,85 +149,46 @@ impl Up {
     }
 }
 
-/// To the client.
-#[derive(Default)]
-struct Down {
-    /// What TLS has not taken yet, from `at` on.
-    kept: Vec<u8>,
-    at: usize,
-    eof: bool,
-    ended: bool,
-    /// The other way has taken the destination's error: what reads like an end is none.
+/// Where bytes come from.
+trait Source {
+    /// Whether what it has read is the last.
+    fn poll_fill(&mut self, buf: &mut ReadBuf<'_>, cx: &mut Context<'_>) -> Poll<Result<bool, Ended>>;
+}
+
+struct FromClient<'a>(&'a mut Tls);
+
+impl Source for FromClient<'_> {
+    /// As many records as there are.
+    fn poll_fill(&mut self, buf: &mut ReadBuf<'_>, cx: &mut Context<'_>) -> Poll<Result<bool, Ended>> {
+        while buf.remaining() > 0 {
+            let before = buf.filled().len();
+            match Pin::new(&mut *self.0).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) if buf.filled().len() == before => return Poll::Ready(Ok(true)),
+                Poll::Ready(Ok(())) => {}
+                // Without a farewell of TLS it was cut; what came before it is still good.
+                Poll::Ready(Err(_)) if before == 0 => return Poll::Ready(Err(Ended::ByClient)),
+                Poll::Pending if before == 0 => return Poll::Pending,
+                Poll::Ready(Err(_)) | Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Ok(false))
+    }
+}
+
+struct FromFar<'a> {
+    far: &'a mut Bare<OwnedFd>,
     cut: bool,
     /// The client has said that nothing more comes.
     closed: bool,
-    /// The destination is read, and so it is seen if it resets.
-    reads: bool,
-    pace: Pace,
 }
 
-impl Down {
-    fn poll(
-        &mut self,
-        tls: &mut Tls,
-        far: &mut Bare<OwnedFd>,
-        ticket: &Ticket,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Ended>> {
-        let mut moved = 0;
-        self.reads = false;
-        while !self.ended {
-            while self.at < self.kept.len() {
-                let written = Pin::new(&mut *tls).poll_write(cx, &self.kept[self.at..]);
-                self.at += ready!(written).map_err(|_| Ended::ByClient)?;
-            }
-            (self.kept, self.at) = (Vec::new(), 0);
-            if self.eof {
-                // A farewell of TLS, and then the end of TCP.
-                ready!(Pin::new(&mut *tls).poll_shutdown(cx)).map_err(|_| Ended::ByClient)?;
-                self.ended = true;
-                break;
-            }
-            ready!(Pin::new(&mut *tls).poll_flush(cx)).map_err(|_| Ended::ByClient)?;
-            ready!(self.pace.poll(cx));
-            if moved >= TURN {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            let read = with_scratch(|scratch| {
-                let most = usize::try_from(ticket.share()).unwrap_or(usize::MAX).min(scratch.len());
-                self.poll_read(tls, far, &mut scratch[..most], cx)
-            });
-            self.reads = read.is_pending();
-            let count = ready!(read)?;
-            moved += count;
-            self.pace.spent(ticket.down(count))?;
+impl Source for FromFar<'_> {
+    fn poll_fill(&mut self, buf: &mut ReadBuf<'_>, cx: &mut Context<'_>) -> Poll<Result<bool, Ended>> {
+        ready!(Pin::new(&mut *self.far).poll_read(cx, buf)).map_err(|_| Ended::ByFar)?;
+        let last = buf.filled().is_empty();
+        if last && (self.cut || !self.closed && was_reset(self.far)) {
+            return Poll::Ready(Err(Ended::ByFar));
         }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_read(
-        &mut self,
-        tls: &mut Tls,
-        far: &mut Bare<OwnedFd>,
-        scratch: &mut [u8],
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<usize, Ended>> {
-        let mut buf = ReadBuf::new(scratch);
-        ready!(Pin::new(&mut *far).poll_read(cx, &mut buf)).map_err(|_| Ended::ByFar)?;
-        let bytes = buf.filled();
-        if bytes.is_empty() {
-            if self.cut || !self.closed && was_reset(far) {
-                return Poll::Ready(Err(Ended::ByFar));
-            }
-            self.eof = true;
-            return Poll::Ready(Ok(0));
-        }
-        let written = match Pin::new(&mut *tls).poll_write(cx, bytes) {
-            Poll::Ready(written) => written.map_err(|_| Ended::ByClient)?,
-            Poll::Pending => 0,
-        };
-        self.kept.extend_from_slice(&bytes[written..]);
-        Poll::Ready(Ok(bytes.len()))
+        Poll::Ready(Ok(last))
     }
 }

@@ -117,11 +117,18 @@ impl Log {
         writer.take(line::line(decision, self.hasher.as_ref(), self.neighbour, now));
     }
 
-    /// Writes down that somebody has shown a token that is not known, and that so many have before of whom there is no
-    /// line. What they have asked for is not judged, and not in it.
-    pub(crate) fn write_stranger(&self, before: u64, neighbour: Option<IpAddr>, now: SystemTime) {
+    /// Writes down that somebody was refused before anything was judged, and that so many were before of whom there is
+    /// no line. What they have asked for is not in it.
+    pub(crate) fn write_turned_away(
+        &self,
+        client: Option<&Client>,
+        why: &str,
+        before: u64,
+        neighbour: Option<IpAddr>,
+        now: SystemTime,
+    ) {
         let Some(writer) = &self.writer else { return };
-        writer.take(line::stranger(before, neighbour.filter(|_| self.neighbour), now));
+        writer.take(line::turned_away(client, why, before, neighbour.filter(|_| self.neighbour), now));
     }
 
     /// Waits until what was taken is written, but not for long.

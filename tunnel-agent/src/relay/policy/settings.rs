@@ -16,7 +16,7 @@ use underpass_core::config::reader::{Entry, Reader};
 
 use super::audit::Audit;
 use super::rules::Rule;
-pub(crate) use limits::RelayLimits;
+pub(crate) use limits::{RelayLimits, UDP_IDLE};
 
 const KEYS: [&str; 13] = [
     "listen",

@@ -29,43 +29,26 @@ use super::request::Request;
 use super::ticket::Ticket;
 pub(crate) use ends::{Ends, OfStream, OfTunnel};
 
-/// An association on which nothing moves ends after this (RFC 9298 section 3.1 wants two minutes at least).
-const IDLE: Duration = Duration::from_secs(300);
 /// What comes while there is no room for it.
 const BUFFER: usize = 1 << 20;
 
-/// A socket that may be carried.
-pub(crate) struct Opened {
-    socket: UdpSocket,
-    ticket: Ticket,
-}
-
 /// Judges the request and what it resolves to, and makes a socket for it.
-pub(crate) async fn open(
+pub(super) async fn reach(
     relay: &Arc<Relay>,
     client: &Client,
     request: &Request,
-    mut ticket: Ticket,
-) -> Result<Opened, Refusal> {
-    let found = async {
-        let permitted = permitted(relay, client, request, &mut ticket).await?;
-        let mut refusal = Refusal::timed_out();
-        for one in &permitted {
-            ticket.permitted(one);
-            match connected(one.address()).await {
-                Ok(socket) => return Ok(socket),
-                Err(error) => refusal = Refusal::dial(&error),
-            }
-        }
-        Err(refusal)
-    };
-    match found.await {
-        Ok(socket) => Ok(Opened { socket, ticket }),
-        Err(refusal) => {
-            ticket.refused(&refusal);
-            Err(refusal)
+    ticket: &mut Ticket,
+) -> Result<UdpSocket, Refusal> {
+    let permitted = permitted(relay, client, request, ticket).await?;
+    let mut refusal = Refusal::timed_out();
+    for one in &permitted {
+        ticket.permitted(one);
+        match connected(one.address()).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => refusal = Refusal::dial(&error),
         }
     }
+    Err(refusal)
 }
 
 async fn connected(address: SocketAddr) -> io::Result<UdpSocket> {
@@ -79,15 +62,16 @@ async fn connected(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Carries datagrams until the client ends it, or nothing moves any more.
-pub(crate) async fn carry(opened: Opened, mut ends: impl Ends) {
-    let Opened { socket, ticket } = opened;
+/// Carries datagrams until the client ends it, or nothing has moved for as long as the relay waits.
+pub(super) async fn carry(socket: UdpSocket, ticket: Ticket, mut ends: impl Ends) {
+    let patience = ticket.udp_idle();
     let mut association = Association {
         socket,
         decoder: Decoder::default(),
         pace: Pace::default(),
         moved: false,
-        idle: Box::pin(sleep(IDLE)),
+        patience,
+        idle: Box::pin(sleep(patience)),
     };
     let ended = poll_fn(|cx| association.poll(&mut ends, &ticket, cx)).await;
     match ended {
@@ -103,6 +87,7 @@ struct Association {
     pace: Pace,
     /// Since `idle` was looked at.
     moved: bool,
+    patience: Duration,
     idle: std::pin::Pin<Box<Sleep>>,
 }
 
@@ -139,7 +124,7 @@ impl Association {
             if !std::mem::take(&mut self.moved) {
                 return Poll::Ready(Ended::Regularly);
             }
-            self.idle.as_mut().reset(Instant::now() + IDLE);
+            self.idle.as_mut().reset(Instant::now() + self.patience);
         }
         Poll::Pending
     }

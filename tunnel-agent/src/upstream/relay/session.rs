@@ -22,6 +22,7 @@ use super::window::{self, Window};
 use crate::relay::rooms::ANSWERS;
 use crate::upstream::http::told;
 use crate::upstream::stream::Duplex;
+use crate::watched::Watched;
 
 /// Streams have windows of their own; that of the connection must not let those who do not read hold up the
 /// others.
@@ -73,7 +74,7 @@ impl Session {
             .max_header_list_size(MAX_HEADERS)
             .enable_push(false);
         let vitals = Arc::new(Vitals::new());
-        let io = Noting { inner: io, vitals: Arc::clone(&vitals) };
+        let io = Watched::new(io, Noting(Arc::clone(&vitals)));
         let (sender, mut connection) = builder.handshake(io).await.map_err(|error| failure(&error))?;
         if let Some(pings) = connection.ping_pong() {
             tokio::spawn(Task::new(connection, pings, Arc::clone(&vitals)).run());

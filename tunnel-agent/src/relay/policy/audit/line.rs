@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
+use super::super::client::Client;
 use super::super::moment::rfc3339;
 use super::Decision;
 use super::names::Hasher;
@@ -61,21 +62,38 @@ pub(super) fn line(
     })
 }
 
-/// Somebody has shown a token that is not known, as so many have before.
-pub(super) fn stranger(before: u64, neighbour: Option<IpAddr>, now: SystemTime) -> String {
+/// Somebody was refused before anything was judged, as so many times before.
+pub(super) fn turned_away(
+    client: Option<&Client>,
+    why: &str,
+    before: u64,
+    neighbour: Option<IpAddr>,
+    now: SystemTime,
+) -> String {
     #[derive(Serialize)]
-    struct Stranger {
+    struct TurnedAway<'a> {
         time: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client: Option<&'a str>,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        key: &'a str,
         verdict: &'static str,
         reason: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         neighbour: Option<IpAddr>,
     }
-    let mut reason = "a token that is not known".to_owned();
+    let mut reason = why.to_owned();
     if before > 0 {
         let _ = write!(reason, ", as {before} times before");
     }
-    json(&Stranger { time: rfc3339(now), verdict: "deny", reason, neighbour })
+    json(&TurnedAway {
+        time: rfc3339(now),
+        client: client.map(|client| &*client.name),
+        key: client.map_or("", |client| &client.fingerprint),
+        verdict: "deny",
+        reason,
+        neighbour,
+    })
 }
 
 /// So many lines were lost before this one.

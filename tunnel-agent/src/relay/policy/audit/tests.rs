@@ -55,15 +55,20 @@ fn line(audit: &Decision<'_>, hasher: Option<&Hasher>, neighbour: bool) -> Strin
 }
 
 #[test]
-fn whoever_guesses_tokens_is_a_line_without_what_was_asked_for() {
+fn whoever_is_turned_away_is_a_line_without_what_was_asked_for() {
     let from = "203.0.113.5".parse().ok();
+    let said = |client, why, before, neighbour| {
+        line::turned_away(client, why, before, neighbour, SystemTime::UNIX_EPOCH)
+    };
     assert_eq!(
-        line::stranger(0, None, SystemTime::UNIX_EPOCH),
+        said(None, "a token that is not known", 0, None),
         "{\"time\":\"1970-01-01T00:00:00.000Z\",\"verdict\":\"deny\",\"reason\":\"a token that is not known\"}\n"
     );
-    let more: Value = serde_json::from_str(&line::stranger(7, from, SystemTime::UNIX_EPOCH)).expect("JSON");
-    assert_eq!(more["reason"], "a token that is not known, as 7 times before");
-    assert_eq!(more["neighbour"], "203.0.113.5");
+    assert_eq!(
+        said(Some(&ann()), "enough", 7, from),
+        "{\"time\":\"1970-01-01T00:00:00.000Z\",\"client\":\"ann\",\"key\":\"AAAAAAAAAAAA\",\"verdict\":\"deny\",\
+         \"reason\":\"enough, as 7 times before\",\"neighbour\":\"203.0.113.5\"}\n"
+    );
 }
 
 #[test]

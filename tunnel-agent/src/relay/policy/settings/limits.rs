@@ -1,12 +1,16 @@
 //! `[limits]`
 
+use std::time::Duration;
+
 use underpass_core::config::ConfigError;
 use underpass_core::config::reader::{Entry, Reader};
 
 use super::super::limits::Limits;
 use super::size;
 
-const KEYS: [&str; 6] = ["streams", "new", "rate", "total", "all-streams", "memory"];
+const KEYS: [&str; 7] = ["streams", "new", "rate", "total", "all-streams", "memory", "udp-idle"];
+/// In seconds.
+const LONGEST: u32 = 24 * 60 * 60;
 
 /// Bounds of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +21,17 @@ pub(crate) struct RelayLimits {
     pub(crate) streams: u32,
     /// Bytes that all streams together may keep in buffers.
     pub(crate) memory: u64,
+    /// Datagrams that nobody sends any more end after this.
+    pub(crate) udp_idle: Duration,
 }
+
+/// RFC 9298 section 3.1 wants two minutes at least, if nobody says otherwise.
+pub(crate) const UDP_IDLE: Duration = Duration::from_secs(300);
 
 impl Default for RelayLimits {
     fn default() -> Self {
         let client = Limits { streams: Some(10_000), new: Some(1_000), rate: None, total: None };
-        Self { client, streams: 20_000, memory: 256 << 20 }
+        Self { client, streams: 20_000, memory: 256 << 20, udp_idle: UDP_IDLE }
     }
 }
 
@@ -30,10 +39,12 @@ pub(super) fn limits(reader: &Reader<'_>, entry: Option<Entry<'_>>) -> Result<Re
     let mut limits = RelayLimits::default();
     let Some(entry) = entry else { return Ok(limits) };
     let mut table = reader.table(&entry, &KEYS, "[limits]")?;
-    let mut number = |key: &str| table.take(key).map(|entry| reader.number(&entry, u32::MAX)).transpose();
-    limits.client.streams = number("streams")?.or(limits.client.streams);
-    limits.client.new = number("new")?.or(limits.client.new);
-    limits.streams = number("all-streams")?.unwrap_or(limits.streams);
+    let mut number = |key: &str, most| table.take(key).map(|entry| reader.number(&entry, most)).transpose();
+    limits.client.streams = number("streams", u32::MAX)?.or(limits.client.streams);
+    limits.client.new = number("new", u32::MAX)?.or(limits.client.new);
+    limits.streams = number("all-streams", u32::MAX)?.unwrap_or(limits.streams);
+    let idle = number("udp-idle", LONGEST)?.map(|seconds| Duration::from_secs(seconds.into()));
+    limits.udp_idle = idle.unwrap_or(limits.udp_idle);
     let mut bytes = |key: &str| table.take(key).map(|entry| size(reader, &entry)).transpose();
     limits.client.rate = bytes("rate")?;
     limits.client.total = bytes("total")?;

@@ -68,6 +68,7 @@ fn a_mistake_has_its_place() {
         ("+limits = 1", ":4:10: \"limits\" is a table: write [limits]"),
         ("+[limits]\nstream = 1", ":5:1: unknown key \"stream\" (did you mean \"streams\"?)"),
         ("+[limits]\nstreams = 0", ":5:11: \"streams\" is a whole number from 1 to 4294967295"),
+        ("+[limits]\nudp-idle = 0", ":5:12: \"udp-idle\" is a whole number from 1 to 86400"),
         ("+[limits]\nrate = 0", ":5:8: rate is not a number of bytes: write \"10G\""),
         (
             "+[limits]\nrate = '1Q'",
