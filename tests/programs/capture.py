@@ -1,7 +1,7 @@
 """Writes what goes over a link to a file, each frame after its length. INTERFACE FILE
 
-Says when it begins; when its input ends, how many frames there were and how many were lost. The frames are in a ring
-that the kernel fills (packet(7), TPACKET_V3): a socket's buffer is small, and this process may have to wait for its turn.
+Says when it begins; when its input ends, how many frames there were and how many were lost. The kernel puts frames into
+a ring (packet(7), TPACKET_V3): a socket's buffer is small, and this process may have to wait for its turn.
 """
 
 import mmap

@@ -104,7 +104,8 @@ def stall(client, big, greeter):
 
 def main():
     host, mode, authority = sys.argv[1:4]
-    client = Client(host, sys.argv[4] if mode == "rate" else "client.key", window={"stall": 1 << 20, "hoard": 1 << 24}.get(mode, 65535))
+    key = sys.argv[4] if mode == "rate" else "client.key"
+    client = Client(host, key, window={"stall": 1 << 20, "hoard": 1 << 24}.get(mode, 65535))
     if mode == "stall":
         return stall(client, authority, sys.argv[4])
     if mode == "hoard":
