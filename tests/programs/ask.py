@@ -9,7 +9,7 @@ messages = [bytes.fromhex(line) for line in sys.stdin]
 family = socket.AF_INET6 if ":" in server else socket.AF_INET
 kind = socket.SOCK_STREAM if how == "tcp" else socket.SOCK_DGRAM
 asking = socket.socket(family, kind)
-asking.settimeout(8)
+asking.settimeout(60)
 asking.connect((server, 53))
 if how == "tcp":
     asking.sendall(b"".join(struct.pack(">H", len(message)) + message for message in messages))

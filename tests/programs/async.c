@@ -124,7 +124,7 @@ int main(int argc, char **argv) {
         if (signalled) say("by signal %d, code %d", number - SIGRTMIN, code);
     }
     if (!strcmp(how, "none")) {
-        struct timespec limit = {.tv_sec = 10};
+        struct timespec limit = {.tv_sec = 60};
         for (bool pending = true; pending;) {
             pending = false;
             for (int i = 0; i < count; i++) pending |= list[i] && gai_error(list[i]) == EAI_INPROGRESS;

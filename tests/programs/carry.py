@@ -4,7 +4,7 @@ import socket
 import sys
 
 host, port, word = sys.argv[1:]
-s = socket.create_connection((host, int(port)), timeout=15)
+s = socket.create_connection((host, int(port)), timeout=60)
 assert s.recv(6) == b"hello\n"
 said = f"Host: {host}\r\n{word}\r\n".encode()
 for _ in range(64):

@@ -1,15 +1,14 @@
 /* A daemon: detached twice from whoever started it, without an environment, and with arguments
- * that it has overwritten. Arguments: NAME PORT SECONDS FILE. After that many seconds it connects,
+ * that it has overwritten. Arguments: NAME PORT FILE. When the file `connect` appears it connects,
  * and writes what it read to the file; then it lives on until the file `end` appears. */
 #include "transcript.h"
 
 int main(int argc, char **argv) {
-    MUST(argc == 5);
+    MUST(argc == 4);
     char name[256], port[16], file[1024], line[256] = "";
     snprintf(name, sizeof name, "%s", argv[1]);
     snprintf(port, sizeof port, "%s", argv[2]);
-    snprintf(file, sizeof file, "%s", argv[4]);
-    unsigned seconds = atoi(argv[3]);
+    snprintf(file, sizeof file, "%s", argv[3]);
     if (fork()) _exit(0);
     setsid();
     if (fork()) _exit(0);
@@ -20,7 +19,7 @@ int main(int argc, char **argv) {
     memset(first, 0, last - first);
     strcpy(first, "d");
     clearenv();
-    for (unsigned left = seconds; left > 0;) left = sleep(left);
+    while (access("connect", F_OK)) usleep(20000);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
     int failed = getaddrinfo(name, port, &hints, &list);
     int fd = failed ? -1 : socket(list->ai_family, SOCK_STREAM, 0);

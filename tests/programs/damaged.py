@@ -14,7 +14,7 @@ def attempt(length):
     sent = bytes(i % 251 for i in range(251)) * (length // 251 + 1)
     sent = sent[:length]
     try:
-        s = socket.create_connection((host, port), timeout=45)
+        s = socket.create_connection((host, port), timeout=60)
     except OSError as error:
         return f"no connection: {errno.errorcode.get(error.errno, error)}"
     with s:

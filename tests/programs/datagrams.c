@@ -13,7 +13,7 @@ static int datagram_socket(void) {
 
 static bool readable(int fd) {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, 5000) == 1;
+    return poll(&poll_fd, 1, WAIT_MS) == 1;
 }
 
 static ssize_t send_to(int fd, const char *word, const struct target *to) {
@@ -124,7 +124,7 @@ static void connected(void) {
     show_from(fd, 0);
     say("sendto another %s", result(send_to(fd, "three", &second)));
     /* Its answer is not for a connected socket, as long as it is connected. */
-    usleep(300000);
+    usleep(1500000);
     say("again %s", result(send(fd, "four", 4, 0)));
     show_from(fd, 0);
     say("connect %s", result(start(fd, &second)));
@@ -197,14 +197,14 @@ static void waiting(void) {
     if (target.nonblocking) say("recv %s", result(recv(fd, data, sizeof data, 0)));
     say("epoll %d", epoll_wait(set, &seen, 1, 0));
     say("sendto %s", result(send_to(fd, "one", &target)));
-    say("epoll %d %s", epoll_wait(set, &seen, 1, 5000), events(seen.events));
-    say("edge %d %s", epoll_wait(edge, &seen, 1, 5000), events(seen.events));
+    say("epoll %d %s", epoll_wait(set, &seen, 1, WAIT_MS), events(seen.events));
+    say("edge %d %s", epoll_wait(edge, &seen, 1, WAIT_MS), events(seen.events));
     say("level %d", epoll_wait(set, &seen, 1, 0));
     say("edge %d", epoll_wait(edge, &seen, 1, 0));
     show_from(fd, 0);
     say("level %d", epoll_wait(set, &seen, 1, 0));
     say("sendto %s", result(send_to(fd, "two", &second)));
-    say("edge %d %s", epoll_wait(edge, &seen, 1, 5000), events(seen.events));
+    say("edge %d %s", epoll_wait(edge, &seen, 1, WAIT_MS), events(seen.events));
     show_from(fd, 0);
     struct timeval limit = {.tv_usec = 200000};
     MUST(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-DELAY = 0.2
+DELAY = 0.5
 ALL = socket.htons(0x0003)  # ETH_P_ALL
 SOL_PACKET, PACKET_VNET_HDR = 263, 15  # packet(7), linux/if_packet.h
 HEADER = 10  # struct virtio_net_hdr: what is left to the hardware, checksums among it

@@ -47,7 +47,7 @@ def come_and_go():
         try:
             # Without a time limit: with one it is SO_ERROR that is read, which also holds a reset of what is open.
             s = socket.create_connection((host, port))
-            s.settimeout(15)
+            s.settimeout(60)
         except ConnectionResetError:
             # It was there, and was reset before this thread has run: connect(2) says so natively, too.
             note("reset")
@@ -71,7 +71,7 @@ def come_and_go():
 
 
 def open_one():
-    s = socket.create_connection((host, port), timeout=15)
+    s = socket.create_connection((host, port), timeout=60)
     assert said(s, b"stay") is None
     return s
 

@@ -14,7 +14,7 @@ int main(int argc, char **argv) {
             sockets[i].fd = -1;
         }
     }
-    double end = now() + 15;
+    double end = now() + 60;
     do {
         poll(sockets, count, 200);
         pending = 0;

@@ -32,8 +32,8 @@ static void *serve(void *accepted) {
     } else if (is("watch")) {
         double begin = now();
         struct pollfd end = {.fd = fd};
-        int count = poll(&end, 1, 8000);
-        say("far sees %s %s", count ? events(end.revents) : "nothing", now() - begin < 4 ? "in time" : "late");
+        int count = poll(&end, 1, 60000);
+        say("far sees %s %s", count ? events(end.revents) : "nothing", now() - begin < 50 ? "in time" : "late");
         close(fd);
     } else if (is("fill")) {
         struct timeval half = {0, 500000};

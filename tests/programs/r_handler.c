@@ -24,7 +24,7 @@ int main(int argc, char **argv) {
         }
         struct pollfd ready = {.fd = fd, .events = POLLOUT};
         int count;
-        while ((count = poll(&ready, 1, 5000)) < 0 && errno == EINTR) {}
+        while ((count = poll(&ready, 1, WAIT_MS)) < 0 && errno == EINTR) {}
         const char *error = socket_error(fd);
         struct sockaddr_storage peer;
         socklen_t length = sizeof peer;

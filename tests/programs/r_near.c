@@ -30,7 +30,7 @@ static void read_all(int fd) {
     static char bytes[65536];
     size_t got = 0;
     ssize_t count;
-    limit(fd, SO_RCVTIMEO, 8000);
+    limit(fd, SO_RCVTIMEO, 60000);
     while ((count = recv(fd, bytes, sizeof bytes, 0)) > 0) got += count;
     say("read %zu then %s", got, result(count));
 }
@@ -84,8 +84,8 @@ int main(int argc, char **argv) {
     } else if (!strcmp(mode, "watch")) {
         double begin = now();
         struct pollfd end = {.fd = fd};
-        int count = poll(&end, 1, 8000);
-        say("near sees %s %s", count ? events(end.revents) : "nothing", now() - begin < 4 ? "in time" : "late");
+        int count = poll(&end, 1, 60000);
+        say("near sees %s %s", count ? events(end.revents) : "nothing", now() - begin < 50 ? "in time" : "late");
     } else {
         limit(fd, SO_SNDTIMEO, 500);
         if (!strcmp(mode, "half")) shutdown(fd, SHUT_WR);

@@ -30,7 +30,7 @@ static const char *exchange(int fd, uint32_t number, bool near) {
     MUST(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
     while (sending || receiving) {
         struct pollfd ready = {.fd = fd, .events = (sending ? POLLOUT : 0) | (receiving ? POLLIN : 0)};
-        if (poll(&ready, 1, 10000) != 1) return sending ? "stuck while sending" : "stuck while receiving";
+        if (poll(&ready, 1, WAIT_MS) != 1) return sending ? "stuck while sending" : "stuck while receiving";
         if (sending && ready.revents & (POLLOUT | POLLERR)) {
             if (at == have) {
                 at = 0, have = send_way.left < sizeof out ? send_way.left : 1 + rand_r(&seed) % sizeof out;

@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
         for (int j = 0; j < 2; j++) MUST(!pthread_create(threads + j, NULL, connects, (void *)(intptr_t)fd));
         for (int j = 0; j < 2; j++) pthread_join(threads[j], NULL);
         struct pollfd ready = {.fd = fd, .events = POLLOUT};
-        if (poll(&ready, 1, 3000) == 0)
+        if (poll(&ready, 1, 20000) == 0)
             hung++;
         else if (strcmp(socket_error(fd), "0"))
             failed++;

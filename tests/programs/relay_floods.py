@@ -92,7 +92,7 @@ def main():
         client.tls.sendall(pieces)
     except (ssl.SSLError, ConnectionResetError, BrokenPipeError, TimeoutError):
         whole = False
-    client.tls.settimeout(5)
+    client.tls.settimeout(60)
     print(ended(client), "all of it was taken" if whole else "part of it was taken")
 
 

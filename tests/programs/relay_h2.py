@@ -22,7 +22,7 @@ class Client:
         if key:
             context.load_cert_chain(key + ".crt", key)
         context.set_alpn_protocols(["h2"])
-        raw = socket.create_connection((host, PORT), timeout=15)
+        raw = socket.create_connection((host, PORT), timeout=60)
         self.tls = context.wrap_socket(raw, server_hostname=host, suppress_ragged_eofs=False)
         assert self.tls.selected_alpn_protocol() == "h2"
         config = h2.config.H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
@@ -104,7 +104,8 @@ def stall(client, big, greeter):
 
 def main():
     host, mode, authority = sys.argv[1:4]
-    client = Client(host, window={"stall": 1 << 20, "hoard": 1 << 24}.get(mode, 65535))
+    key = sys.argv[4] if mode == "rate" else "client.key"
+    client = Client(host, key, window={"stall": 1 << 20, "hoard": 1 << 24}.get(mode, 65535))
     if mode == "stall":
         return stall(client, authority, sys.argv[4])
     if mode == "hoard":
@@ -114,6 +115,18 @@ def main():
             client.data(client.ask(authority), b"four", end=True)
         print("asked", flush=True)
         return sys.stdin.read()
+    if mode == "rate":
+        # Both in one flight, however slow the machine is.
+        for stream in (1, 3):
+            client.h2.send_headers(stream, [(":method", "CONNECT"), (":authority", authority)])
+        client.flush()
+        answers = {}
+        while len(answers) < 2:
+            event = client.next()
+            if isinstance(event, h2.events.ResponseReceived):
+                answers[event.stream_id] = dict(event.headers)
+        error = answers[3]["proxy-status"].split("error=")[1].split(";")[0]
+        return print(answers[1][":status"], answers[3][":status"], error)
     if mode == "headers":
         more = [(f"x-{number}", "y" * 1000) for number in range(60)]
         try:

@@ -23,7 +23,7 @@ CONTEXT = ssl.create_default_context(cafile="relay.key.crt")
 
 
 def by_http_1(host, request):
-    tls = CONTEXT.wrap_socket(socket.create_connection((host, PORT), timeout=15), server_hostname=host)
+    tls = CONTEXT.wrap_socket(socket.create_connection((host, PORT), timeout=60), server_hostname=host)
     tls.sendall(request)
     answer = http.client.HTTPResponse(tls, method="GET")
     answer.begin()

@@ -18,7 +18,7 @@ def connected(host, protocol):
     context = ssl.create_default_context(cafile="relay.key.crt")
     context.load_cert_chain("client.key.crt", "client.key")
     context.set_alpn_protocols([protocol])
-    raw = socket.create_connection((host, PORT), timeout=15)
+    raw = socket.create_connection((host, PORT), timeout=60)
     return context.wrap_socket(raw, server_hostname=host, suppress_ragged_eofs=False)
 
 

@@ -1,6 +1,7 @@
 # HOST PORT COUNT SECONDS: COUNT conversations in about so many seconds, half of them by threads with
-# blocking sockets, half by an event loop. Each is greeted and hears what it said. Writes one line for
-# each: start and end (seconds since 1970) and `greeted`, `connect ERRNO` or `stream ERRNO`.
+# blocking sockets, half by an event loop, and as many more in the same measure until its input ends. Each is greeted
+# and hears what it said. Writes `begins`, and one line for each: start and end (seconds since 1970) and `greeted`,
+# `connect ERRNO` or `stream ERRNO`.
 import asyncio
 import errno
 import socket
@@ -14,6 +15,11 @@ SAID = b"0123456789"
 each = count // (2 * WORKERS)
 pause = seconds / each
 lines = []
+told_to_end = threading.Event()
+
+
+def goes_on(done):
+    return done < each or not told_to_end.is_set()
 
 
 def name(error):
@@ -58,14 +64,18 @@ async def talk_too():
 
 
 def thread():
-    for _ in range(each):
+    done = 0
+    while goes_on(done):
+        done += 1
         start = time.time()
         note(start, talk())
         time.sleep(pause)
 
 
 async def task():
-    for _ in range(each):
+    done = 0
+    while goes_on(done):
+        done += 1
         start = time.time()
         note(start, await talk_too())
         await asyncio.sleep(pause)
@@ -75,6 +85,8 @@ async def tasks():
     await asyncio.gather(*(task() for _ in range(WORKERS)))
 
 
+threading.Thread(target=lambda: (sys.stdin.read(), told_to_end.set()), daemon=True).start()
+print("begins", flush=True)
 threads = [threading.Thread(target=thread) for _ in range(WORKERS)]
 for one in threads:
     one.start()

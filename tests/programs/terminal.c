@@ -52,7 +52,7 @@ static int reader(void) {
 int main(int argc, char **argv) {
     MUST(argc >= 2);
     if (!strcmp(argv[1], "reader")) return reader();
-    alarm(15);
+    alarm(80);
     MUST(setsid() > 0);
     master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     MUST(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);

@@ -7,7 +7,7 @@ import select
 import socket
 import sys
 
-WAIT_MS = 15000
+WAIT_MS = 60000
 
 
 def wait(fd, event):

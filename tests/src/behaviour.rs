@@ -62,7 +62,7 @@ pub enum Behaviour {
     CloseAfter(u8),
     /// Resets after this many bytes of the reply.
     ResetAfter(u8),
-    /// Connects, passes the first bytes of the destination on, and resets.
+    /// Connects, passes the first bytes of the destination on, and resets when it is told to behave otherwise.
     ResetMidStream,
 }
 

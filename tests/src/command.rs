@@ -10,8 +10,12 @@ use std::time::Duration;
 
 use crate::running::Running;
 
+/// How long a test waits for what has to come. A busy machine takes its time; who waits for a condition is done as soon
+/// as it holds.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Nothing takes longer unless the test says so.
-pub(crate) const DEFAULT_LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const DEFAULT_LIMIT: Duration = Duration::from_secs(90);
 
 /// A program to run. Its environment holds HOME, XDG_RUNTIME_DIR, PATH and LANG and what
 /// [`Self::env`] adds.
@@ -44,6 +48,13 @@ impl Command {
         self
     }
 
+    /// What the program complains goes to the end of this file, and is there as soon as it is written.
+    pub(crate) fn complaints_to(mut self, file: &Path) -> Self {
+        let shell = ["sh", "-c", r#"exec "$@" 2>>"$0""#].map(OsString::from);
+        self.line.splice(0..0, shell.into_iter().chain([file.into()]));
+        self
+    }
+
     /// Sets a variable of the program's environment.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.retain(|(known, _)| known != name.as_ref());
@@ -57,7 +68,7 @@ impl Command {
         self
     }
 
-    /// Kills the program, and fails the test, after this time (default: 20 s).
+    /// Kills the program, and fails the test, after this time (default: 90 s).
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -85,7 +96,11 @@ impl Command {
     /// Starts the program; its input stays open (see [`Running::say`]).
     pub fn spawn(self) -> Running {
         let mut command = std::process::Command::new(&self.enter[0]);
-        command.args(&self.enter[1..]).args(["--", "env", "-i", "-C"]).arg(&self.directory);
+        // What a shell starts in the background ignores interrupts, and would pass that on.
+        command
+            .args(&self.enter[1..])
+            .args(["--", "env", "--default-signal", "-i", "-C"])
+            .arg(&self.directory);
         for (name, value) in &self.environment {
             let mut variable = name.clone();
             variable.push("=");

@@ -44,7 +44,7 @@ mod running;
 pub mod servers;
 mod world;
 
-pub use command::{Command, Finished};
+pub use command::{Command, Finished, PATIENCE};
 pub use running::Running;
 pub use world::World;
 

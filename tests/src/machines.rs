@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::world::listens_in;
-use crate::{Command, Running, World};
+use crate::{Command, PATIENCE, Running, World};
 
 /// A network with nothing in it but what cables bring, and an /etc/hosts of its own. It forwards nothing.
 pub struct Machine {
@@ -78,7 +78,7 @@ impl World {
 impl Machine {
     /// Waits until something listens on this TCP port.
     pub fn wait_listening(&self, port: u16) {
-        let limit = Instant::now() + Duration::from_secs(10);
+        let limit = Instant::now() + PATIENCE;
         while !listens_in(self.pid, port) {
             assert!(Instant::now() < limit, "nothing listens on port {port}");
             std::thread::sleep(Duration::from_millis(5));

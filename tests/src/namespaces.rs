@@ -8,6 +8,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::command::PATIENCE;
 
 /// The processes that keep the namespaces.
 pub(crate) struct Namespaces {
@@ -29,7 +32,7 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mkfifo /run/far
-printf 'nameserver 10.77.0.1\noptions timeout:1 attempts:1\n' >"$1/resolv.conf"
+printf 'nameserver 10.77.0.1\noptions timeout:10 attempts:1\n' >"$1/resolv.conf"
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n' >"$1/hosts"
 printf 'passwd: files\ngroup: files\nhosts: files dns\n' >"$1/nsswitch.conf"
 cp "$1/hosts" "$1/far-hosts"
@@ -98,9 +101,17 @@ impl Namespaces {
             panic!("no namespaces (ip, nft, unshare and nsenter are needed): {why}");
         }
         let client = children(unshare.id()).next().expect("unshare has a child");
-        let far = children(client)
-            .find(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c == "sleep\n"))
-            .expect("the far side runs");
+        let is_far =
+            |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c == "sleep\n");
+        // It has said that it is there before it becomes `sleep`.
+        let limit = Instant::now() + PATIENCE;
+        let far = loop {
+            if let Some(far) = children(client).find(is_far) {
+                break far;
+            }
+            assert!(Instant::now() < limit, "the far side does not run");
+            std::thread::sleep(Duration::from_millis(1));
+        };
         Self { unshare, client, far, own_users }
     }
 

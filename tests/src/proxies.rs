@@ -111,7 +111,7 @@ impl Fake {
     }
 
     /// What it does with requests for this port. At first it delays those for the ports 8000 to
-    /// 8999 (see [`crate::servers::port`]).
+    /// 9999 (see [`crate::servers::port`]).
     pub fn on(&self, port: u16, behaviour: Behaviour) {
         self.command(&format!("on {port} {behaviour}"));
     }
@@ -132,7 +132,10 @@ impl Fake {
 
     /// Ends the proxy with all its connections, as a crash of it would: they are reset.
     pub fn kill(&self) {
-        self.lock().0.signal(rustix::process::Signal::KILL);
+        let process = self.lock();
+        let pid = process.0.pid();
+        process.0.signal(rustix::process::Signal::KILL);
+        real::wait_gone(pid);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, (Running, Vec<Request>)> {

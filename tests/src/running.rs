@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::command::{DEFAULT_LIMIT, Finished};
+use crate::command::{DEFAULT_LIMIT, Finished, PATIENCE};
 use crate::namespaces::{children, processes};
 
 /// A program that was started. Dropping it kills it.
@@ -77,7 +77,7 @@ impl Running {
 
     /// The program's process id in the test's own namespace.
     pub fn pid(&self) -> u32 {
-        let limit = Instant::now() + Duration::from_secs(2);
+        let limit = Instant::now() + PATIENCE;
         loop {
             // nsenter, then `env`, which becomes the program.
             match children(self.child.id()).next() {
@@ -143,7 +143,7 @@ impl Drop for Running {
 
 /// How long a pipe may stay open after the program's end: longer only if the program left
 /// something behind that holds it.
-const PIPE_LIMIT: Duration = Duration::from_secs(2);
+const PIPE_LIMIT: Duration = Duration::from_secs(20);
 
 fn bytes(pipe: &Receiver<Vec<u8>>) -> Vec<u8> {
     pipe.recv_timeout(PIPE_LIMIT).unwrap_or_else(|_| b"(the pipe is still open)".to_vec())
@@ -182,7 +182,8 @@ fn kill_group(child: &Child) {
         fields.split(' ').nth(2) == Some(&child.id().to_string()) && *pid != child.id()
     };
     // Each round catches what was forked during the one before.
-    for _ in 0..100 {
+    let limit = Instant::now() + PATIENCE;
+    while Instant::now() < limit {
         let mut members = processes().filter(in_group).peekable();
         if members.peek().is_none() {
             break;

@@ -19,7 +19,8 @@ pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, 1));
 ///
 /// The same services are on the ports 1000 higher, to which a connection takes time in both
 /// worlds: natively the second until the kernel repeats the SYN, which is dropped once
-/// ([`World::direct`]), through the fake proxy 300 ms, for which it delays its reply.
+/// ([`World::direct`]), through the fake proxy as long, for which it delays its reply. On the ports 2000
+/// higher the SYN is dropped twice, and the reply comes after two seconds.
 pub mod port {
     /// Sends back what comes, until the end of it.
     pub const ECHO: u16 = 7007;
@@ -44,6 +45,10 @@ pub mod port {
     /// Of all these, the one to which a connection takes time.
     pub const fn slow(port: u16) -> u16 {
         port + 1000
+    }
+    /// Of all these, the one to which a connection takes two seconds or three.
+    pub const fn late(port: u16) -> u16 {
+        port + 2000
     }
     /// What [`BIG_SENDER`] sends, in bytes.
     pub const BIG: usize = 8 << 20;

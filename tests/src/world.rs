@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::artifacts;
-use crate::command::Command;
+use crate::command::{Command, PATIENCE};
 use crate::namespaces::Namespaces;
 
 /// A client side (`10.77.0.2`, `fd77::2`) and a far side (`10.77.0.1`, `fd77::1`), on which the
@@ -50,7 +50,8 @@ table inet world {
 }";
 
 /// Everything is reachable without a proxy. The first SYN to the ports 8000 to 8999 is dropped, so
-/// that a connection to them takes the second until the kernel sends it again.
+/// that a connection to them takes the second until the kernel sends it again; and the first two to the
+/// ports 9000 to 9999.
 const DIRECT: &str = r"
 table inet world {
   counter leaks { }
@@ -58,11 +59,13 @@ table inet world {
   set relays { type inet_service; flags interval; }
   set leaked4 { type ipv4_addr . inet_proto . inet_service; }
   set leaked6 { type ipv6_addr . inet_proto . inet_service; }
-  set tried { type inet_service . inet_service; flags dynamic, timeout; size 65535; timeout 5s; }
+  set tried { type inet_service . inet_service; flags dynamic, timeout; size 65535; timeout 10s; }
+  set again { type inet_service . inet_service; flags dynamic, timeout; size 65535; timeout 10s; }
   chain in {
     type filter hook prerouting priority raw; policy accept;
     iifname != veth-n accept
-    tcp flags & (syn | ack) == syn tcp dport 8000-8999 tcp sport . tcp dport != @tried add @tried { tcp sport . tcp dport } drop
+    tcp flags & (syn | ack) == syn tcp dport 8000-9999 tcp sport . tcp dport != @tried add @tried { tcp sport . tcp dport } drop
+    tcp flags & (syn | ack) == syn tcp dport 9000-9999 tcp sport . tcp dport != @again add @again { tcp sport . tcp dport } drop
     ip daddr 10.99.0.66 drop
     ip6 daddr fd99::66 drop
     ip daddr 10.99.0.77 reject with icmp type host-unreachable
@@ -192,7 +195,7 @@ impl World {
 
     /// Waits until something listens on this TCP port of the far side.
     pub fn wait_listening(&self, port: u16) {
-        let limit = Instant::now() + Duration::from_secs(5);
+        let limit = Instant::now() + PATIENCE;
         while !self.listens(port) {
             assert!(Instant::now() < limit, "nothing listens on port {port}");
             std::thread::sleep(Duration::from_millis(5));
@@ -256,11 +259,17 @@ struct Directory(PathBuf);
 impl Directory {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        // Not below TMPDIR: a long path would not fit a Unix socket's name.
-        let path = PathBuf::from(format!("/tmp/underpass-world-{}-{number}", std::process::id()));
-        std::fs::create_dir(&path).expect("/tmp is writable");
-        Self(path)
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            // Not below TMPDIR: a long path would not fit a Unix socket's name.
+            let path = PathBuf::from(format!("/tmp/underpass-world-{}-{number}", std::process::id()));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Self(path),
+                // Of a test that was killed, whose process had the same number.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("{}: {error}", path.display()),
+            }
+        }
     }
 }
 

@@ -1,11 +1,22 @@
 //! The harness tests itself: a leak that it could not see would make every other test worthless.
 
+use std::time::{Duration, Instant};
+
 use underpass_tests::servers::{V4, V6, port};
-use underpass_tests::{World, proxies, servers};
+use underpass_tests::{PATIENCE, World, proxies, servers};
 
 /// Bash's own `/dev/tcp`: connects, says a line, prints the answer.
 fn talk(address: impl std::fmt::Display, port: u16) -> [String; 2] {
-    ["-c".into(), format!("exec 3<>/dev/tcp/{address}/{port}; echo hi >&3; read -t 5 x <&3; echo $x")]
+    ["-c".into(), format!("exec 3<>/dev/tcp/{address}/{port}; echo hi >&3; read -t 60 x <&3; echo $x")]
+}
+
+#[track_caller]
+fn wait_for_leak(world: &World, what: &str) {
+    let limit = Instant::now() + PATIENCE;
+    while !world.leaked().contains(&what.to_owned()) {
+        assert!(Instant::now() < limit, "{what} is not in {:?}", world.leaked());
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -13,16 +24,19 @@ fn a_direct_connection_is_counted_as_a_leak() {
     let world = World::new();
     servers::start(&world);
     assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
-    let done = world.client("timeout").args(["1", "bash"]).args(talk(V4, port::ECHO)).run();
-    assert!(!done.status.success(), "{done}");
+    let mut attempt = world.client("bash").args(talk(V4, port::ECHO)).spawn();
+    wait_for_leak(&world, "10.99.0.1 . tcp . 7007");
     assert!(world.leaks() >= 1);
     assert_eq!(world.leaked(), ["10.99.0.1 . tcp . 7007"]);
+    assert_eq!(attempt.try_line(), None, "it has reached something");
     let before = world.leaks();
-    world.client("timeout").args(["1", "bash"]).args(talk(V6, port::ECHO)).run();
-    world.client("timeout").args(["1", "getent", "ahosts", "example.org"]).run();
+    let _attempts = [
+        world.client("bash").args(talk(V6, port::ECHO)).spawn(),
+        world.client("getent").args(["ahosts", "example.org"]).spawn(),
+    ];
+    wait_for_leak(&world, "fd99::1 . tcp . 7007");
+    wait_for_leak(&world, "10.77.0.1 . udp . 53");
     assert!(world.leaks() >= before + 2);
-    assert!(world.leaked().contains(&"fd99::1 . tcp . 7007".into()), "{:?}", world.leaked());
-    assert!(world.leaked().contains(&"10.77.0.1 . udp . 53".into()), "{:?}", world.leaked());
 }
 
 #[test]
@@ -30,13 +44,14 @@ fn a_proxy_may_be_reached_and_nothing_else_of_its_machine() {
     let world = World::new();
     let proxy = proxies::fake(&world);
     let curl = |url: &str| {
-        world.client("curl").args(["-sv", "-m", "1", "--noproxy", "", "-x", proxy.url(), url]).run()
+        world.client("curl").args(["-sv", "-m", "60", "--noproxy", "", "-x", proxy.url(), url]).run()
     };
     let done = curl("http://nobody.invalid/");
     assert_eq!(done.code(), 97, "{done}");
     assert_eq!(proxy.requests()[0].to_string(), "name nobody.invalid 80");
     assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
-    world.client("timeout").args(["1", "bash"]).args(talk("10.77.0.1", 1079)).run();
+    let _attempt = world.client("bash").args(talk("10.77.0.1", 1079)).spawn();
+    wait_for_leak(&world, "10.77.0.1 . tcp . 1079");
     assert_eq!(world.leaked(), ["10.77.0.1 . tcp . 1079"]);
 }
 
@@ -49,7 +64,7 @@ fn a_direct_world_reaches_everything() {
         assert_eq!(done.stdout, "hi\n", "{done}");
         let done = world.client("bash").args(talk(address, port::slow(port::ECHO))).run();
         assert_eq!(done.stdout, "hi\n", "{done}");
-        assert!((900..1500).contains(&done.elapsed.as_millis()), "{done}");
+        assert!(done.elapsed.as_millis() >= 900, "{done}");
     }
     for (address, why) in [
         ("10.99.0.1", "refused"),
@@ -73,7 +88,17 @@ fn the_real_proxies_serve_and_keep_a_log() {
     ] {
         let done = world
             .client("curl")
-            .args(["-s", "--http0.9", "-m", "3", "--noproxy", "", "-x", proxy.url(), "http://far.test:7001/"])
+            .args([
+                "-s",
+                "--http0.9",
+                "-m",
+                "60",
+                "--noproxy",
+                "",
+                "-x",
+                proxy.url(),
+                "http://far.test:7001/",
+            ])
             .run();
         assert_eq!(done.stdout, "hello\n", "{done}\n{}", proxy.log());
         proxy.wait_log(log);

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use underpass_tests::servers::{V4, port};
-use underpass_tests::{World, proxies, servers};
+use underpass_tests::{PATIENCE, World, proxies, servers};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -34,7 +34,7 @@ fn grows_little(world: &World, upstream: &str, warm_up: &str, script: &str, room
     world.wrapped(upstream, "bash").args(["-c", script]).limit(HOUR).run().success();
     assert_eq!(world.agents(), agents, "the agent was replaced");
     // Where the machine was busy, the proxy has seemed far, and connections are kept warm for 8 s.
-    let end = Instant::now() + Duration::from_secs(15);
+    let end = Instant::now() + PATIENCE;
     let (after, descriptors_after) = loop {
         std::thread::sleep(Duration::from_secs(1));
         let now = size(agents[0]);

@@ -16,9 +16,11 @@ use underpass_tests::listening::{self, say, take, take_vec};
 use underpass_tests::servers::{V4, V6};
 
 /// How long a dial may take before the reply is 6, time to live expired.
-const DIAL_LIMIT: Duration = Duration::from_millis(500);
+const DIAL_LIMIT: Duration = Duration::from_secs(2);
 /// What requests for the slow ports wait unless told otherwise.
-const SLOW: Duration = Duration::from_millis(300);
+const SLOW: Duration = Duration::from_secs(1);
+/// And those for the late ones.
+const LATE: Duration = Duration::from_secs(2);
 /// A bound address that no test uses for anything else.
 const BOUND: [u8; 7] = [1, 192, 0, 2, 1, 0x12, 0x34];
 
@@ -72,6 +74,7 @@ impl Proxy {
         match (orders.ports.get(&port), orders.default) {
             (Some(behaviour), _) => *behaviour,
             (None, None | Some(Normal)) if (8000..9000).contains(&port) => Delay(SLOW),
+            (None, None | Some(Normal)) if (9000..10_000).contains(&port) => Delay(LATE),
             (None, default) => default.unwrap_or(Normal),
         }
     }
@@ -173,7 +176,9 @@ impl Proxy {
                 let mut first = vec![0; 4096];
                 let length = far.read(&mut first)?;
                 client.write_all(&first[..length])?;
-                thread::sleep(Duration::from_millis(50));
+                while self.for_port(port) == ResetMidStream {
+                    thread::sleep(Duration::from_millis(5));
+                }
                 return reset(&client);
             }
             _ => client.write_all(&reply(0))?,

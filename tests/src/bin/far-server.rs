@@ -12,7 +12,7 @@ use underpass_tests::servers::{self, port};
 
 fn main() -> io::Result<()> {
     for service in port::ALL {
-        for number in [service, port::slow(service)] {
+        for number in [service, port::slow(service), port::late(service)] {
             listening::serve(listening::listen(number)?, move || move |client| serve(service, client));
         }
     }
@@ -54,11 +54,11 @@ fn serve(service: u16, mut client: TcpStream) -> io::Result<()> {
         port::BANNER => {
             client.write_all(b"hello\n")?;
             // A proxy (squid) may reset its client when the far end is done before a request has passed.
-            client.set_read_timeout(Some(Duration::from_millis(100)))?;
+            client.set_read_timeout(Some(Duration::from_secs(1)))?;
             let _ = client.read(&mut buffer);
             client.shutdown(Shutdown::Write)?;
             // Closed with something unread, it would be reset.
-            client.set_read_timeout(Some(Duration::from_secs(5)))?;
+            client.set_read_timeout(Some(Duration::from_secs(50)))?;
             while client.read(&mut buffer[..16384]).is_ok_and(|n| n > 0) {}
         }
         port::RESET => {

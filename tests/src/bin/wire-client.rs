@@ -20,7 +20,7 @@ use underpass_core::wire::{Family, MAX_FRAME, Reply, Request, Token};
 use underpass_tests::servers::{V4, port};
 
 /// The agent gives up on a silent connection after 5 s.
-const LIMIT: Timespec = Timespec { tv_sec: 8, tv_nsec: 0 };
+const LIMIT: Timespec = Timespec { tv_sec: 50, tv_nsec: 0 };
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -37,7 +37,7 @@ fn main() -> io::Result<()> {
 /// The agent may close before it has read everything, or without an answer.
 fn control(path: &str) -> io::Result<()> {
     let mut socket = UnixStream::connect(path)?;
-    socket.set_read_timeout(Some(Duration::from_secs(8)))?;
+    socket.set_read_timeout(Some(Duration::from_secs(50)))?;
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input)?;
     if socket.write_all(&input).is_ok() {

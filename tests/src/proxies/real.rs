@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::command::Command;
+use crate::command::{Command, PATIENCE};
 use crate::{Running, World};
 
 /// A proxy that other people wrote.
@@ -13,12 +13,12 @@ use crate::{Running, World};
 /// `10.99.0.1`, `web.test`, to another proxy. The client side reaches it only after
 /// [`Self::allowed`]: what skips the first hop of a chain is counted as a leak.
 pub struct Real {
-    process: Mutex<(Running, String)>,
+    process: Mutex<Running>,
     command: Command,
     port: u16,
     login: String,
     url: String,
-    log: Option<PathBuf>,
+    log: PathBuf,
     record: Record,
 }
 
@@ -26,7 +26,7 @@ pub struct Real {
 pub(super) type Record = fn(&str, u16) -> String;
 
 impl Real {
-    /// Starts it and waits for its port. It logs to a file, or to its stderr if there is none.
+    /// Starts it and waits for its port. It logs to a file, or to its stderr, which is made one.
     pub(super) fn start(
         world: &World,
         command: Command,
@@ -34,8 +34,13 @@ impl Real {
         log: Option<PathBuf>,
         record: Record,
     ) -> Self {
-        let command = command.limit(Duration::MAX);
-        let process = Mutex::new((command.clone().spawn(), String::new()));
+        let mut command = command.limit(Duration::MAX);
+        let log = log.unwrap_or_else(|| {
+            let file = world.directory().join(format!("complaints-{port}"));
+            command = command.clone().complaints_to(&file);
+            file
+        });
+        let process = Mutex::new(command.clone().spawn());
         let real = Self { process, command, port, login: String::new(), url: String::new(), log, record };
         real.wait(world);
         real.with_login(None)
@@ -77,15 +82,7 @@ impl Real {
 
     /// What it wrote down so far.
     pub fn log(&self) -> String {
-        let (process, log) = &mut *self.lock();
-        if let Some(path) = &self.log {
-            return String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
-        }
-        while let Some(line) = process.try_complaint() {
-            log.push_str(&line);
-            log.push('\n');
-        }
-        log.clone()
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     /// How often it has connected to this host and port, by its own record. Names stay names except
@@ -97,7 +94,7 @@ impl Real {
     /// Waits until it has connected to this host and port so often.
     #[track_caller]
     pub fn wait_served(&self, host: &str, port: u16, times: usize) {
-        let limit = Instant::now() + Duration::from_secs(2);
+        let limit = Instant::now() + PATIENCE;
         while self.served(host, port) < times {
             let count = self.served(host, port);
             assert!(
@@ -113,7 +110,7 @@ impl Real {
     /// Waits until the log holds this text.
     #[track_caller]
     pub fn wait_log(&self, text: &str) {
-        let limit = Instant::now() + Duration::from_secs(2);
+        let limit = Instant::now() + PATIENCE;
         while !self.log().contains(text) {
             assert!(Instant::now() < limit, "no {text:?} in:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(5));
@@ -123,37 +120,39 @@ impl Real {
     /// Ends the proxy with all its connections, and waits until its port is free.
     pub fn kill(&self) {
         let process = self.lock();
-        let pid = process.0.pid();
-        process.0.signal(rustix::process::Signal::KILL);
-        let limit = Instant::now() + Duration::from_secs(2);
-        // nsenter reaps it when the last of its threads has ended, and with it its descriptors.
-        while std::fs::exists(format!("/proc/{pid}")).is_ok_and(|exists| exists) && Instant::now() < limit {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let pid = process.pid();
+        process.signal(rustix::process::Signal::KILL);
+        wait_gone(pid);
     }
 
     /// Starts it again, after [`Self::kill`], and waits for its port. The record goes on.
     pub fn revive(&self, world: &World) {
-        let before = self.log();
-        let mut old = self.lock();
-        let fresh = self.command.clone().spawn();
-        *old = (fresh, if self.log.is_some() { String::new() } else { before });
-        drop(old);
+        *self.lock() = self.command.clone().spawn();
         self.wait(world);
     }
 
     fn wait(&self, world: &World) {
-        let limit = Instant::now() + Duration::from_secs(30);
+        let limit = Instant::now() + PATIENCE;
         while !world.listens(self.port) {
             if Instant::now() > limit {
-                let complaints: Vec<_> = std::iter::from_fn(|| self.lock().0.try_complaint()).collect();
+                let complaints: Vec<_> = std::iter::from_fn(|| self.lock().try_complaint()).collect();
                 panic!("nothing listens on port {}:\n{}\n{}", self.port, self.log(), complaints.join("\n"));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Running, String)> {
+    fn lock(&self) -> MutexGuard<'_, Running> {
         self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Waits for the end of a process that was killed. nsenter reaps it when the last of its threads has ended, and with it
+/// its descriptors.
+pub(super) fn wait_gone(pid: u32) {
+    let limit = Instant::now() + PATIENCE;
+    while std::fs::exists(format!("/proc/{pid}")).is_ok_and(|exists| exists) {
+        assert!(Instant::now() < limit, "process {pid} survives SIGKILL");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }

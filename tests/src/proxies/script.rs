@@ -40,7 +40,7 @@ pub enum Step {
     Connect,
     /// Sends them and the first bytes of the destination in one segment.
     Coalesced(Vec<u8>),
-    /// Passes the first bytes of the destination on, and waits 150 ms.
+    /// Passes the first bytes of the destination on, and waits for the first of the client.
     PassSome,
     /// Carries both directions to their ends.
     Relay,

@@ -1,6 +1,6 @@
 //! An agent stays as long as a program of its sessions lives, and in CI leaves after the last one.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use underpass_tests::proxies::Fake;
@@ -8,8 +8,8 @@ use underpass_tests::{Command, World, artifacts};
 
 use crate::{HELLO, agent, directory, end, listed, no_leaks, says_hello, wait, world};
 
-/// The agent looks for daemons every 3 s.
-const LEAVES: Duration = Duration::from_secs(6);
+/// The agent looks for daemons every 3 s; it has looked after this time.
+const LOOKS: Duration = Duration::from_secs(6);
 
 fn in_ci(command: Command) -> Command {
     command.env("CI", "1")
@@ -17,7 +17,7 @@ fn in_ci(command: Command) -> Command {
 
 #[track_caller]
 fn leaves(world: &World) {
-    wait("the agent leaves", LEAVES, || world.agents().is_empty());
+    wait("the agent leaves", || world.agents().is_empty());
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn otherwise_it_waits_for_the_next_launch() {
     let (world, proxy) = world();
     assert_eq!(says_hello(&world, &proxy).run().stdout, "hello\n");
     let first = agent(&world);
-    std::thread::sleep(LEAVES);
+    std::thread::sleep(LOOKS);
     assert_eq!(world.agents(), [first]);
     assert_eq!(says_hello(&world, &proxy).run().stdout, "hello\n");
     assert_eq!(world.agents(), [first]);
@@ -57,8 +57,8 @@ fn in_ci_it_also_leaves_after_a_program_that_connected_nowhere_or_was_killed() {
     assert_eq!(in_ci(world.wrapped(proxy.url(), "true")).run().code(), 0);
     leaves(&world);
     let program = in_ci(world.wrapped(proxy.url(), "sleep")).arg("1000").spawn();
-    wait("an agent", Duration::from_secs(3), || !world.agents().is_empty());
-    wait("the program", Duration::from_secs(3), || {
+    wait("an agent", || !world.agents().is_empty());
+    wait("the program", || {
         std::fs::read_to_string(format!("/proc/{}/comm", program.pid())).is_ok_and(|name| name == "sleep\n")
     });
     program.signal(Signal::KILL);
@@ -66,12 +66,17 @@ fn in_ci_it_also_leaves_after_a_program_that_connected_nowhere_or_was_killed() {
     leaves(&world);
 }
 
-fn daemon(world: &World, proxy: &Fake, seconds: &str) {
+/// Starts one that connects when it is told to.
+fn daemon(world: &World, proxy: &Fake) {
     let daemon = artifacts::program("daemon");
     let file = world.directory().join("file");
     let command = in_ci(world.wrapped(proxy.url(), "sh"));
-    let script = format!("{} far.test 7001 {seconds} {}", daemon.display(), file.display());
+    let script = format!("{} far.test 7001 {}", daemon.display(), file.display());
     assert_eq!(command.args(["-c", &script]).run().code(), 0);
+}
+
+fn tell(world: &World, what: &str) {
+    std::fs::write(world.directory().join(what), "").expect("the directory is ours");
 }
 
 fn daemons(world: &World) -> usize {
@@ -84,19 +89,21 @@ fn daemons(world: &World) -> usize {
 #[test]
 fn a_daemon_keeps_the_agent_and_is_served_long_after_its_parent_has_ended() {
     let (world, proxy) = world();
-    daemon(&world, &proxy, "3");
-    wait("the daemon is alone", Duration::from_secs(2), || daemons(&world) == 1);
+    daemon(&world, &proxy);
+    wait("the daemon is alone", || daemons(&world) == 1);
     let first = agent(&world);
+    std::thread::sleep(Duration::from_secs(3));
+    tell(&world, "connect");
     let file = world.directory().join("file");
     let read = || std::fs::read_to_string(&file).unwrap_or_default();
-    wait("it connects", Duration::from_secs(8), || !read().is_empty());
+    wait("it connects", || !read().is_empty());
     assert_eq!(read(), "hello\n");
     assert_eq!(proxy.requests()[0].to_string(), "name far.test 7001");
     // It lives on, and so does the agent, which looks twice in this time.
-    std::thread::sleep(Duration::from_secs(7));
+    std::thread::sleep(LOOKS + Duration::from_secs(1));
     assert_eq!((daemons(&world), world.agents()), (1, vec![first]));
-    std::fs::write(world.directory().join("end"), "").expect("the directory is ours");
-    wait("the daemon ends", Duration::from_secs(2), || daemons(&world) == 0);
+    tell(&world, "end");
+    wait("the daemon ends", || daemons(&world) == 0);
     leaves(&world);
     no_leaks(&world);
 }
@@ -105,17 +112,18 @@ fn a_daemon_keeps_the_agent_and_is_served_long_after_its_parent_has_ended() {
 #[test]
 fn a_daemon_is_served_by_the_next_agent_and_keeps_that_one() {
     let (world, proxy) = world();
-    daemon(&world, &proxy, "4");
-    wait("the daemon is alone", Duration::from_secs(2), || daemons(&world) == 1);
+    daemon(&world, &proxy);
+    wait("the daemon is alone", || daemons(&world) == 1);
     end(&world, agent(&world), Signal::KILL);
     assert_eq!(in_ci(world.wrapped("local:", "true")).run().code(), 0);
+    tell(&world, "connect");
     let file = world.directory().join("file");
     let read = || std::fs::read_to_string(&file).unwrap_or_default();
-    wait("it connects", Duration::from_secs(8), || !read().is_empty());
+    wait("it connects", || !read().is_empty());
     assert_eq!(read(), "hello\n");
     // Through the upstream of its own session, not that of the launch that started the agent.
     assert_eq!(proxy.requests()[0].to_string(), "name far.test 7001");
-    std::fs::write(world.directory().join("end"), "").expect("the directory is ours");
+    tell(&world, "end");
     leaves(&world);
     no_leaks(&world);
 }
@@ -134,9 +142,7 @@ fn a_program_that_outlives_an_agent_that_was_ended_is_served_by_the_next() {
         assert_eq!(world.wrapped("local:", "true").run().code(), 0);
         proxy.forget();
         program.say("go");
-        let begin = Instant::now();
         assert_eq!(program.next_line(), "hello");
-        assert!(begin.elapsed() < Duration::from_secs(1));
         assert_eq!(proxy.requests()[0].to_string(), "name far.test 7001");
     }
     no_leaks(&world);

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use underpass_tests::proxies::{self, Fake};
-use underpass_tests::{Command, World, servers};
+use underpass_tests::{Command, PATIENCE, World, servers};
 
 fn world() -> (World, Fake) {
     let world = World::new();
@@ -51,10 +51,10 @@ fn agent(world: &World) -> u32 {
 
 /// Waits until this holds.
 #[track_caller]
-fn wait(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + limit;
+fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -64,7 +64,7 @@ fn wait(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
 fn end(world: &World, process: u32, signal: Signal) {
     let pid = i32::try_from(process).ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(pid, signal).expect("it lives");
-    wait("it ends", Duration::from_secs(3), || !world.processes().contains(&process));
+    wait("it ends", || !world.processes().contains(&process));
 }
 
 /// The directory of the agent, as the world's own processes see it.

@@ -35,7 +35,7 @@ fn launches_that_meet_an_agent_that_leaves_are_served() {
             });
         }
     });
-    wait("the agent leaves", Duration::from_secs(6), || world.agents().is_empty());
+    wait("the agent leaves", || world.agents().is_empty());
     assert_eq!(proxy.requests().len(), 60);
     no_leaks(&world);
 }
@@ -66,7 +66,7 @@ fn two_hundred_launches_leave_nothing_behind() {
     let hundred = |program: &str| {
         let line = format!("{underpass} -x {} {program}", proxy.url());
         let script = format!("for i in $(seq 100); do {line} || exit 1; done");
-        let done = world.client("bash").args(["-c", &script]).limit(Duration::from_secs(60)).run();
+        let done = world.client("bash").args(["-c", &script]).limit(Duration::from_secs(300)).run();
         assert_eq!((done.code(), &*done.stderr), (0, ""), "{done}");
         done.stdout
     };
@@ -74,13 +74,22 @@ fn two_hundred_launches_leave_nothing_behind() {
         |agent: u32| std::fs::read_dir(format!("/proc/{agent}/fd")).expect("the agent lives").count();
     assert_eq!(says_hello(&world, &proxy).run().stdout, "hello\n");
     let (agent, place) = (agent(&world), directory(&world));
-    std::thread::sleep(Duration::from_millis(100));
-    let before = (world.processes().len(), listed(&world, &place), descriptors(agent));
+    let now = || (world.processes().len(), listed(&world, &place), descriptors(agent));
+    // What the launch has opened is closed some time after it.
+    let mut before = now();
+    wait("all is quiet", || {
+        std::thread::sleep(Duration::from_millis(300));
+        let last = std::mem::replace(&mut before, now());
+        last == before
+    });
     hundred("true");
     let said = hundred(&format!("bash -c '{HELLO}'"));
     assert_eq!(said, "hello\n".repeat(100));
-    let now = || (world.processes().len(), listed(&world, &place), descriptors(agent));
-    wait("all is as it was", Duration::from_secs(3), || now() == before);
+    // Connections that are kept warm, to a proxy that looks far away on a busy machine, may have been there before.
+    wait("all is as it was", || {
+        let now = now();
+        (now.0, &now.1) == (before.0, &before.1) && now.2 <= before.2
+    });
     assert_eq!(proxy.requests().len(), 101);
     assert_eq!(world.agents(), [agent]);
     no_leaks(&world);

@@ -1,7 +1,5 @@
 //! The directory of the agent: whose it is, who may look, and one agent in each.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 use underpass_tests::{World, artifacts};
 
@@ -149,7 +147,7 @@ fn an_agent_serves_no_directory_of_others() {
         let done = world.client(artifacts::agent()).args(["run", "--directory"]).arg(&place).run();
         assert_eq!((done.code(), done.stderr.lines().count()), (125, 1), "{done}");
     }
-    wait("no agent is left", Duration::from_secs(1), || world.agents().is_empty());
+    wait("no agent is left", || world.agents().is_empty());
 }
 
 /// Else each namespace that has gone would leave a directory for ever.
@@ -171,7 +169,7 @@ fn the_last_process_of_a_network_takes_the_directory_along() {
         assert!(there != here && exists(there), "{there}");
         running.close_input();
         running.wait();
-        wait("the agent leaves", Duration::from_secs(20), || world.agents().len() == 1);
+        wait("the agent leaves", || world.agents().len() == 1);
         assert_eq!(exists(there), stays, "{there}");
     }
     assert!(exists(&here));

@@ -1,7 +1,5 @@
 //! Routes and chains that change under a running program.
 
-use std::time::Duration;
-
 use rustix::process::{Pid, Signal, kill_process};
 use underpass_tests::proxies::datagrams::{self, Relay};
 use underpass_tests::{Running, World, artifacts, proxies};
@@ -62,7 +60,7 @@ fn new_connections_take_the_new_way_and_open_ones_stay() {
     through(first.url(), "c.toml");
     let pid = i32::try_from(agent(&world)).ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(pid, Signal::HUP).expect("it lives");
-    wait("the first proxy is used again", Duration::from_secs(3), || turn("again") == (1, 0));
+    wait("the first proxy is used again", || turn("again") == (1, 0));
     no_leaks(&world);
 }
 
@@ -73,7 +71,7 @@ fn what_a_reload_has_brought_outlives_the_agent() {
     let path = file(&world, "c.toml", &format!("proxy = '{}'\n", first.url()));
     let line = "while read line; do exec 4<>/dev/tcp/far.test/7001; head -n1 <&4; done";
     let mut program = script(&world, &path, line).spawn();
-    wait("there is an agent", Duration::from_secs(3), || world.agents().len() == 1);
+    wait("there is an agent", || world.agents().len() == 1);
     program.say("");
     assert_eq!(program.next_line(), "hello");
     file(&world, "c.toml", &format!("proxy = '{}'\n", second.url()));
@@ -91,7 +89,7 @@ fn what_a_reload_has_brought_outlives_the_agent() {
 const DATAGRAMS: &str = r#"
 import errno, socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(5)
+s.settimeout(60)
 far = ("10.50.0.1", 77)
 if sys.argv[1] == "connected":
     s.connect(far)
@@ -130,7 +128,7 @@ fn datagrams_take_the_new_way_and_connected_sockets_stay() {
 
     main(second.url(), "");
     assert_eq!(ask(&world, &["reload"]).run().code(), 0);
-    wait("the second is used", Duration::from_secs(5), || {
+    wait("the second is used", || {
         assert_eq!(say(&mut sends, "two"), "two");
         went(&second, "10.50.0.1:77 two")
     });
@@ -139,7 +137,7 @@ fn datagrams_take_the_new_way_and_connected_sockets_stay() {
 
     main(second.url(), "[[route]]\naddress = '10.50.0.0/16'\nto = 'refuse'\nerrno = 'EHOSTUNREACH'\n");
     assert_eq!(ask(&world, &["reload"]).run().code(), 0);
-    wait("they are refused", Duration::from_secs(5), || match &*say(&mut sends, "three") {
+    wait("they are refused", || match &*say(&mut sends, "three") {
         "three" => false,
         refused => {
             assert_eq!(refused, "EHOSTUNREACH");

@@ -1,7 +1,7 @@
 //! What an agent tells of itself: connections, hops, logs.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use underpass_tests::proxies::{self, Fake};
@@ -70,7 +70,7 @@ fn connections_of_both_mechanisms_are_shown_with_what_has_passed() {
         assert_eq!(found["destination"], "far.test:7007");
         assert_eq!((&found["chain"], &found["route"]), (&"main".into(), &Value::Null));
         assert_eq!((&found["bytes_up"], &found["bytes_down"]), (&5.into(), &5.into()), "{found}");
-        assert!(found["age_seconds"].as_u64().is_some_and(|age| age < 10), "{found}");
+        assert!(found["age_seconds"].as_u64().is_some_and(|age| age < 300), "{found}");
     }
     let hops = shown["hops"].as_array().expect("a list");
     assert_eq!(hops.len(), 2, "one for each configuration: {shown}");
@@ -91,7 +91,7 @@ fn connections_of_both_mechanisms_are_shown_with_what_has_passed() {
     let [(mut relayed, _), _] = programs;
     relayed.say("");
     assert_eq!(relayed.wait().code(), 0);
-    wait("one connection less", Duration::from_secs(2), || {
+    wait("one connection less", || {
         status(&world)["connections"].as_array().is_some_and(|list| list.len() == 1)
     });
     no_leaks(&world);
@@ -102,12 +102,21 @@ fn a_hop_that_failed_is_shown_as_passed_over() {
     let (world, proxy) = world();
     let dead = proxies::down(&world);
     let text = format!("[chain.spare]\nkind = 'failover'\nhops = ['{dead}', '{}']\n", proxy.url());
-    let done = script(&world, &file(&world, "c.toml", &text), crate::HELLO).run();
-    assert_eq!(done.stdout, "hello\n", "{done}");
-    let shown = status(&world);
+    let file = file(&world, "c.toml", &text);
+    // On a busy machine the 5 seconds may be over before it is asked: then it has failed once more.
+    let (shown, failures) = (1..=10)
+        .find_map(|failures| {
+            let begin = Instant::now();
+            let done = script(&world, &file, crate::HELLO).run();
+            assert_eq!(done.stdout, "hello\n", "{done}");
+            let shown = status(&world);
+            (begin.elapsed() < Duration::from_secs(4)).then_some((shown, failures))
+        })
+        .expect("one of ten is quick enough");
     let hops = shown["hops"].as_array().expect("a list");
     assert_eq!(hops.len(), 2, "{shown}");
-    assert_eq!((&hops[0]["url"], &hops[0]["failures"]), (&dead.into(), &1.into()), "{shown}");
+    assert_eq!(hops[0]["url"], dead, "{shown}");
+    assert!(hops[0]["failures"].as_u64().is_some_and(|found| (1..=failures).contains(&found)), "{shown}");
     assert!(hops[0]["passed_over_seconds"].as_u64().is_some_and(|left| (1..=60).contains(&left)), "{shown}");
     assert_eq!((&hops[1]["chain"], &hops[1]["failures"]), (&"spare".into(), &0.into()), "{shown}");
     let table = ask(&world, &["status"]).run().success();
@@ -174,7 +183,7 @@ fn each_connection_has_its_line_in_the_log() {
     let (world, proxy) = world();
     let echo = "exec 3<>/dev/tcp/far.test/7007; printf hello >&3; head -c5 <&3";
     logged(&world, &proxy, "never", echo);
-    wait("the end is logged", Duration::from_secs(2), || !lines(&world, "ended").is_empty());
+    wait("the end is logged", || !lines(&world, "ended").is_empty());
     let ended = &lines(&world, "ended")[0];
     assert_eq!((&ended["bytes_up"], &ended["bytes_down"]), (&5.into(), &5.into()), "{ended}");
     assert_eq!((&ended["destination"], &ended["chain"]), (&"far.test:7007".into(), &"main".into()));
@@ -183,16 +192,18 @@ fn each_connection_has_its_line_in_the_log() {
     assert_eq!(ended["level"], "INFO");
 
     logged(&world, &proxy, "never", "exec 3<>/dev/tcp/far.test/7002; printf x >&3; head -c1 <&3");
-    wait("the reset is logged", Duration::from_secs(2), || lines(&world, "ended").len() == 2);
+    wait("the reset is logged", || lines(&world, "ended").len() == 2);
     assert_eq!(lines(&world, "ended")[1]["reason"], "reset by the far end");
 
     logged(&world, &proxy, "always", echo);
+    wait("the hand-off is logged", || !lines(&world, "handed off").is_empty());
     let handed_off = lines(&world, "handed off");
     assert_eq!((handed_off.len(), &handed_off[0]["destination"]), (1, &"far.test:7007".into()));
 
     proxy.behave(underpass_tests::behaviour::Behaviour::NoMethod);
     for (handoff, count) in [("never", 1), ("always", 2)] {
         logged(&world, &proxy, handoff, echo);
+        wait("the failure is logged", || lines(&world, "failed").len() >= count);
         let failed = lines(&world, "failed");
         assert_eq!(failed.len(), count, "{failed:?}");
         let last = &failed[count - 1];

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use underpass_tests::proxies::{self, Real};
 use underpass_tests::servers::port;
-use underpass_tests::{Command, World, artifacts};
+use underpass_tests::{Command, PATIENCE, World, artifacts};
 
 /// The name of everything beyond the proxy; the client side cannot resolve it.
 pub(crate) const NAME: &str = "web.test";
@@ -136,7 +136,7 @@ impl Place {
     /// proxy's record.
     #[track_caller]
     pub(crate) fn associations_ended(&self, times: usize) {
-        let limit = Instant::now() + Duration::from_secs(5);
+        let limit = Instant::now() + PATIENCE;
         let is_one = |line: &&str| self.datagrams.iter().all(|part| line.contains(part));
         let count = || self.proxy.log().lines().filter(is_one).count();
         while count() < times && Instant::now() < limit {
@@ -166,7 +166,7 @@ impl Place {
     /// How often the proxy has connected to this port, as soon as it is so often or in a while.
     fn count(&self, port: u16, times: usize) -> usize {
         let line = (self.line)(port);
-        let limit = Instant::now() + Duration::from_secs(2);
+        let limit = Instant::now() + PATIENCE;
         // Dante writes a second line at the end of each connection, of another form.
         let count = || self.proxy.log().matches(&line).count();
         while count() < times && Instant::now() < limit {

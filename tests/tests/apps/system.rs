@@ -16,7 +16,7 @@ fn nmap_tells_open_closed_and_filtered_apart() {
         let options =
             ["-sT", "-Pn", "-n", "--unprivileged", "--max-retries", "1", "--host-timeout", "20s", "-oG", "-"];
         let nmap = place.wrapped("nmap").args(options).args(["-p", "80-83,443", "10.99.0.1"]);
-        let report = nmap.limit(Duration::from_secs(40)).run().success();
+        let report = nmap.limit(Duration::from_secs(200)).run().success();
         for port in ["80/open/", "81/closed/", "82/closed/", "83/filtered/", "443/open/"] {
             assert!(report.contains(port), "{port} in {report}");
         }
@@ -48,12 +48,12 @@ fn apt_get_update() {
              Dir::Etc::sourceparts \"/dev/null\";\nDir::State::lists \"{directory}/lists\";\n\
              Dir::Cache::archives \"{directory}/archives\";\nDir::Cache::pkgcache \"\";\n\
              Dir::Cache::srcpkgcache \"\";\nAPT::Sandbox::User \"{user}\";\nAcquire::Languages \"none\";\n\
-             Acquire::http::Timeout \"10\";\n"
+             Acquire::http::Timeout \"60\";\n"
         );
         let configuration = place.write("apt.conf", configuration);
         let apt =
             place.wrapped("apt-get").env("APT_CONFIG", configuration).args(["update", "--error-on=any"]);
-        let done = apt.limit(Duration::from_secs(60)).run();
+        let done = apt.limit(Duration::from_secs(200)).run();
         let release = place.path(&format!("lists/{NAME}:{CGI}_apt_._Release"));
         assert!(done.status.success() && release.exists(), "{done}");
         place.proxied_at_least(CGI, 1);

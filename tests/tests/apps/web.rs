@@ -36,7 +36,7 @@ through_each! {
             writeln!(big, "mark {n}").expect("there is space");
         }
         let script = format!("curl -sS http://{NAME}/big | cmp - www/big && echo same");
-        let done = place.script(&script).limit(Duration::from_secs(60)).run();
+        let done = place.script(&script).limit(Duration::from_secs(200)).run();
         assert_eq!(done.success(), "same\n");
         place.proxied(HTTP, 1);
     }
@@ -140,9 +140,9 @@ fn nginx_with_its_backend_beyond_the_proxy() {
         let configuration = place.write("front.conf", configuration);
         let errors = place.path("front.err");
         let nginx = place.wrapped("nginx").arg("-e").arg(&errors).arg("-c").arg(configuration);
-        let mut nginx = nginx.limit(Duration::from_secs(60)).spawn();
+        let mut nginx = nginx.limit(Duration::from_secs(200)).spawn();
 
-        let retry = ["-sS", "--retry", "10", "--retry-connrefused", "--retry-delay", "1"];
+        let retry = ["-sS", "--retry", "50", "--retry-connrefused", "--retry-delay", "1"];
         let page = place.world.client("curl").args(retry).arg("http://127.0.0.1:8080/").run();
         assert_eq!(page.success(), PAGE, "{}", std::fs::read_to_string(&errors).unwrap_or_default());
         let requests = (0..50)

@@ -31,7 +31,7 @@ fn of_the_destination() {
 fn of_a_destination_that_is_silent() {
     let row = row(2);
     let silent = format!("10.99.0.66:{}", port::GREETER);
-    let text = format!("proxy = {:?}\ndeadline = 2\n", row.urls());
+    let text = format!("proxy = {:?}\ndeadline = 8\n", row.urls());
     let args = crate::place::visit("blocking", [silent.as_str(), greeter().as_str()]);
     let done = row.place.configured("chain.toml", &text, "python3").args(args).run();
     assert_eq!(done.success(), format!("ETIMEDOUT\n{GREETED}\n"));

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use underpass_tests::proxies;
 use underpass_tests::servers::{self, port};
+use underpass_tests::{PATIENCE, proxies};
 
 use crate::place::{ADDRESS, DENIED, NAME};
 use crate::relays::{Row, row};
@@ -16,7 +16,7 @@ const ASK: &str = r#"
 import errno, socket, struct, sys, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 # A time-out of Python's would make it non-blocking.
-s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 8, 0))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 60, 0))
 def say(*words):
     print(*words, flush=True)
 def name(error):
@@ -45,7 +45,7 @@ impl Row {
             let log = exit.log();
             log.lines().filter(|line| line.contains(part) && line.contains("\"reason\":\"closed\"")).count()
         };
-        let limit = Instant::now() + Duration::from_secs(5);
+        let limit = Instant::now() + PATIENCE;
         while ended() < times && Instant::now() < limit {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -156,7 +156,7 @@ for target in sys.argv[2:]:
 at_once = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 at_once.setblocking(False)
 try:
-    for turn in range(800):
+    for turn in range(6000):
         at_once.sendto(b"x", to("echo.test:" + sys.argv[2].rsplit(":", 1)[1]))
         time.sleep(0.01)
 except OSError as error:
@@ -181,7 +181,7 @@ if connected:
     s.connect(place)
 for line in sys.stdin:
     word = line.strip().encode()
-    for turn in range(40):
+    for turn in range(100):
         try:
             s.send(word) if connected else s.sendto(word, place)
             if s.recv(100) == word:

@@ -40,18 +40,19 @@ fn expect(both: &Both, case: Case, errno: &str) {
         for mode in MODES {
             let native =
                 both.native.client(artifacts::program("outcome")).args(REFUSED.arguments(family, mode));
-            let mut expected = native.run().success();
-            if mode == "nonblocking" {
-                expected = FORGETS_ADDRESS
-                    .iter()
-                    .fold(expected, |t, known| t.replace(known.native, known.redirected));
-            }
-            let expected = expected.replace("ECONNREFUSED", errno);
+            let native = native.run().success();
+            let forgets = |text: &str| {
+                let known = FORGETS_ADDRESS.iter();
+                known.fold(text.to_owned(), |text, known| text.replace(known.native, known.redirected))
+            };
+            let expected = if mode == "nonblocking" { forgets(&native) } else { native };
+            // A blocking socket is held, too, where the proxy looks far away, as it may on a busy machine.
+            let expected = [expected.clone(), forgets(&expected)].map(|e| e.replace("ECONNREFUSED", errno));
             let program = artifacts::program(case.program);
             let redirected = both.redirected.wrapped(&both.upstream, program);
             let seen = redirected.args(case.arguments(family, mode)).run();
-            if seen.stdout != expected {
-                report += &format!("{family} {mode}: expected\n{expected}\nredirected\n{seen}\n");
+            if !expected.contains(&seen.stdout) {
+                report += &format!("{family} {mode}: expected\n{}\nredirected\n{seen}\n", expected[0]);
             }
         }
     }

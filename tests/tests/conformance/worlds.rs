@@ -83,6 +83,8 @@ pub(crate) struct Both {
     pub(crate) proxy: Fake,
     /// What the redirected programs go through: URLs of hops, with blanks between them.
     pub(crate) upstream: String,
+    /// Or by this file.
+    pub(crate) configuration: Option<std::path::PathBuf>,
     /// Live as long as the worlds.
     pub(crate) _proxies: Vec<Real>,
 }
@@ -115,12 +117,22 @@ impl Both {
         Self { upstream, _proxies: vec![first.real, second.real], ..both }
     }
 
+    /// Sockets are handed off wherever they can be, also to a proxy that looks far away on a busy machine.
+    pub(crate) fn handing_off() -> Self {
+        let both = Self::new();
+        let file = both.redirected.directory().join("always.toml");
+        let text = format!("proxy = '{}'\nhandoff = 'always'\n", both.upstream);
+        std::fs::write(&file, text).expect("the directory is ours");
+        Self { configuration: Some(file), ..both }
+    }
+
     fn with(redirected: World) -> Self {
         let native = World::direct();
         servers::start(&native);
         servers::start(&redirected);
         let proxy = proxies::fake(&redirected);
-        Self { native, redirected, proxy, upstream: String::new(), _proxies: Vec::new() }
+        let (upstream, configuration) = (String::new(), None);
+        Self { native, redirected, proxy, upstream, configuration, _proxies: Vec::new() }
     }
 
     /// Runs a command line natively and redirected.
@@ -137,8 +149,12 @@ impl Both {
 
     /// A program that is redirected.
     pub(crate) fn wrapped(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let hops = self.upstream.split(' ').flat_map(|hop| ["-x", hop]);
-        self.redirected.client(artifacts::underpass()).args(hops).arg("--").arg(program)
+        let underpass = self.redirected.client(artifacts::underpass());
+        let underpass = match &self.configuration {
+            Some(file) => underpass.arg("-f").arg(file),
+            None => underpass.args(self.upstream.split(' ').flat_map(|hop| ["-x", hop])),
+        };
+        underpass.arg("--").arg(program)
     }
 
     #[track_caller]

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use rustix::process::Signal;
 use underpass_tests::proxies::{self, Fake};
 use underpass_tests::servers::{self, port};
-use underpass_tests::{World, artifacts};
+use underpass_tests::{PATIENCE, World, artifacts};
 
 fn place() -> (World, Fake) {
     let world = World::new();
@@ -19,6 +20,16 @@ fn place() -> (World, Fake) {
 #[test]
 fn names_of_two_programs_and_two_launches_reach_what_they_name() {
     underpass_tests::names::reach_what_they_name(3_000);
+}
+
+/// Waits until this holds.
+#[track_caller]
+fn wait(holds: impl Fn() -> bool) {
+    let limit = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < limit, "not within {PATIENCE:?}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
 
 fn configuration(world: &World, proxy: &Fake, name: &str, pool: &str) -> PathBuf {
@@ -99,9 +110,7 @@ fn pools_that_share_addresses_are_refused() {
         world.client(artifacts::underpass()).arg("-f").arg(path).args(["--format", "underpass", "sleep"])
     };
     let keeper = run(&paths[0]).arg("100").spawn();
-    while world.agents().is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait(|| !world.agents().is_empty());
     assert_eq!(run(&paths[0]).arg("0").run().code(), 0);
     let done = run(&paths[1]).arg("0").run();
     assert!(done.code() == 125 && done.stderr.contains("shares addresses with another"), "{done}");
@@ -165,9 +174,7 @@ fn addresses_outlive_an_agent_that_is_killed_in_the_middle() {
     assert_eq!(killed.len(), 1);
     let pid = rustix::process::Pid::from_raw(killed[0] as i32).expect("a process");
     rustix::process::kill_process(pid, Signal::KILL).expect("it is ours");
-    while world.agents() == killed {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait(|| world.agents() != killed);
     assert_eq!(run("500").run().success(), "made 500\n");
     underpass_tests::names::assert_reached(&proxy, (1..=500).map(|n| format!("k{n}.test")));
     proxy.forget();

@@ -1,5 +1,5 @@
 //! The agent is killed: programs get errors, never a direct connection, and the next command has a
-//! new agent within a second.
+//! new agent at once.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use underpass_tests::behaviour::Behaviour;
 use underpass_tests::proxies::Fake;
 use underpass_tests::servers::port;
-use underpass_tests::{Running, World, artifacts};
+use underpass_tests::{PATIENCE, Running, World, artifacts};
 
 use crate::{agent, no_leaks, serves, world};
 
@@ -15,7 +15,7 @@ pub(crate) fn kill_agent(world: &World) {
     let agent = agent(world);
     let pid = i32::try_from(agent).ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(pid, Signal::KILL).expect("the agent lives");
-    let limit = Instant::now() + Duration::from_secs(2);
+    let limit = Instant::now() + PATIENCE;
     while world.agents().contains(&agent) {
         assert!(Instant::now() < limit, "the agent survives SIGKILL");
         std::thread::sleep(Duration::from_millis(1));
@@ -29,7 +29,7 @@ fn start(world: &World, proxy: &Fake, mode: &str) -> Running {
 
 /// Time for what follows the request at the proxy.
 fn wait_for_requests(proxy: &Fake, count: usize) {
-    let limit = Instant::now() + Duration::from_secs(3);
+    let limit = Instant::now() + PATIENCE;
     while proxy.requests().len() < count {
         assert!(Instant::now() < limit, "no request came");
         std::thread::sleep(Duration::from_millis(5));
@@ -58,7 +58,7 @@ fn during_a_blocking_connect_the_connect_fails() {
     let begin = Instant::now();
     let line = program.next_line();
     assert!(line.starts_with("connect E") && line != "connect EINPROGRESS", "{line}");
-    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
     drop(program);
     proxy.on(port::GREETER, Behaviour::Normal);
     serves(&world, &proxy);
@@ -77,8 +77,8 @@ fn while_a_socket_is_held_its_connection_fails() {
     let begin = Instant::now();
     let line = program.next_line();
     assert!(line.starts_with('E'), "an errno: {line}");
-    // The kernel repeats a SYN after 1, 3 and 7 seconds; nobody drops it then.
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    // The kernel repeats a SYN after 1, 3 and 7 seconds, and for two minutes; nobody drops it then.
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
     drop(program);
     proxy.on(port::GREETER, Behaviour::Normal);
     serves(&world, &proxy);
@@ -108,7 +108,13 @@ fn a_relayed_connection_is_reset_not_ended() {
 #[test]
 fn a_connection_that_was_handed_off_goes_on() {
     let (world, proxy) = world();
-    let mut program = start(&world, &proxy, "blocking");
+    // Also where the proxy looks far away, as it may on a busy machine.
+    let config = world.directory().join("always.toml");
+    std::fs::write(&config, format!("proxy = '{}'\nhandoff = 'always'\n", proxy.url()))
+        .expect("the directory is ours");
+    let underpass = world.client(artifacts::underpass()).arg("-f").arg(config).arg("--");
+    let arguments = ["v4", "blocking", "1", &port::GREETER.to_string(), "pause"];
+    let mut program = underpass.arg(artifacts::program("greeting")).args(arguments).spawn();
     for line in ["connect 0", "0", "greeting 6", "hello"] {
         assert_eq!(program.next_line(), line);
     }

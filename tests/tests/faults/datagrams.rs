@@ -26,7 +26,7 @@ for line in sys.stdin:
         except OSError as error:
             last = error
             time.sleep(0.4)
-        if tries == 20:
+        if tries == 60:
             sys.exit(f"{last}")
     print(word.decode(), flush=True)
 "#;
@@ -82,7 +82,7 @@ fn without_an_agent_datagrams_are_refused() {
     let script = r#"
 import errno, socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(5)
+s.settimeout(60)
 s.sendto(b"x", ("10.99.0.1", 7007))
 print(s.recv(9).decode(), flush=True)
 sys.stdin.readline()

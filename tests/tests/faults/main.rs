@@ -11,7 +11,7 @@ mod relays;
 use std::time::{Duration, Instant};
 
 use underpass_tests::proxies::{self, Fake};
-use underpass_tests::{World, servers};
+use underpass_tests::{PATIENCE, World, servers};
 
 /// A world with servers, a proxy that works, and an agent that has served once.
 fn world() -> (World, Fake) {
@@ -25,7 +25,7 @@ fn world() -> (World, Fake) {
 /// What `programs/greeting.c` writes when all is well.
 const GREETED: &str = "0\ngreeting 6\nhello\nsend 4\necho word\nend 0\nrecv 0\n";
 
-/// A command of this world works, and within a second.
+/// A command of this world works, and waits for no deadline of its own.
 #[track_caller]
 fn serves(world: &World, proxy: &Fake) {
     for mode in ["blocking", "nonblocking"] {
@@ -33,7 +33,7 @@ fn serves(world: &World, proxy: &Fake) {
         let arguments = ["v4", mode, "1", &servers::port::GREETER.to_string()];
         let done = world.wrapped(proxy.url(), program).args(arguments).run();
         assert_eq!(done.stdout, GREETED, "{done}");
-        assert!(done.elapsed < Duration::from_secs(1), "{done}");
+        assert!(done.elapsed < PATIENCE, "{done}");
     }
 }
 
@@ -57,10 +57,11 @@ fn descriptors(pid: u32) -> Vec<String> {
     entries.filter_map(link).map(|target| target.to_string_lossy().into_owned()).collect()
 }
 
-/// Waits until the agent has no more open than before.
+/// Waits until the agent has no more open than before: connections that are kept warm, to a proxy that looks far away
+/// on a busy machine, are closed after 8 s.
 #[track_caller]
 fn no_descriptor_is_kept(agent: u32, before: &[String]) {
-    let limit = Instant::now() + Duration::from_secs(8);
+    let limit = Instant::now() + PATIENCE;
     while descriptors(agent).len() > before.len() {
         let now = descriptors(agent);
         assert!(Instant::now() < limit, "{} before, {} now: {now:?}", before.len(), now.len());

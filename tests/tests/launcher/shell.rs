@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use underpass_tests::{World, artifacts, proxies};
+use underpass_tests::{PATIENCE, World, artifacts, proxies};
 
 use crate::{HELLO, web};
 
@@ -27,7 +27,7 @@ fn a_shell_that_evaluates_it_has_its_programs_carried_and_keeps_the_agent() {
     proxy.wait_served("echo.test", 7080, 1);
     shell.close_input();
     shell.wait();
-    let limit = Instant::now() + Duration::from_secs(5);
+    let limit = Instant::now() + PATIENCE;
     while !world.agents().is_empty() {
         assert!(Instant::now() < limit, "the agent outlives the shell");
         std::thread::sleep(Duration::from_millis(20));

@@ -1,7 +1,6 @@
 //! Descriptors, daemons, look-ups and files of the agent.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use underpass_tests::servers::port;
@@ -28,7 +27,7 @@ fn daemon(early: &str) {
         .run();
     assert!(done.status.success(), "{done}");
     let found = || std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n'));
-    wait_until("the daemon's answer", Duration::from_secs(12), found);
+    wait_until("the daemon's answer", found);
     assert_eq!(std::fs::read_to_string(&file).unwrap_or_default(), "found\n");
     assert_eq!(world.leaks(), 0, "leaked: {:?}", world.leaked());
 }
@@ -61,7 +60,7 @@ fn connections_hung_when_the_agent_had_no_descriptors_left() {
         crowd(&greeter, count);
         crowd(&hold, count);
         // A connection that is closed frees its descriptors within moments.
-        wait_until("recovery", Duration::from_secs(5), || {
+        wait_until("recovery", || {
             redirected(&world, proxy.url(), "greeting", &["v4", "blocking", "1", &greeter])
                 .stdout
                 .starts_with("0\n")
@@ -110,7 +109,7 @@ fn a_name_that_was_cut_short_was_joined_with_the_next() {
     let pid = agent_of(&world);
     kill_process(i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id"), Signal::KILL)
         .expect("the agent lives");
-    wait_until("the agent's end", Duration::from_secs(2), || !world.agents().contains(&pid));
+    wait_until("the agent's end", || !world.agents().contains(&pid));
     let cut = format!("printf 'echo.te' >>'{}'", names.display());
     world.client("sh").args(["-c", &cut]).run().success();
     let second = resolve("second.test");

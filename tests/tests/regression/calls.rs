@@ -75,7 +75,7 @@ fn an_attempt_that_was_given_up_ended_the_sockets_next_connection() {
     let both = Both::new();
     let good = ["recv 1\npeer the listener\n"; 3].concat();
     let expected = format!("first EINPROGRESS\ndissolve 0\nloopback good\n{good}");
-    // The old attempt fails, or succeeds, 300 ms later.
+    // The old attempt fails, or succeeds, a second later.
     for port in ["8099", "8007"] {
         both.write("r_abandon", &["v4", "nonblocking", "1", port, "loopback"], &expected);
     }

@@ -16,7 +16,7 @@ mod streams;
 use std::time::Duration;
 
 use underpass_tests::proxies::{self, Fake};
-use underpass_tests::{Finished, World, artifacts, servers};
+use underpass_tests::{Finished, PATIENCE, World, artifacts, servers};
 
 const MODES: [&str; 2] = ["blocking", "nonblocking"];
 
@@ -82,10 +82,10 @@ fn agent_of(world: &World) -> u32 {
 
 /// Waits until `done` says so.
 #[track_caller]
-fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + limit;
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + PATIENCE;
     while !done() {
-        assert!(std::time::Instant::now() < end, "not within {limit:?}: {what}");
+        assert!(std::time::Instant::now() < end, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -85,7 +85,7 @@ fn the_relay_of_an_ended_program_never_asked_whether_it_is_there() {
             fields.get(3) == Some(&"08") && fields.get(5).is_some_and(|timer| timer.starts_with("02:"))
         })
     };
-    wait_until("keep-alive", Duration::from_secs(2), agents_end_keeps_alive);
+    wait_until("keep-alive", agents_end_keeps_alive);
 }
 
 /// Clock ticks that a process has used.
@@ -106,12 +106,13 @@ fn a_relay_that_waits_takes_no_time() {
             let mut program =
                 world.wrapped("local:", artifacts::program("r_near")).args(near(&[mode])).spawn();
             assert_eq!(program.next_line(), "waiting", "{far}, {mode}");
-            std::thread::sleep(Duration::from_millis(300));
             let agent = agent_of(&world);
-            let before = ticks(agent);
-            std::thread::sleep(Duration::from_millis(700));
-            let used = ticks(agent) - before;
-            assert!(used <= 2, "{used} ticks while far is {far} and the program {mode}");
+            // What there is to carry is carried first.
+            wait_until(&format!("quiet while far is {far} and the program {mode}"), || {
+                let before = ticks(agent);
+                std::thread::sleep(Duration::from_millis(700));
+                ticks(agent) - before <= 2
+            });
         }
     }
 }

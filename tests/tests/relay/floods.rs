@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use underpass_tests::PATIENCE;
 use underpass_tests::servers::port;
 
 use crate::place::{EVERYTHING_HERE, NAME, Place};
@@ -11,7 +12,7 @@ use crate::place::{EVERYTHING_HERE, NAME, Place};
 #[test]
 fn half_open_connections_end_and_others_are_served() {
     let place = Place::new(EVERYTHING_HERE);
-    let mut crowd = place.script("relay_crowd.py", &["1000"]).limit(Duration::from_secs(40)).spawn();
+    let mut crowd = place.script("relay_crowd.py", &["1000"]).limit(Duration::from_secs(150)).spawn();
     assert_eq!(crowd.next_line(), "1000 are there");
     let there = Instant::now();
     while crowd.try_line().is_none_or(|line| line != "all have ended") {
@@ -19,7 +20,7 @@ fn half_open_connections_end_and_others_are_served() {
         std::thread::sleep(Duration::from_millis(200));
     }
     let took = there.elapsed();
-    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert!(took < PATIENCE, "{took:?}");
     assert!(crowd.wait().status.success());
 }
 
@@ -43,7 +44,7 @@ fn clients_that_do_not_read_cost_no_more_than_the_memory_there_is() {
         std::thread::sleep(Duration::from_millis(100));
     }
     // Without a bound there would be all that the destinations send: 48 MiB.
-    let grown = rss(relay) - before;
+    let grown = rss(relay).saturating_sub(before);
     assert!(grown < 24, "{grown} MiB");
 }
 

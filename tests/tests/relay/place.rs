@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use underpass_tests::servers::{self, port};
-use underpass_tests::{Command, Finished, Running, World, artifacts};
+use underpass_tests::{Command, Finished, PATIENCE, Running, World, artifacts};
 
 /// Where the relay listens.
 pub(crate) const PORT: u16 = 4433;
@@ -99,7 +99,7 @@ impl Place {
 
     /// The same without one.
     pub(crate) fn bare_curl(&self) -> Command {
-        let curl = self.world.client("curl").args(["-sS", "-p", "--http0.9", "-m", "15", "--noproxy", ""]);
+        let curl = self.world.client("curl").args(["-sS", "-p", "--http0.9", "-m", "60", "--noproxy", ""]);
         curl.args(["--proxy-cacert", "relay.key.crt", "-x", &format!("https://10.77.0.1:{PORT}")])
     }
 
@@ -142,7 +142,7 @@ impl Place {
         wanted: &str,
         is_enough: impl Fn(&[serde_json::Value]) -> bool,
     ) -> Vec<serde_json::Value> {
-        let limit = Instant::now() + Duration::from_secs(5);
+        let limit = Instant::now() + PATIENCE;
         loop {
             let text = std::fs::read_to_string(self.world.directory().join("audit")).unwrap_or_default();
             // What has no newline yet is still being written.

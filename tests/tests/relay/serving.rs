@@ -65,7 +65,7 @@ fn large_transfers_arrive_whole_by_both_protocols() {
         .args(["--client-cert-file=client.key.crt", "--workers=1", "--errorlog-file=/dev/null"]);
     let _nghttpx = nghttpx.limit(Duration::MAX).spawn();
     let through = || {
-        let curl = place.world.client("curl").args(["-sS", "-p", "--http0.9", "-m", "15", "--noproxy", ""]);
+        let curl = place.world.client("curl").args(["-sS", "-p", "--http0.9", "-m", "60", "--noproxy", ""]);
         curl.args([
             "--retry",
             "20",

@@ -2,11 +2,11 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use underpass_tests::servers::{self, port};
-use underpass_tests::{Running, World, artifacts, proxies};
+use underpass_tests::{PATIENCE, Running, World, artifacts, proxies};
 
 use crate::relays;
 
@@ -19,7 +19,7 @@ global
   stats socket unix@haproxy.sock
 defaults
   mode tcp
-  timeout connect 2s
+  timeout connect 20s
   timeout client 60s
   timeout server 60s
   retries 3
@@ -88,21 +88,25 @@ fn a_relay_that_is_killed_under_load_costs_no_new_connection() {
     let script = artifacts::workspace().join("tests/programs/failing_over.py");
     let url = relays::url("10.77.0.1", BALANCER, &own, &client);
     let program = world.wrapped(&url, "python3").arg(script).args(["web.test", &port::ECHO.to_string()]);
-    let mut program = program.limit(Duration::from_secs(120)).spawn();
+    let mut program = program.limit(Duration::from_secs(300)).spawn();
     for round in 0..4 {
         // One is killed, and not the one while the other has not been taken back yet.
+        let limit = Instant::now() + PATIENCE;
         while !pair.are_taken() {
+            assert!(Instant::now() < limit, "round {round}: one is not taken back");
             std::thread::sleep(Duration::from_millis(10));
         }
         program.say("");
         assert_eq!(program.next_line(), "stay", "round {round}");
         // All share one session. A look of HAProxy's own is over at once.
+        let limit = Instant::now() + PATIENCE;
         let number = loop {
             match (pair.carries(0), pair.carries(1)) {
                 (true, false) => break 0,
                 (false, true) => break 1,
-                _ => std::thread::sleep(Duration::from_millis(1)),
+                both => assert!(Instant::now() < limit, "round {round}: {both:?}"),
             }
+            std::thread::sleep(Duration::from_millis(1));
         };
         pair.relays[number].signal(Signal::KILL);
         program.say("");

@@ -56,7 +56,7 @@ fn chromium_reads_a_page_through_a_relay() {
     let read = |token: &str| {
         let browser = world.client("/usr/bin/python3").arg(&script).arg(format!("https://10.77.0.1:{RELAY}"));
         let browser = browser.args([token, &format!("https://web.test:{SITE}/"), &pins]);
-        browser.limit(Duration::from_secs(60)).run().success()
+        browser.limit(Duration::from_secs(300)).run().success()
     };
     assert_eq!(read(TOKEN), "a page of its own\n");
     let audit = relays::written(&world, "relay", "audit");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use underpass_tests::servers::{self, port};
-use underpass_tests::{Running, World, artifacts, proxies};
+use underpass_tests::{PATIENCE, Running, World, artifacts, proxies};
 
 use crate::relays;
 
@@ -98,7 +98,7 @@ impl Damaged {
         let well = 3 + outcomes.get("right").unwrap_or(&0);
         let record = if self.relays.len() == 1 { "one" } else { "two" };
         let ends = || relays::written(&self.world, record, "audit").matches(r#""reason":"closed""#).count();
-        let limit = Instant::now() + Duration::from_secs(10);
+        let limit = Instant::now() + PATIENCE;
         while ends() < well && Instant::now() < limit {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -29,7 +29,7 @@ while True:
 import socket, sys
 host, port, word = sys.argv[1:]
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(15)
+s.settimeout(60)
 place = (socket.gethostbyname(host), int(port))
 said = f"Host: {host} {word}".encode()
 for _ in range(64):

@@ -49,7 +49,7 @@ fn a_relay_knows_its_neighbours_alone() {
     }
     let neighbours = [next.as_str(), last.as_str(), NAME];
     for (number, neighbour) in (1..).zip(neighbours) {
-        let limit = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let limit = std::time::Instant::now() + underpass_tests::PATIENCE;
         while !written(&line.world, &name(number), "audit").contains(neighbour) {
             assert!(std::time::Instant::now() < limit, "relay {number} has written nothing down");
             std::thread::sleep(std::time::Duration::from_millis(5));

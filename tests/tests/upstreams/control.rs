@@ -10,7 +10,7 @@ fn curl(place: &Place, proxy: &Real, scheme: &str, arguments: &[&str]) {
     // For socks4 curl would resolve the name here.
     let host = if scheme == "socks4" { ADDRESS } else { NAME };
     let url = format!("http://{host}:{}/", port::BANNER);
-    let command = place.world.client("curl").args(["-sS", "-p", "--http0.9", "--noproxy", "", "-m", "5"]);
+    let command = place.world.client("curl").args(["-sS", "-p", "--http0.9", "--noproxy", "", "-m", "60"]);
     let done = command.args(arguments).args(["-x", &proxy.url_as(scheme), &url]).run();
     assert_eq!(done.stdout, "hello\n", "{done}\n{}", proxy.log());
     proxy.wait_served(host, port::BANNER, 1);

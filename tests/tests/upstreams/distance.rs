@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use underpass_tests::proxies::{self, Real};
 use underpass_tests::servers::port;
-use underpass_tests::{Running, artifacts};
+use underpass_tests::{PATIENCE, Running, artifacts};
 
 use crate::place::{self, MODES, NAME, Place};
 
@@ -48,7 +48,7 @@ fn spread(place: &Place, hops: &[Real], text: &str, mode: &str, times: usize) ->
     let arguments = place::visit(mode, std::iter::repeat_n(target.as_str(), times));
     let done = place.configured("nearest.toml", text, "python3").args(arguments).run();
     assert_eq!(done.stdout, "greeted\n".repeat(times), "{done}");
-    let limit = Instant::now() + Duration::from_secs(2);
+    let limit = Instant::now() + PATIENCE;
     loop {
         let spread: Vec<usize> = count().iter().zip(&before).map(|(now, before)| now - before).collect();
         if spread.iter().sum::<usize>() >= times || Instant::now() > limit {

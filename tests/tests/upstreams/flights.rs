@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use underpass_tests::PATIENCE;
 use underpass_tests::proxies::{self, Real};
 
 use crate::place::{GREETED, MODES, Place, greeter, visit};
@@ -14,7 +15,7 @@ const PORT: u16 = 1085;
 
 /// What the agent's log says of the probe.
 fn probed(place: &Place, proxy: &Real) -> String {
-    let limit = Instant::now() + Duration::from_secs(20);
+    let limit = Instant::now() + PATIENCE;
     let directory = place.world.agent_directory(place.world.agents()[0]);
     loop {
         let log = place.world.client("cat").arg(directory.join("agent.log")).run().success();

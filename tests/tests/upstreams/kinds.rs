@@ -1,13 +1,13 @@
 //! Each kind of chain while its hops are killed and revived, one after the other, and 200 connections
-//! are made: no `connect()` fails that could have been served, and no stream breaks but those that went
+//! or more are made: no `connect()` fails that could have been served, and no stream breaks but those that went
 //! through a hop when it was killed.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use underpass_tests::proxies::script::{self, Protocol, Step};
 use underpass_tests::proxies::{self, Real};
 use underpass_tests::servers::port;
-use underpass_tests::{Finished, artifacts};
+use underpass_tests::{Finished, PATIENCE, artifacts};
 
 use crate::place::{self, MODES, NAME, Place};
 
@@ -15,7 +15,9 @@ const FIRST_PORT: u16 = 2001;
 const PORTS: [u16; 4] = [FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2, FIRST_PORT + 3];
 const CONNECTIONS: usize = 200;
 const SECONDS: f64 = 3.0;
-/// How long a hop stays dead, and all of them stay alive.
+/// So many hops die, one after the other.
+const DEATHS: usize = 10;
+/// How long a hop stays dead, and all of them stay alive, which is longer where it takes long to revive one.
 const DEAD: Duration = Duration::from_millis(120);
 const ALIVE: Duration = Duration::from_millis(180);
 /// A connection that begins when a hop is just back, or ends when it just dies, may meet it dead: the
@@ -40,7 +42,7 @@ fn configuration(kind: &str, length: Option<usize>, hops: &[(Real, String)]) -> 
     let hops: Vec<String> = hops.iter().map(|(_, url)| format!("\"{url}\"")).collect();
     let length = length.map_or(String::new(), |length| format!("length = {length}\n"));
     format!(
-        "deadline = 5\ndefault = \"main\"\n[chain.main]\nkind = \"{kind}\"\n{length}hops = [{}]\n",
+        "deadline = 30\ndefault = \"main\"\n[chain.main]\nkind = \"{kind}\"\n{length}hops = [{}]\n",
         hops.join(", ")
     )
 }
@@ -49,30 +51,29 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_secs_f64()
 }
 
-/// When a hop was dead.
-type Death = (f64, f64);
+/// When a hop was killed, from the order to its end, and when it was back.
+type Death = (f64, f64, f64);
 
 /// What `programs/steady.py` says, and when a hop was dead meanwhile.
 fn while_hops_die(place: &Place, text: &str, hops: &[(Real, String)]) -> (Finished, Vec<Death>) {
     let script = artifacts::workspace().join("tests/programs/steady.py").display().to_string();
     let arguments =
         [script, NAME.into(), port::GREETER.to_string(), CONNECTIONS.to_string(), SECONDS.to_string()];
-    let running = place.configured("kind.toml", text, "python3").args(arguments).spawn();
-    let ending = std::thread::spawn(move || running.wait());
+    let mut running = place.configured("kind.toml", text, "python3").args(arguments).spawn();
+    assert_eq!(running.next_line(), "begins");
     let mut deaths = Vec::new();
     std::thread::sleep(ALIVE);
-    for (hop, _) in hops.iter().cycle() {
-        if ending.is_finished() {
-            break;
-        }
-        let start = now();
+    for (hop, _) in hops.iter().cycle().take(DEATHS) {
+        let (start, began) = (now(), Instant::now());
         hop.kill();
+        let killed = now();
         std::thread::sleep(DEAD);
         hop.revive(&place.world);
-        deaths.push((start, now()));
-        std::thread::sleep(ALIVE);
+        deaths.push((start, killed, now()));
+        std::thread::sleep(ALIVE.max(began.elapsed()));
     }
-    (ending.join().expect("it ends"), deaths)
+    running.close_input();
+    (running.wait(), deaths)
 }
 
 /// What is not as it should be. `needs_all` is for chains in which no hop can be done without.
@@ -80,13 +81,13 @@ fn judge(done: &Finished, deaths: &[Death], needs_all: bool) -> Vec<String> {
     let mut served = 0;
     let mut wrong = Vec::new();
     let mut lines = 0;
-    for line in done.stdout.lines() {
+    for line in done.stdout.lines().skip(1) {
         lines += 1;
         let (start, rest) = line.split_once(' ').expect("three words");
         let (end, what) = rest.split_once(' ').expect("three words");
         let (start, end): (f64, f64) = (start.parse().expect("a time"), end.parse().expect("a time"));
-        let overlaps = |(from, to): &Death| start <= to + SLACK && end >= from - SLACK;
-        let met_a_kill = |(from, _): &Death| start <= from + SLACK && end >= from - SLACK;
+        let overlaps = |(from, _, to): &Death| start <= to + SLACK && end >= from - SLACK;
+        let met_a_kill = |(from, killed, _): &Death| start <= killed + SLACK && end >= from - SLACK;
         let excused = match what {
             "greeted" => {
                 served += 1;
@@ -100,11 +101,8 @@ fn judge(done: &Finished, deaths: &[Death], needs_all: bool) -> Vec<String> {
             wrong.push(line.to_owned());
         }
     }
-    if lines != CONNECTIONS || served < CONNECTIONS / 3 {
+    if lines < CONNECTIONS || served < lines / 3 {
         wrong.push(format!("{served} of {lines} served"));
-    }
-    if deaths.len() < 8 {
-        wrong.push(format!("only {} deaths", deaths.len()));
     }
     wrong
 }
@@ -203,13 +201,13 @@ fn a_hop_that_fails_while_it_is_dialled_is_answered_by_the_next_within_the_deadl
         scripted.listen(port, Protocol::Socks5, steps);
         place.world.allow_proxy(port);
         let text = format!(
-            "deadline = 4\n[chain.main]\nkind = \"{kind}\"\nhops = [\"socks5h://10.77.0.1:{port}\", \"{}\"]\n",
+            "deadline = 10\n[chain.main]\nkind = \"{kind}\"\nhops = [\"socks5h://10.77.0.1:{port}\", \"{}\"]\n",
             good.url()
         );
         let arguments = place::visit(mode, [target.as_str(); 2]);
         let done = place.configured(&format!("{port}.toml"), &text, "python3").args(arguments).run();
         // The second of them may have to wait for the hop again, but not as long.
-        let well = done.stdout == "greeted\n".repeat(2) && done.elapsed < Duration::from_millis(7000);
+        let well = done.stdout == "greeted\n".repeat(2) && done.elapsed < PATIENCE;
         if well { String::new() } else { format!("- {name}, {kind}, {mode}\n{done}\n") }
     };
     let report: String = std::thread::scope(|scope| {
@@ -229,9 +227,15 @@ fn spread(place: &Place, text: &str, hops: &[(Real, String)], times: usize) -> V
     let arguments = place::visit("blocking", std::iter::repeat_n(target.as_str(), times));
     let done = place.configured("kind.toml", text, "python3").args(arguments).run();
     assert_eq!(done.stdout, "greeted\n".repeat(times), "{done}");
-    // The logs are written when the connection is made.
-    std::thread::sleep(Duration::from_millis(50));
-    count().iter().zip(before).map(|(now, before)| now - before).collect()
+    // Each has its line in the log of the hop that has made it, some time after that.
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let spread: Vec<_> = count().iter().zip(&before).map(|(now, before)| now - before).collect();
+        if spread.iter().sum::<usize>() >= times || Instant::now() > limit {
+            return spread;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
@@ -270,9 +274,9 @@ fn failover_returns_to_a_hop_that_is_back() {
     hops[0].0.kill();
     assert_eq!(spread(&place, &text, &hops, 4), [0, 4, 0, 0]);
     hops[0].0.revive(&place.world);
-    let limit = std::time::Instant::now() + Duration::from_secs(15);
+    let limit = Instant::now() + PATIENCE;
     while spread(&place, &text, &hops, 1) != [1, 0, 0, 0] {
-        assert!(std::time::Instant::now() < limit, "it never returns");
+        assert!(Instant::now() < limit, "it never returns");
         std::thread::sleep(Duration::from_millis(250));
     }
 }

@@ -19,15 +19,15 @@ mod town;
 
 use std::time::{Duration, Instant};
 
-use underpass_tests::artifacts;
 use underpass_tests::proxies::{self, Dante, Squid};
 use underpass_tests::servers::port;
+use underpass_tests::{PATIENCE, artifacts};
 
 use crate::place::{ADDRESS, DENIED, GREETED, MODES};
 use document::Recipe;
 use town::{
-    arguments, configured, far_away, name_server, only_asked, only_asked_for, open_low_ports, settled, shell,
-    town, visit,
+    are_measured, arguments, configured, far_away, name_server, only_asked, only_asked_for, open_low_ports,
+    settled, shell, town, visit,
 };
 
 /// A destination that no recipe names.
@@ -149,15 +149,15 @@ fn by_purpose(recipe: &Recipe) {
     first.wait_served("last.example", 2002, 1);
     // The first of these measure the exits.
     visit(&place, &toml, &[(PLAIN, GREETED)]);
-    std::thread::sleep(Duration::from_millis(1200));
-    let count = || exits.each_ref().map(|exit| settled(exit, "www.example"));
-    let before = count();
+    are_measured(&place, [2011, 2012, 2013]);
+    let before = settled(&exits, "www.example", 2);
     visit(&place, &toml, &[(PLAIN, GREETED); 4]);
-    assert_eq!(count(), [before[0], before[1], before[2] + 8], "the nearest is the third");
+    let now = settled(&exits, "www.example", 10);
+    assert_eq!(now, [before[0], before[1], before[2] + 8], "the nearest is the third");
 
     exits[2].kill();
     visit(&place, &toml, &[(PLAIN, GREETED)]);
-    let now = count();
+    let now = settled(&exits, "www.example", 12);
     assert_eq!((now[0] + now[1], now[2]), (before[0] + before[1] + 2, before[2] + 8), "the next nearest");
 
     first.kill();
@@ -208,7 +208,7 @@ fn failover(recipe: &Recipe) {
     for alive in 0..3 {
         visit(&place, &toml, &[(PLAIN, GREETED); 3]);
         expected[alive] = 6;
-        assert_eq!(exits.each_ref().map(|exit| settled(exit, "www.example")), expected);
+        assert_eq!(settled(&exits, "www.example", 6 * (alive + 1)), expected);
         exits[alive].kill();
     }
     visit(&place, &toml, &[(PLAIN, "ENETUNREACH")]);
@@ -319,7 +319,7 @@ fn whole_shell(recipe: &Recipe) {
     let done = shell(&place, &script).run();
     assert_eq!((&*done.stdout, &*done.stderr), (&*"greeted\n".repeat(3), ""), "{done}");
     proxy.wait_served("www.example", port::GREETER, 3);
-    let limit = Instant::now() + Duration::from_secs(5);
+    let limit = Instant::now() + PATIENCE;
     while !place.world.agents().is_empty() {
         assert!(Instant::now() < limit, "the agent outlives the shell");
         std::thread::sleep(Duration::from_millis(20));

@@ -136,7 +136,7 @@ fn a_certificate_that_has_signed_itself_is_its_own_authority() {
     let certificate = proxies::self_signed_certificate(&place.world, "own");
     let proxy = proxies::squid(&place.world, PORT, Squid::Tls(&certificate), DENIED).allowed(&place.world);
     let authority = certificate.authority.display().to_string();
-    let curl = place.world.client("curl").args(["-sS", "-p", "--http0.9", "-m", "5", "--noproxy", ""]);
+    let curl = place.world.client("curl").args(["-sS", "-p", "--http0.9", "-m", "60", "--noproxy", ""]);
     let curl = curl.args(["--proxy-cacert", &authority, "-x", &proxy.url_as("https")]);
     assert_eq!(curl.arg(format!("http://{NAME}:{}/", port::BANNER)).run().success(), "hello\n");
     place.visit(&[&format!("{}?ca={authority}", proxy.url_as("https"))], &[(&greeter(), GREETED)]);

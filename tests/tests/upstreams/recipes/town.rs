@@ -1,11 +1,11 @@
 //! A world in which the recipes' hosts are there, and what is asked of it.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use underpass_tests::proxies::Real;
 use underpass_tests::servers::port;
-use underpass_tests::{Command, Running, artifacts};
+use underpass_tests::{Command, PATIENCE, Running, artifacts};
 
 use crate::place::{self, ADDRESS, MODES, Place};
 
@@ -72,10 +72,39 @@ pub(super) fn configured(place: &Place, toml: &str, program: &str) -> Command {
     place.world.client(artifacts::underpass()).arg("--").arg(program)
 }
 
-/// How often it has connected to this, when the log is written.
-pub(super) fn settled(proxy: &Real, host: &str) -> usize {
-    std::thread::sleep(Duration::from_millis(50));
-    proxy.served(host, port::GREETER)
+/// How often each has connected to this, when all of these connections are in their logs.
+#[track_caller]
+pub(super) fn settled(proxies: &[Real; 3], host: &str, all: usize) -> [usize; 3] {
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let counts = proxies.each_ref().map(|proxy| proxy.served(host, port::GREETER));
+        if counts.iter().sum::<usize>() >= all {
+            return counts;
+        }
+        assert!(Instant::now() < limit, "{counts:?} are not {all}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until the agent knows of the hops at these ports how far they are, or that they are too far to be measured.
+#[track_caller]
+pub(super) fn are_measured(place: &Place, ports: [u16; 3]) {
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let said = place.world.client(artifacts::agent()).args(["status", "--json"]).run().success();
+        let status: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
+        let hops = status["hops"].as_array().expect("a list");
+        let is_known = |port: u16| {
+            let at = |url: &str| url.ends_with(&format!(":{port}"));
+            let hop = hops.iter().find(|hop| hop["url"].as_str().is_some_and(at));
+            hop.is_some_and(|hop| hop["round_trip_microseconds"].is_u64() || hop["failures"] != 0)
+        };
+        if ports.into_iter().all(is_known) {
+            return;
+        }
+        assert!(Instant::now() < limit, "they are not measured: {said}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Checks that this name was asked for on the client side, and no other.
