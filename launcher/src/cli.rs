@@ -16,9 +16,9 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
 
   -x, --proxy URL        socks5h, socks4a, http or https://[USER:PASSWORD@]HOST
                          [:PORT], ssh://HOST, local: (none); repeated: a chain
-  -f, --config FILE      chains and routes: TOML, or proxychains.conf,
-                         torsocks.conf, tsocks.conf by their names
-      --format NAME      of FILE: underpass, proxychains, torsocks, tsocks
+  -f, --config FILE      chains and routes: TOML, or by its name or by NAME as
+      --format NAME      the peers have it: proxychains, torsocks, tsocks
+      --tier TIER        hook (a library), guard (the kernel), auto (default)
       --dns MODE[:ADDR]  names get fake addresses (default), or real ones from
                          the far exit or this local machine; ADDR: a resolver
       --udp MODE         carry datagrams (default), or refuse them
@@ -37,13 +37,14 @@ be executed or carried, 127 if it is not found. Example:
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 14] = [
+const OPTIONS: [&str; 15] = [
     "--proxy",
     "--config",
     "--format",
     "--dns",
     "--udp",
     "--inherited",
+    "--tier",
     "--quiet",
     "--verbose",
     "--shell",
@@ -104,6 +105,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Long("format") => source.format = Some(value(&mut parser, "--format", "NAME")?),
             Long("udp") => source.udp = Some(value(&mut parser, "--udp", "MODE")?),
             Long("inherited") => source.inherited = Some(value(&mut parser, "--inherited", "WHAT")?),
+            Long("tier") => source.tier = Some(value(&mut parser, "--tier", "TIER")?),
             Long("dns") => source.dns = Some(value(&mut parser, "--dns", "MODE")?),
             Short('q') | Long("quiet") => verbosity = Verbosity::Quiet,
             Short('v') | Long("verbose") => verbosity = Verbosity::Verbose,
@@ -153,6 +155,7 @@ struct Source {
     dns: Option<OsString>,
     udp: Option<OsString>,
     inherited: Option<OsString>,
+    tier: Option<OsString>,
 }
 
 impl Source {
@@ -163,6 +166,7 @@ impl Source {
             && self.dns.is_none()
             && self.udp.is_none()
             && self.inherited.is_none()
+            && self.tier.is_none()
     }
 
     fn given(mut self) -> Result<Given, Failure> {
@@ -173,8 +177,10 @@ impl Source {
         let inherited = self.inherited.take().map(|inherited| inherited.to_string_lossy().parse());
         let inherited =
             inherited.transpose().map_err(|why: &str| Failure::setup(format_args!("--inherited: {why}")))?;
+        let tier = self.tier.take().map(|tier| tier.to_string_lossy().parse());
+        let tier = tier.transpose().map_err(|why: &str| Failure::setup(format_args!("--tier: {why}")))?;
         let place = self.place()?;
-        let changes = Changes { dns, udp, inherited };
+        let changes = Changes { dns, udp, inherited, tier };
         Ok(if changes == Changes::default() { place } else { Given::With(changes, Box::new(place)) })
     }
 

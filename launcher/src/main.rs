@@ -26,6 +26,7 @@ mod environment;
 #[allow(unsafe_code, reason = "execve, environ and the entry point have no safe form in std")]
 mod exec;
 mod explain;
+mod guard;
 mod inherited;
 mod launch;
 mod library;

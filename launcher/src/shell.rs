@@ -25,7 +25,7 @@ pub(crate) fn exports(mut found: Found, verbosity: Verbosity) -> Result<String, 
         Some(shell),
         || Ok(()),
         |session, ()| {
-            launch::say(&found, verbosity, session);
+            launch::say(&found, verbosity, session, launch::Held::ByHook);
             if verbosity >= Verbosity::Normal && std::io::stdout().is_terminal() {
                 note("the shell has to evaluate this: eval \"$(underpass ... --shell)\"");
             }

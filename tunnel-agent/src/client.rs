@@ -81,8 +81,9 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
             let Ok(facts) = Facts::read(&socket, agent.network) else {
                 return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
             };
-            let agent = Arc::clone(agent);
+            let (agent, since) = (Arc::clone(agent), Instant::now());
             let client = client(&plan, peer);
+            let supervised = false;
             attempt::begin(Attempt {
                 agent,
                 plan,
@@ -93,7 +94,29 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 address,
                 watched,
                 held_at,
-                since: Instant::now(),
+                supervised,
+                since,
+            });
+        }
+        (Request::Supervised { process, address }, Some(socket)) => {
+            let Ok(facts) = Facts::read(&socket, agent.network) else {
+                return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
+            };
+            let (agent, since) = (Arc::clone(agent), Instant::now());
+            let client = client_of(&plan, process as i32, peer);
+            let (watched, held_at, supervised) = (true, 0, true);
+            attempt::begin(Attempt {
+                agent,
+                plan,
+                client,
+                connection,
+                socket,
+                facts,
+                address,
+                watched,
+                held_at,
+                supervised,
+                since,
             });
         }
         (Request::Datagram { address, purpose }, Some(socket)) => {
@@ -139,7 +162,11 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
 
 /// Who asks, as far as anything depends on it.
 fn client(plan: &Plan, peer: UCred) -> Client {
-    let pid = peer.pid.as_raw_pid();
+    client_of(plan, peer.pid.as_raw_pid(), peer)
+}
+
+/// For whom a supervisor asks, with the rights of its own user.
+fn client_of(plan: &Plan, pid: i32, peer: UCred) -> Client {
     let program = if plan.asks_for_program() || crate::log::is_on() { program_of(pid) } else { None };
     Client { pid, program, user: Some(peer.uid.as_raw()) }
 }

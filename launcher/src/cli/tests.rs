@@ -111,7 +111,7 @@ fn an_unknown_option_names_the_nearest() {
 
 #[test]
 fn options_of_later_versions_are_no_options_yet() {
-    for line in ["--tier hook a", "--leaktest a"] {
+    for line in ["--leaktest a"] {
         let (message, hint) = refused(line);
         assert!(message.ends_with(": unknown option"), "{line}: {message}");
         assert_eq!(hint.unwrap(), "underpass --help lists the options", "{line}");
@@ -129,6 +129,8 @@ fn each_mistake_is_said() {
         ("--dns", "--dns: MODE is missing"),
         ("--udp no a", "--udp: neither carry nor refuse"),
         ("--inherited no a", "--inherited: neither keep nor close nor refuse"),
+        ("--tier gard a", "--tier: neither auto nor hook nor guard"),
+        ("--tier sealed a", "--tier: sealed is not in this version; guard is the strictest"),
         ("--dns fke a", "--dns: no way to answer names (did you mean \"fake\"?)"),
         ("--dns exit:dns.example a", "--dns: the resolver is not ADDRESS or ADDRESS:PORT"),
         ("--dns fake --explain a", "--explain: takes no other option"),
