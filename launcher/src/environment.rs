@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString};
 use std::path::Path;
 
 use std::os::unix::ffi::OsStrExt;
+use underpass_core::session_env::SessionEnv;
 use underpass_core::{preload_path, session_env};
 
 use crate::messages::Failure;
@@ -26,6 +27,20 @@ pub(crate) fn for_program<'a>(
     set(&mut entries, PRELOAD, &preload)?;
     set(&mut entries, session_env::VARIABLE, session.as_bytes())?;
     Ok(entries)
+}
+
+/// The session's value as the program is to have it: it says whether the program is under guard, for which we may be
+/// ourselves.
+pub(crate) fn session<'a>(
+    opened: &str,
+    supervised: bool,
+    inherited: impl IntoIterator<Item = &'a CStr>,
+) -> String {
+    let ours = inherited.into_iter().find_map(|entry| value(entry, session_env::VARIABLE));
+    let are_we = || ours.and_then(SessionEnv::parse).is_some_and(|session| session.supervised);
+    let Some(session) = SessionEnv::parse(opened.as_bytes()) else { return opened.to_owned() };
+    let session = SessionEnv { supervised: supervised || are_we(), ..session };
+    String::from_utf8(session.to_value()).unwrap_or_else(|_| opened.to_owned())
 }
 
 /// The value of `LD_PRELOAD` with the library first.
@@ -97,5 +112,15 @@ mod tests {
             made(&["UNDERPASS_SESSION=1:ff:/old", "LD_PRELOADED=x"]),
             ["UNDERPASS_SESSION=1:00:/s", "LD_PRELOADED=x", "LD_PRELOAD=/l.so"]
         );
+    }
+
+    #[test]
+    fn the_session_says_who_is_under_guard_also_within_another_guard() {
+        let opened = "1:00000000000000000000000000000000:/s";
+        let guarded = "1:00000000000000000000000000000000:guard:/s";
+        let ours = CString::new(format!("{}={guarded}", session_env::VARIABLE)).unwrap();
+        assert_eq!(session(opened, false, []), opened);
+        assert_eq!(session(opened, true, []), guarded);
+        assert_eq!(session(opened, false, [&*ours]), guarded);
     }
 }

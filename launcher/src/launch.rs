@@ -39,7 +39,8 @@ pub(crate) fn launch(
         None,
         || locate(&program.name, tier),
         |session, (file, held)| {
-            let (library, value) = (&session.library.path, &session.value);
+            let library = &session.library.path;
+            let value = &environment::session(&session.value, held == Held::ByGuard, exec::environment());
             let environment = environment::for_program(exec::environment(), library, value, &found.taken)?;
             say(&found, verbosity, session, held);
             if held == Held::ByGuard {
@@ -131,6 +132,11 @@ pub(crate) fn say(found: &Found, verbosity: Verbosity, session: &Session<'_>, he
         Held::ByGuard => "guard: what is carried or refused is all but sockets that other processes pass",
     };
     note(format_args!("session {}, tier {tier}", described(found)));
+    if held == Held::ByGuard
+        && let Err(error) = guard::check_datagrams()
+    {
+        note(format_args!("datagrams are refused: a network of their own: {}", reason(&error)));
+    }
 }
 
 fn described(found: &Found) -> String {

@@ -21,12 +21,14 @@ pub enum Barred {
     Groups = 5,
     /// Binding a datagram socket to a device.
     Device = 6,
+    /// Datagram sockets under guard, on a system that gives no network of its own for them.
+    Datagrams = 7,
 }
 
 impl Barred {
     fn from_byte(byte: u8) -> Result<Self, WireError> {
         use Barred::*;
-        let all = [Raw, Packets, Icmp, Transport, Groups, Device];
+        let all = [Raw, Packets, Icmp, Transport, Groups, Device, Datagrams];
         all.into_iter().find(|what| *what as u8 == byte).ok_or(WireError::Unknown)
     }
 }

@@ -23,6 +23,7 @@ fn requests() -> Vec<Request<'static>> {
         Request::Source { at: "127.0.0.1:40000".parse().unwrap() },
         Request::Barred(Barred::Raw),
         Request::Barred(Barred::Device),
+        Request::Barred(Barred::Datagrams),
     ]
 }
 

@@ -29,7 +29,7 @@ fn network_of(socket: &OwnedFd) -> Option<u64> {
 }
 
 /// The session of the programs that are supervised.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Session {
     token: Token,
     address: SocketAddrUnix,

@@ -17,7 +17,7 @@
 //!
 //! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child.
 //! - [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
-//! - [`datagram`]: datagram sockets.
+//! - [`datagram`]: datagram sockets, and what carries them.
 
 mod connect;
 mod datagram;
@@ -33,5 +33,6 @@ mod socket;
 mod supervisor;
 mod truth;
 
+pub(crate) use datagram::check as check_datagrams;
 pub(crate) use life::{Start, run};
 pub(crate) use probe::check;

@@ -6,18 +6,22 @@ use libc::{SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, c_int};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
 
+use super::datagram::Datagrams;
+use super::kernel;
 use super::notification::{Answer, Notification};
-use super::{datagram, kernel};
 
 /// The other bits of the type are flags.
 const TYPE_MASK: c_int = 0xf;
 
 /// The filter has let through what is TCP or UDP, as far as its scalars say.
-pub(crate) fn answer(call: &Notification) -> Answer {
+pub(crate) fn answer(datagrams: &mut Datagrams, call: &Notification) -> Answer {
     let (family, kind, protocol) = (call.int(0), call.int(1), call.int(2));
     match kind & TYPE_MASK {
         SOCK_STREAM => stream(family, kind).unwrap_or_else(|errno| Answer::Fail(errno.raw_os_error())),
-        SOCK_DGRAM => datagram::socket(family, kind, protocol),
+        SOCK_DGRAM => match datagrams.socket(family, kind & !SOCK_CLOEXEC, protocol) {
+            Ok(socket) => Answer::Descriptor { socket, close_on_exec: kind & SOCK_CLOEXEC != 0 },
+            Err(errno) => Answer::Fail(errno),
+        },
         _ => Answer::Fail(libc::ESOCKTNOSUPPORT),
     }
 }

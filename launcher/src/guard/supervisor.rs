@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use underpass_core::wire::MAX_FRAME;
 
 use super::connect::{self, Connecting};
+use super::datagram::Datagrams;
 use super::kernel::Listener;
 use super::life::Family;
 use super::link::{Link, Session};
@@ -39,6 +40,7 @@ enum What {
 pub(crate) struct Supervisor {
     listener: Listener,
     session: Session,
+    datagrams: Datagrams,
     events: OwnedFd,
     waiting: HashMap<u64, Waiting>,
     next: u64,
@@ -48,11 +50,18 @@ impl Supervisor {
     pub(crate) fn new(listener: Listener, session: Session) -> Result<Self, Errno> {
         let events = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&events, &listener, EventData::new_u64(CALLS), EventFlags::IN)?;
-        Ok(Self { listener, session, events, waiting: HashMap::new(), next: FIRST })
+        let datagrams = Datagrams::new(session.clone());
+        Ok(Self { listener, session, datagrams, events, waiting: HashMap::new(), next: FIRST })
     }
 
-    /// Serves until no process is left that could ask.
+    /// Serves until no process is left that could ask, and what the last one has sent has gone.
     pub(crate) fn run(mut self, mut family: Family) -> Result<(), Errno> {
+        let served = self.serve(&mut family);
+        self.datagrams.finish();
+        served
+    }
+
+    fn serve(&mut self, family: &mut Family) -> Result<(), Errno> {
         epoll::add(&self.events, family.front(), EventData::new_u64(FRONT), EventFlags::IN)?;
         epoll::add(&self.events, family.signals(), EventData::new_u64(CHILDREN), EventFlags::IN)?;
         loop {
@@ -94,7 +103,7 @@ impl Supervisor {
     fn judge(&mut self, call: Notification) {
         let listener = &self.listener;
         let asked = match call.number {
-            libc::SYS_socket => Err(socket::answer(&call)),
+            libc::SYS_socket => Err(socket::answer(&mut self.datagrams, &call)),
             libc::SYS_connect => connect::begin(&self.session, &call, || listener.waits(call.id))
                 .map(|(link, connecting)| (link, What::Connect(connecting))),
             libc::SYS_getsockopt => {
