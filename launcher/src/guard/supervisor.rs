@@ -51,7 +51,7 @@ impl Supervisor {
         Ok(Self { listener, session, events, waiting: HashMap::new(), next: FIRST })
     }
 
-    /// Serves until no process is left that could ask.
+    /// Serves until no process is left that could ask: whatever the program starts is a descendant of ours.
     pub(crate) fn run(mut self, mut family: Family) -> Result<(), Errno> {
         epoll::add(&self.events, family.front(), EventData::new_u64(FRONT), EventFlags::IN)?;
         epoll::add(&self.events, family.signals(), EventData::new_u64(CHILDREN), EventFlags::IN)?;
@@ -66,8 +66,10 @@ impl Supervisor {
             for event in events.iter() {
                 let flags = event.flags;
                 match event.data.u64() {
-                    // Nobody is left to ask.
-                    CALLS if !flags.contains(EventFlags::IN) => return Ok(()),
+                    // Nobody is left to ask; how the last has ended is still to be learnt.
+                    CALLS if !flags.contains(EventFlags::IN) => {
+                        epoll::delete(&self.events, &self.listener)?;
+                    }
                     CALLS => {
                         if let Some(call) = self.listener.receive()? {
                             self.judge(call);
