@@ -1,8 +1,8 @@
 //! `UNDERPASS_SESSION`: the one variable that ties a program to its session.
 //!
 //! Its value is `1:TOKEN:PATH`: the wire version, 32 hexadecimal digits, and the absolute path of
-//! the agent's socket. Words before the path, in this order, say `loopback:` where routes say something of loopback, and
-//! `foreign:` where sockets of other processes are refused. Parsing
+//! the agent's socket. Words before the path, in this order, say `loopback:` where routes say something of loopback,
+//! `foreign:` where sockets of other processes are refused, and `auto:` in tier auto. Parsing
 //! allocates nothing; it runs when the library is loaded.
 
 use crate::wire::{Token, VERSION};
@@ -20,9 +20,10 @@ pub const MAX_PATH: usize = 107;
 /// Before the path, which begins with a slash.
 const LOOPBACK: &[u8] = b"loopback:";
 const FOREIGN: &[u8] = b"foreign:";
+const AUTO: &[u8] = b"auto:";
 
 /// The longest value of the variable, in bytes.
-pub const MAX_VALUE: usize = 2 + 33 + LOOPBACK.len() + FOREIGN.len() + MAX_PATH;
+pub const MAX_VALUE: usize = 2 + 33 + LOOPBACK.len() + FOREIGN.len() + AUTO.len() + MAX_PATH;
 
 /// What the variable says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,9 @@ pub struct SessionEnv<'a> {
     pub loopback: bool,
     /// Whether a socket that another process passes is refused if the agent does not know it.
     pub refuses_foreign: bool,
+    /// Whether the library starts under guard what cannot load it. The launcher's word: under guard itself there is no
+    /// need for it.
+    pub auto: bool,
     /// Absolute path of the agent's socket, at most [`MAX_PATH`] bytes.
     pub socket: &'a [u8],
 }
@@ -45,7 +49,8 @@ impl<'a> SessionEnv<'a> {
         let rest = rest.strip_prefix(b":")?;
         let word = |word, rest: &'a [u8]| rest.strip_prefix(word).map_or((false, rest), |rest| (true, rest));
         let (loopback, rest) = word(LOOPBACK, rest);
-        let (refuses_foreign, socket) = word(FOREIGN, rest);
+        let (refuses_foreign, rest) = word(FOREIGN, rest);
+        let (auto, socket) = word(AUTO, rest);
         if !(2..=MAX_PATH).contains(&socket.len()) || socket[0] != b'/' || socket.contains(&0) {
             return None;
         }
@@ -54,7 +59,7 @@ impl<'a> SessionEnv<'a> {
             let &[high, low] = pair else { return None };
             *byte = digit(high)? << 4 | digit(low)?;
         }
-        Some(Self { token: Token(token), loopback, refuses_foreign, socket })
+        Some(Self { token: Token(token), loopback, refuses_foreign, auto, socket })
     }
 
     /// The value that [`Self::parse`] reads.
@@ -69,6 +74,9 @@ impl<'a> SessionEnv<'a> {
         }
         if self.refuses_foreign {
             value.extend_from_slice(FOREIGN);
+        }
+        if self.auto {
+            value.extend_from_slice(AUTO);
         }
         value.extend_from_slice(self.socket);
         value
@@ -90,19 +98,25 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for (loopback, refuses_foreign) in [(false, false), (true, false), (false, true), (true, true)] {
+        for words in 0..8 {
+            let [loopback, refuses_foreign, auto] = [1, 2, 4].map(|word| words & word != 0);
             let token = Token(*b"\x00\xff234567890abcde");
-            let session =
-                SessionEnv { token, loopback, refuses_foreign, socket: b"/run/user/0/underpass/x.sock" };
+            let socket = b"/run/user/0/underpass/x.sock";
+            let session = SessionEnv { token, loopback, refuses_foreign, auto, socket };
             assert_eq!(SessionEnv::parse(&session.to_value()), Some(session));
         }
     }
 
     #[test]
     fn anything_else_is_refused() {
-        let good =
-            SessionEnv { token: Token([1; 16]), loopback: false, refuses_foreign: false, socket: b"/s" }
-                .to_value();
+        let good = SessionEnv {
+            token: Token([1; 16]),
+            loopback: false,
+            refuses_foreign: false,
+            auto: false,
+            socket: b"/s",
+        }
+        .to_value();
         for cut in 0..good.len() {
             assert_eq!(SessionEnv::parse(&good[..cut]), None, "cut at {cut}");
         }

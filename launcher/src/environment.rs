@@ -6,7 +6,8 @@ use std::ffi::{CStr, CString};
 use std::path::Path;
 
 use std::os::unix::ffi::OsStrExt;
-use underpass_core::{preload_path, session_env};
+use underpass_core::preload_path;
+use underpass_core::session_env::{self, SessionEnv};
 
 use crate::messages::Failure;
 
@@ -24,6 +25,21 @@ pub(crate) fn for_program<'a>(
     entries.retain(|entry| taken.iter().all(|name| value(entry, name).is_none()));
     let preload = preload(entries.iter().map(|entry| &**entry), library);
     set(&mut entries, PRELOAD, &preload)?;
+    set(&mut entries, session_env::VARIABLE, session.as_bytes())?;
+    Ok(entries)
+}
+
+/// The value of a session's variable for a program in tier auto, or in another one; `None` if it is none.
+pub(crate) fn of_session(session: &[u8], auto: bool) -> Option<String> {
+    let session = SessionEnv { auto, ..SessionEnv::parse(session)? };
+    String::from_utf8(session.to_value()).ok()
+}
+
+/// The environment with this session in place of the one that it has.
+pub(crate) fn with_session<'a>(
+    mut entries: Vec<Cow<'a, CStr>>,
+    session: &str,
+) -> Result<Vec<Cow<'a, CStr>>, Failure> {
     set(&mut entries, session_env::VARIABLE, session.as_bytes())?;
     Ok(entries)
 }
