@@ -55,7 +55,8 @@ impl Supervisor {
     pub(crate) fn run(mut self, mut family: Family) -> Result<(), Errno> {
         epoll::add(&self.events, family.front(), EventData::new_u64(FRONT), EventFlags::IN)?;
         epoll::add(&self.events, family.signals(), EventData::new_u64(CHILDREN), EventFlags::IN)?;
-        loop {
+        let mut nobody_asks = false;
+        while !nobody_asks || family.has_program() {
             let patience = self.patience();
             let mut room = [MaybeUninit::<epoll::Event>::uninit(); 64];
             let (events, _) = match epoll::wait(&self.events, &mut room, patience.as_ref()) {
@@ -69,6 +70,7 @@ impl Supervisor {
                     // Nobody is left to ask; how the last has ended is still to be learnt.
                     CALLS if !flags.contains(EventFlags::IN) => {
                         epoll::delete(&self.events, &self.listener)?;
+                        nobody_asks = true;
                     }
                     CALLS => {
                         if let Some(call) = self.listener.receive()? {
@@ -82,8 +84,12 @@ impl Supervisor {
                         }
                     }
                     CHILDREN => {
+                        let was_there = family.has_program();
                         if family.children_changed() {
                             return Ok(());
+                        }
+                        if was_there && !family.has_program() {
+                            self.session.stay();
                         }
                     }
                     number => self.answered(number),
@@ -91,6 +97,7 @@ impl Supervisor {
             }
             self.end_waits();
         }
+        Ok(())
     }
 
     fn judge(&mut self, call: Notification) {
@@ -102,8 +109,8 @@ impl Supervisor {
             libc::SYS_getsockopt => {
                 truth::error(&self.session, &call).map(|(link, asking)| (link, What::Truth(asking)))
             }
-            libc::SYS_getpeername => {
-                truth::peer(&self.session, &call).map(|(link, asking)| (link, What::Truth(asking)))
+            libc::SYS_getpeername | libc::SYS_getsockname => {
+                truth::name(&self.session, &call).map(|(link, asking)| (link, What::Truth(asking)))
             }
             _ => Err(Answer::Continue),
         };

@@ -102,11 +102,11 @@ while True:
 #[test]
 fn killing_what_the_caller_started_kills_the_program() {
     let world = World::new();
-    let program = guarded(&world, "local:", "sleep").arg("1000").spawn();
-    wait_for("the program has not started", || running(&world, "sleep") == 1);
+    let program = guarded(&world, "local:", "tail").args(["-f", "/dev/null"]).spawn();
+    wait_for("the program has not started", || running(&world, "tail") == 1);
     program.signal(Signal::KILL);
     assert_eq!(program.wait().code(), 137);
-    wait_for("the program goes on", || running(&world, "sleep") == 0);
+    wait_for("the program goes on", || running(&world, "tail") == 0);
     nothing_is_left(&world);
 }
 
