@@ -62,8 +62,8 @@ unix done
 netlink done
 device EPERM
 ifindex EPERM
-fastopen sendto EOPNOTSUPP
-fastopen sendmsg EOPNOTSUPP
+fastopen sendto ENOTSUP
+fastopen sendmsg ENOTSUP
 ring ENOSYS
 ring enter ENOSYS
 ring register ENOSYS

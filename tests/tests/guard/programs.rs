@@ -97,7 +97,7 @@ print(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), s.getsockopt(socket.SOL_
     assert_eq!(proxy.requests().len(), 3, "with the library");
     let without = bare(&world, proxy.url()).args(["-c", script]).run();
     assert_eq!(without.clone().success(), expected, "{without}");
-    assert_eq!(proxy.requests().len(), 3, "without the library");
+    assert_eq!(proxy.requests().len(), 6, "without the library");
     no_leaks(&world);
 }
 
