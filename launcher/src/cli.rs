@@ -1,6 +1,7 @@
 //! The command line. Options end at the first word that is none; all after it is the command's.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use lexopt::Arg::{Long, Short, Value};
 use underpass_core::upstream::Upstream;
@@ -16,9 +17,9 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
 
   -x, --proxy URL        socks5h, socks4a, http or https://[USER:PASSWORD@]HOST
                          [:PORT], ssh://HOST, local: (none); repeated: a chain
-  -f, --config FILE      chains and routes: TOML, or proxychains.conf,
-                         torsocks.conf, tsocks.conf by their names
-      --format NAME      of FILE: underpass, proxychains, torsocks, tsocks
+  -f, --config FILE      chains and routes: TOML, or by its name or by NAME as
+      --format NAME      the peers have it: proxychains, torsocks, tsocks
+      --tier TIER        hook (a library), guard (the kernel), auto (default)
       --dns MODE[:ADDR]  names get fake addresses (default), or real ones from
                          the far exit or this local machine; ADDR: a resolver
       --udp MODE         carry datagrams (default), or refuse them
@@ -37,13 +38,14 @@ be executed or carried, 127 if it is not found. Example:
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 14] = [
+const OPTIONS: [&str; 15] = [
     "--proxy",
     "--config",
     "--format",
     "--dns",
     "--udp",
     "--inherited",
+    "--tier",
     "--quiet",
     "--verbose",
     "--shell",
@@ -59,6 +61,8 @@ const OPTIONS: [&str; 14] = [
 pub(crate) enum Task {
     /// Start a program.
     Run(Run),
+    /// Start a program in the session that we are in, under guard.
+    Within { file: PathBuf, program: Program },
     /// Print the environment of a session for the shell that asks.
     Shell { given: Given, verbosity: Verbosity },
     /// Try each hop.
@@ -96,6 +100,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     let mut source = Source::default();
     let mut verbosity = Verbosity::Normal;
     let mut asked: Vec<(&str, Option<OsString>)> = Vec::new();
+    let mut argv0 = None;
     let mut command = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| misuse(&error))? {
         match argument {
@@ -104,6 +109,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Long("format") => source.format = Some(value(&mut parser, "--format", "NAME")?),
             Long("udp") => source.udp = Some(value(&mut parser, "--udp", "MODE")?),
             Long("inherited") => source.inherited = Some(value(&mut parser, "--inherited", "WHAT")?),
+            Long("tier") => source.tier = Some(value(&mut parser, "--tier", "TIER")?),
+            // What the library starts us with, instead of a program that cannot load it.
+            Long("argv0") => argv0 = Some(value(&mut parser, "--argv0", "NAME")?),
             Long("dns") => source.dns = Some(value(&mut parser, "--dns", "MODE")?),
             Short('q') | Long("quiet") => verbosity = Verbosity::Quiet,
             Short('v') | Long("verbose") => verbosity = Verbosity::Verbose,
@@ -125,6 +133,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
         return Err(Failure::setup(format_args!("{second}: not together with {first}")));
     }
     let mut words = command.into_iter();
+    if let Some(name) = argv0 {
+        let file = words.next().ok_or_else(|| Failure::setup("--argv0: no program given"))?;
+        let program = Program { name, arguments: words.collect() };
+        return Ok(Task::Within { file: file.into(), program });
+    }
     match (asked.pop(), words.next()) {
         (Some((option, _)), Some(word)) => {
             Err(Failure::setup(format_args!("{}: {option} takes no command", word.to_string_lossy())))
@@ -153,6 +166,7 @@ struct Source {
     dns: Option<OsString>,
     udp: Option<OsString>,
     inherited: Option<OsString>,
+    tier: Option<OsString>,
 }
 
 impl Source {
@@ -163,6 +177,7 @@ impl Source {
             && self.dns.is_none()
             && self.udp.is_none()
             && self.inherited.is_none()
+            && self.tier.is_none()
     }
 
     fn given(mut self) -> Result<Given, Failure> {
@@ -173,8 +188,10 @@ impl Source {
         let inherited = self.inherited.take().map(|inherited| inherited.to_string_lossy().parse());
         let inherited =
             inherited.transpose().map_err(|why: &str| Failure::setup(format_args!("--inherited: {why}")))?;
+        let tier = self.tier.take().map(|tier| tier.to_string_lossy().parse());
+        let tier = tier.transpose().map_err(|why: &str| Failure::setup(format_args!("--tier: {why}")))?;
         let place = self.place()?;
-        let changes = Changes { dns, udp, inherited };
+        let changes = Changes { dns, udp, inherited, tier };
         Ok(if changes == Changes::default() { place } else { Given::With(changes, Box::new(place)) })
     }
 

@@ -6,7 +6,8 @@ use std::ffi::{CStr, CString};
 use std::path::Path;
 
 use std::os::unix::ffi::OsStrExt;
-use underpass_core::{preload_path, session_env};
+use underpass_core::preload_path;
+use underpass_core::session_env::{self, SessionEnv};
 
 use crate::messages::Failure;
 
@@ -24,6 +25,44 @@ pub(crate) fn for_program<'a>(
     entries.retain(|entry| taken.iter().all(|name| value(entry, name).is_none()));
     let preload = preload(entries.iter().map(|entry| &**entry), library);
     set(&mut entries, PRELOAD, &preload)?;
+    set(&mut entries, session_env::VARIABLE, session.as_bytes())?;
+    Ok(entries)
+}
+
+/// The value of a session's variable for a program in tier auto, or under guard, or neither; `None` if it is none. Who is
+/// under guard itself starts nobody who is not.
+pub(crate) fn of_session<'a>(
+    session: &[u8],
+    auto: bool,
+    supervised: bool,
+    inherited: impl IntoIterator<Item = &'a CStr>,
+) -> Option<String> {
+    let ours = inherited.into_iter().find_map(|entry| value(entry, session_env::VARIABLE));
+    let are_we = || ours.and_then(SessionEnv::parse).is_some_and(|session| session.supervised);
+    let session = SessionEnv { auto, supervised: supervised || are_we(), ..SessionEnv::parse(session)? };
+    String::from_utf8(session.to_value()).ok()
+}
+
+/// The environment without our library, for a program of another C library, whose loader would give up on it.
+pub(crate) fn without_library<'a>(mut entries: Vec<Cow<'a, CStr>>) -> Result<Vec<Cow<'a, CStr>>, Failure> {
+    let Some(current) = entries.iter().find_map(|entry| value(entry, PRELOAD)) else { return Ok(entries) };
+    let is_ours = |entry: &&[u8]| {
+        entry.rsplit(|&byte| byte == b'/').next().is_some_and(|name| name.starts_with(b"libunderpass"))
+    };
+    let others: Vec<&[u8]> = preload_path::others(b"", current).filter(|entry| !is_ours(entry)).collect();
+    let others = others.join(&b':');
+    match others.is_empty() {
+        true => entries.retain(|entry| value(entry, PRELOAD).is_none()),
+        false => set(&mut entries, PRELOAD, &others)?,
+    }
+    Ok(entries)
+}
+
+/// The environment with this session in place of the one that it has.
+pub(crate) fn with_session<'a>(
+    mut entries: Vec<Cow<'a, CStr>>,
+    session: &str,
+) -> Result<Vec<Cow<'a, CStr>>, Failure> {
     set(&mut entries, session_env::VARIABLE, session.as_bytes())?;
     Ok(entries)
 }
@@ -92,10 +131,36 @@ mod tests {
     }
 
     #[test]
+    fn another_c_library_gets_the_others_alone() {
+        let left = |preload: &str| {
+            let entries = ["A=1", preload].map(|entry| Cow::Owned(CString::new(entry).unwrap()));
+            let left = without_library(entries.to_vec()).unwrap();
+            left.iter().map(|entry| entry.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(left("LD_PRELOAD=/x/libunderpass.so"), ["A=1"]);
+        assert_eq!(left("LD_PRELOAD=/x/libunderpass-1-2.so:/a.so:/b.so"), ["A=1", "LD_PRELOAD=/a.so:/b.so"]);
+        assert_eq!(left("B=1"), ["A=1", "B=1"]);
+    }
+
+    #[test]
     fn an_outer_session_is_replaced() {
         assert_eq!(
             made(&["UNDERPASS_SESSION=1:ff:/old", "LD_PRELOADED=x"]),
             ["UNDERPASS_SESSION=1:00:/s", "LD_PRELOADED=x", "LD_PRELOAD=/l.so"]
         );
+    }
+
+    #[test]
+    fn the_session_says_who_is_under_guard_also_within_another_guard() {
+        let opened = "1:00000000000000000000000000000000:/s";
+        let guarded = "1:00000000000000000000000000000000:guard:/s";
+        let ours = CString::new(format!("{}={guarded}", session_env::VARIABLE)).unwrap();
+        let of = |supervised, inherited: &[&CStr]| {
+            of_session(opened.as_bytes(), false, supervised, inherited.iter().copied()).unwrap()
+        };
+        assert_eq!(of(false, &[]), opened);
+        assert_eq!(of(true, &[]), guarded);
+        assert_eq!(of(false, &[&ours]), guarded);
+        assert_eq!(of_session(b"none", false, true, []), None);
     }
 }

@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use underpass_core::config::dns::Mode;
+use underpass_core::config::tier::Tier;
 
 use crate::cli::Verbosity;
 use crate::configuration::{Found, Origin, logins};
@@ -13,7 +14,7 @@ use crate::library::Remark;
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, note, reason};
 use crate::program::privilege::Asker;
 use crate::session::{self, Session};
-use crate::{environment, exec, inherited, lookup, program, why};
+use crate::{environment, exec, guard, inherited, lookup, program, why};
 
 /// A program to start.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,15 +33,29 @@ pub(crate) fn launch(
     warn(&found, verbosity);
     inherited::judge(found.config.inherited, verbosity)?;
     logins::fetch(&mut found)?;
+    let tier = found.config.tier;
     session::open(
         &found,
         None,
-        || locate(&program.name),
-        |session, file| {
-            let (library, value) = (&session.library.path, &session.value);
-            let environment = environment::for_program(exec::environment(), library, value, &found.taken)?;
-            say(&found, verbosity, session);
-
+        || locate(&program.name, tier),
+        |session, (file, held, foreign)| {
+            let (library, value) = (&session.library.path, value_for(session, tier, held));
+            let value = &value;
+            let mut environment =
+                environment::for_program(exec::environment(), library, value, &found.taken)?;
+            say(&found, verbosity, session, held);
+            if held == Held::ByGuard {
+                if foreign {
+                    environment = environment::without_library(environment)?;
+                }
+                let start = guard::Start {
+                    file: &file,
+                    name: &program.name,
+                    arguments: &program.arguments,
+                    environment: &environment,
+                };
+                return Err(guard::run(value, &start));
+            }
             let error = exec::exec(&file, &program.name, &program.arguments, &environment);
             let status = if lookup::is_absence(&error) { NOT_FOUND } else { CANNOT_EXECUTE };
             Err(Failure::new(status, format_args!("{}: {}", file.display(), reason(&error))))
@@ -48,12 +63,44 @@ pub(crate) fn launch(
     )
 }
 
-/// The file of a program that can be carried.
-fn locate(name: &OsStr) -> Result<PathBuf, Failure> {
+/// The session, and whether the library is to start under guard what cannot load it.
+pub(crate) fn value_for(session: &Session<'_>, tier: Tier, held: Held) -> String {
+    let auto = (tier, held) == (Tier::Auto, Held::ByHook);
+    let supervised = held == Held::ByGuard;
+    environment::of_session(session.value.as_bytes(), auto, supervised, exec::environment())
+        .unwrap_or_else(|| session.value.clone())
+}
+
+/// What holds a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    ByHook,
+    ByGuard,
+}
+
+/// The file of a program that can be carried, what holds it, and whether it is of another C library.
+fn locate(name: &OsStr, tier: Tier) -> Result<(PathBuf, Held, bool), Failure> {
     let path = env::var_os("PATH");
     let file = lookup::find(name, path.as_deref())?;
-    program::judge(&program::chain(&file, path.as_deref())?, &Asker::this_process())?;
-    Ok(file)
+    let links = program::chain(&file, path.as_deref())?;
+    let asker = Asker::this_process();
+    let held = match tier {
+        Tier::Hook => program::judge(&links, &asker).map(|()| Held::ByHook)?,
+        Tier::Guard => {
+            guard::check().map_err(|why| Failure::setup(format_args!("tier guard: {why}")))?;
+            program::judge_for_guard(&links, &asker).map(|()| Held::ByGuard)?
+        }
+        Tier::Auto => match program::judge(&links, &asker) {
+            Ok(()) => Held::ByHook,
+            Err(refused) => {
+                program::judge_for_guard(&links, &asker)?;
+                guard::check()
+                    .map_err(|why| refused.hint(format_args!("tier guard would carry it, but {why}")))?;
+                Held::ByGuard
+            }
+        },
+    };
+    Ok((file, held, program::is_of_another_libc(&links)))
 }
 
 /// What the configuration holds that has no effect, or another than its writer may think.
@@ -70,7 +117,7 @@ pub(crate) fn warn(found: &Found, verbosity: Verbosity) {
 }
 
 /// Nothing unless asked for, but for what would go past us unsaid.
-pub(crate) fn say(found: &Found, verbosity: Verbosity, session: &Session<'_>) {
+pub(crate) fn say(found: &Found, verbosity: Verbosity, session: &Session<'_>, held: Held) {
     let Session { library, directory, .. } = session;
     if verbosity >= Verbosity::Normal
         && let Some(Remark::OnlyForUs(why)) = &library.remark
@@ -92,7 +139,16 @@ pub(crate) fn say(found: &Found, verbosity: Verbosity, session: &Session<'_>) {
     if !directory.shared {
         note(format_args!("an agent for this launch alone, in {}", directory.path.display()));
     }
-    note(format_args!("session {}, tier hook", described(found)));
+    let tier = match held {
+        Held::ByHook => "hook, which does not hold what goes past the C library",
+        Held::ByGuard => "guard, which does not hold sockets that other processes pass",
+    };
+    note(format_args!("session {}, tier {tier}", described(found)));
+    if held == Held::ByGuard
+        && let Err(error) = guard::check_datagrams()
+    {
+        note(format_args!("datagrams are refused: a network of their own: {}", reason(&error)));
+    }
 }
 
 fn described(found: &Found) -> String {

@@ -146,7 +146,14 @@ impl Socket for ProgramSocket {
             return Ok(Kind::NotInet);
         }
         let protocol = self.option::<c_int>(libc::SOL_SOCKET, libc::SO_PROTOCOL)?;
-        Ok(if protocol == libc::IPPROTO_UDP { Kind::Datagram } else { Kind::OtherInet })
+        Ok(match protocol {
+            // It is the supervisor's, who carries what is sent by it.
+            libc::IPPROTO_UDP if session::session().is_some_and(|session| session.supervised) => {
+                Kind::NotInet
+            }
+            libc::IPPROTO_UDP => Kind::Datagram,
+            _ => Kind::OtherInet,
+        })
     }
 
     fn is_blocking(&self) -> bool {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::config::route::Asked;
-use underpass_core::destination::{Destination, canonical};
+use underpass_core::destination::{Destination, canonical, is_local};
 use underpass_core::failure::{Failure, errno};
 use underpass_core::wire::Reply;
 
@@ -43,6 +43,8 @@ pub(crate) struct Attempt {
     pub(crate) watched: bool,
     /// Where the library has put the socket into `SYN_SENT` by itself, or 0; it does not wait then.
     pub(crate) held_at: u16,
+    /// A supervisor asks, and waits for the outcome where the program does.
+    pub(crate) supervised: bool,
     pub(crate) since: Instant,
 }
 
@@ -87,6 +89,8 @@ pub(crate) fn begin(mut attempt: Attempt) {
     let way = way(&attempt.plan, &attempt.client, &destination);
     // Also a name that a route sends direct is dialled by the agent, which alone knows what it stands for.
     let is_dns = dns::is_served(&destination, &way);
+    // Nor does a socket that cannot leave this machine reach anything beyond it by itself.
+    let confined = attempt.facts.confined && !is_local(canonical(attempt.address).ip());
     let by_agent = matches!(way, Way::Direct) || is_dns;
     match way {
         Way::Chain(chain) => {
@@ -95,7 +99,12 @@ pub(crate) fn begin(mut attempt: Attempt) {
         Way::Refuse(errno) => return attempt.refuse(&Failure::Route(errno)),
         // The program's own connect does it, unless the library has answered for it, or the address is a
         // fake one.
-        Way::Direct if attempt.held_at == 0 && matches!(destination, Destination::Address(_)) && !is_dns => {
+        Way::Direct
+            if attempt.held_at == 0
+                && matches!(destination, Destination::Address(_))
+                && !is_dns
+                && !confined =>
+        {
             return frames::reply(&attempt.connection, &Reply::Direct);
         }
         Way::Direct => {}

@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::DNS_PORT;
 use underpass_core::failure::errno;
-use underpass_core::wire::{self, Family, Reply, Request};
+use underpass_core::wire::{self, Family, Purpose, Reply, Request};
 
 use crate::agent::Agent;
 use crate::attempt::{self, Attempt};
@@ -81,8 +81,9 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
             let Ok(facts) = Facts::read(&socket, agent.network) else {
                 return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
             };
-            let agent = Arc::clone(agent);
+            let (agent, since) = (Arc::clone(agent), Instant::now());
             let client = client(&plan, peer);
+            let supervised = false;
             attempt::begin(Attempt {
                 agent,
                 plan,
@@ -93,7 +94,32 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 address,
                 watched,
                 held_at,
-                since: Instant::now(),
+                supervised,
+                since,
+            });
+        }
+        (Request::Supervised { process, address }, Some(socket)) => {
+            let client = client_of(&plan, process as i32, peer);
+            let facts = Facts::read(&socket, agent.network);
+            let (agent, since) = (Arc::clone(agent), Instant::now());
+            let Ok(facts) = facts else {
+                // One of the supervisor's own, for the datagrams of a program, or none that is carried.
+                let purpose = Purpose::Connect;
+                return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
+            };
+            let (watched, held_at, supervised) = (true, 0, true);
+            attempt::begin(Attempt {
+                agent,
+                plan,
+                client,
+                connection,
+                socket,
+                facts,
+                address,
+                watched,
+                held_at,
+                supervised,
+                since,
             });
         }
         (Request::Datagram { address, purpose }, Some(socket)) => {
@@ -139,7 +165,11 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
 
 /// Who asks, as far as anything depends on it.
 fn client(plan: &Plan, peer: UCred) -> Client {
-    let pid = peer.pid.as_raw_pid();
+    client_of(plan, peer.pid.as_raw_pid(), peer)
+}
+
+/// For whom a supervisor asks, with the rights of its own user.
+fn client_of(plan: &Plan, pid: i32, peer: UCred) -> Client {
     let program = if plan.asks_for_program() || crate::log::is_on() { program_of(pid) } else { None };
     Client { pid, program, user: Some(peer.uid.as_raw()) }
 }

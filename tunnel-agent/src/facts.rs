@@ -27,8 +27,10 @@ pub(crate) struct Facts {
     pub(crate) blocking: bool,
     /// What it is bound to, if not to the wildcard address.
     pub(crate) bound: Option<IpAddr>,
-    /// `SO_BINDTODEVICE`.
+    /// `SO_BINDTODEVICE`, to another device than loopback.
     pub(crate) device: bool,
+    /// Bound to loopback, as those of the guard tier are: nothing of it leaves, and it can be held.
+    pub(crate) confined: bool,
     /// `O_ASYNC`.
     signals: bool,
 }
@@ -51,13 +53,15 @@ impl Facts {
         // A socket has an address of its own family before it has any.
         let local = local_address(socket).map_err(|_| NotTcp)?;
         let ipv6 = local.is_ipv6();
+        let device = sys::bound_device(socket);
         Ok(Self {
             cookie: sys::option::<u64>(socket, SOL_SOCKET, libc::SO_COOKIE).map_err(|_| NotTcp)?,
             ipv6,
             v6_only: ipv6 && is(IPPROTO_IPV6, libc::IPV6_V6ONLY),
             blocking: !flags.contains(OFlags::NONBLOCK),
             bound: Some(canonical(local).ip()).filter(|ip| !ip.is_unspecified()),
-            device: sys::is_bound_to_device(socket),
+            device: matches!(device, Some(sys::Device::Other)),
+            confined: matches!(device, Some(sys::Device::Loopback)),
             signals: flags.contains(OFlags::from_bits_retain(libc::O_ASYNC as u32)),
         })
     }
@@ -72,6 +76,7 @@ impl Facts {
         let is = |level, name| int(level, name).is_ok_and(|value| value != 0);
         self.blocking
             && !watched
+            && !self.confined
             && !self.signals
             && self.bound.is_none()
             && !sys::has_send_timeout(socket)

@@ -117,6 +117,7 @@ pub(crate) fn barred(datagrams: &Datagrams, plan: &Plan, client: &Client, what: 
         Barred::Transport => "sockets of other transports than TCP and UDP",
         Barred::Groups => "joining a multicast group",
         Barred::Device => "binding a datagram socket to a device",
+        Barred::Datagrams => "datagram sockets: tier guard needs user namespaces for them",
     };
     if is_on() && datagrams.is_news(plan, what.to_owned()) {
         tracing::info!(program = client.program.as_deref(), pid = client.pid, what, "refused");

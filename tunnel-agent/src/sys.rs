@@ -68,8 +68,15 @@ pub(crate) fn set_option(socket: &impl AsFd, level: c_int, name: c_int, value: c
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Whether the socket is bound to a device (SO_BINDTODEVICE, socket(7)).
-pub(crate) fn is_bound_to_device(socket: &impl AsFd) -> bool {
+/// What a socket may be bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Device {
+    Loopback,
+    Other,
+}
+
+/// The device to which the socket is bound (SO_BINDTODEVICE, socket(7)).
+pub(crate) fn bound_device(socket: &impl AsFd) -> Option<Device> {
     let mut name = [0u8; libc::IFNAMSIZ];
     let mut len = name.len() as socklen_t;
     // SAFETY: `name` has `len` bytes.
@@ -82,7 +89,12 @@ pub(crate) fn is_bound_to_device(socket: &impl AsFd) -> bool {
             &mut len,
         )
     };
-    rc == 0 && len > 0 && name[0] != 0
+    match &name[..] {
+        _ if rc != 0 || len == 0 || name[0] == 0 => None,
+        // The kernel's own name for it, in every network namespace.
+        [b'l', b'o', 0, ..] => Some(Device::Loopback),
+        _ => Some(Device::Other),
+    }
 }
 
 /// How long the kernel waits for an answer to the SYNs of this socket: 1 s, then twice as long for each further one

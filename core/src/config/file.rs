@@ -16,6 +16,7 @@ use super::problem::{nearest, unknown};
 pub use super::reader::MAX_BYTES;
 use super::reader::{Entry, Reader};
 use super::route::To;
+use super::tier::Tier;
 use super::{
     Chain, Config, ConfigError, DEADLINE, Handoff, Kind, MAIN_CHAIN, Parsed, Udp, Warning, no_proxy,
 };
@@ -24,7 +25,7 @@ use crate::failure::errno;
 /// The longest deadline, in seconds.
 pub const MAX_DEADLINE: u32 = 3600;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "proxy",
     "client-key",
     "deadline",
@@ -40,6 +41,7 @@ const KEYS: [&str; 15] = [
     "fake-pool6",
     "inherited",
     "foreign-sockets",
+    "tier",
 ];
 
 /// The words of `to` and `default` that are no chain.
@@ -94,6 +96,7 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
     let foreign_sockets = root.take("foreign-sockets");
     let foreign_sockets = foreign_sockets
         .map_or(Ok(ForeignSockets::default()), |entry| reader.word(&entry, &ForeignSockets::WORDS))?;
+    let tier = root.take("tier").map_or(Ok(Tier::default()), |entry| reader.word(&entry, &Tier::WORDS))?;
     let config = Config {
         chains,
         routes,
@@ -106,6 +109,7 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         pool,
         foreign_sockets,
         inherited,
+        tier,
     };
     let warnings = unused(&reader, &config, &places);
     Ok(Parsed { config, warnings })

@@ -11,7 +11,7 @@
 //!   of them a file has.
 //! - [`environment`]: `ALL_PROXY` and its kin; `no_proxy`: the list of what goes direct.
 //! - [`dns`]: how names are answered; [`pool`]: the addresses that stand for them.
-//! - [`inherited`]: what becomes of sockets that others have made.
+//! - [`inherited`]: what becomes of sockets that others have made. [`tier`]: how a program is held.
 //! - [`logins`]: what is elsewhere: credentials in files and variables, users by name.
 //! - [`reader`]: TOML with the place of each value; [`problem`]: mistakes, and the words that were probably
 //!   meant.
@@ -30,6 +30,7 @@ pub mod pool;
 pub mod problem;
 pub mod reader;
 pub mod route;
+pub mod tier;
 
 pub use problem::{ConfigError, Warning};
 
@@ -84,6 +85,9 @@ pub struct Config {
     /// What becomes of sockets that the program is started with: the launcher's alone.
     #[serde(skip)]
     pub inherited: inherited::Inherited,
+    /// How a program is held: the launcher's alone.
+    #[serde(skip)]
+    pub tier: tier::Tier,
 }
 
 /// Several upstreams and how one path is made of them.
@@ -196,6 +200,7 @@ impl Config {
             pool: pool::Pool::default(),
             foreign_sockets: inherited::ForeignSockets::default(),
             inherited: inherited::Inherited::default(),
+            tier: tier::Tier::default(),
         }
     }
 }

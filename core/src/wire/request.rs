@@ -21,12 +21,14 @@ pub enum Barred {
     Groups = 5,
     /// Binding a datagram socket to a device.
     Device = 6,
+    /// Datagram sockets under guard, on a system that gives no network of its own for them.
+    Datagrams = 7,
 }
 
 impl Barred {
     fn from_byte(byte: u8) -> Result<Self, WireError> {
         use Barred::*;
-        let all = [Raw, Packets, Icmp, Transport, Groups, Device];
+        let all = [Raw, Packets, Icmp, Transport, Groups, Device, Datagrams];
         all.into_iter().find(|what| *what as u8 == byte).ok_or(WireError::Unknown)
     }
 }
@@ -65,6 +67,15 @@ pub enum Request<'a> {
         /// The port of the hold listener at which the library has put the socket into `SYN_SENT`
         /// itself, or 0. The library does not wait for an answer then.
         held_at: u16,
+    },
+    /// [`Request::Connect`] by the supervisor of the guard tier, whose sockets cannot leave by themselves: it is held
+    /// whatever its way is. Where the socket is blocking, [`super::Reply::Held`] is followed by
+    /// [`super::Reply::Outcome`]. With a datagram socket it is [`Request::Datagram`], to connect it.
+    Supervised {
+        /// Whose socket it is.
+        process: u32,
+        /// As the program gave it; it may be a fake address.
+        address: SocketAddr,
     },
     /// On the connection of a waiting [`Request::Connect`]: the program's wait was interrupted, go
     /// on without it.
@@ -117,6 +128,7 @@ impl<'a> Request<'a> {
     pub fn encode(&self, token: &Token) -> Frame {
         let kind = match self {
             Self::Connect { .. } => kind::CONNECT,
+            Self::Supervised { .. } => kind::SUPERVISED,
             Self::Convert => kind::CONVERT,
             Self::Outcome { .. } => kind::OUTCOME,
             Self::Peer { .. } => kind::PEER,
@@ -132,6 +144,7 @@ impl<'a> Request<'a> {
             Self::Connect { address, watched, held_at } => {
                 frame.put(&[u8::from(watched)]).put(&held_at.to_le_bytes()).address(address)
             }
+            Self::Supervised { process, address } => frame.put(&process.to_le_bytes()).address(address),
             Self::Convert => frame,
             Self::Outcome { cookie } | Self::Peer { cookie } => frame.put(&cookie.to_le_bytes()),
             Self::Resolve { name, family } => {
@@ -160,6 +173,7 @@ impl<'a> Request<'a> {
         let token = Token(r.array()?);
         let request = match kind {
             kind::CONNECT => Self::Connect { watched: r.flag()?, held_at: r.u16()?, address: r.address()? },
+            kind::SUPERVISED => Self::Supervised { process: r.u32()?, address: r.address()? },
             kind::CONVERT => Self::Convert,
             kind::OUTCOME => Self::Outcome { cookie: r.cookie()? },
             kind::PEER => Self::Peer { cookie: r.cookie()? },

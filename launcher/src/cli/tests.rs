@@ -1,6 +1,7 @@
 use underpass_core::config::Udp;
 use underpass_core::config::format::Format;
 use underpass_core::config::inherited::Inherited;
+use underpass_core::config::tier::Tier;
 
 use super::*;
 
@@ -96,6 +97,23 @@ fn what_becomes_of_inherited_sockets_goes_with_any_source() {
 }
 
 #[test]
+fn the_tier_goes_with_any_source() {
+    let with = |tier| {
+        let changes = Changes { tier: Some(tier), ..Changes::default() };
+        Given::With(changes, Box::new(Given::Proxies(vec![Upstream::Local])))
+    };
+    assert_eq!(run("-x local: --tier guard a").given, with(Tier::Guard));
+    assert_eq!(run("--tier=hook -x local: a").given, with(Tier::Hook));
+}
+
+#[test]
+fn the_library_names_a_file_and_what_it_is_called() {
+    let program = Program { name: "-sh".into(), arguments: vec!["-c".into(), "x".into()] };
+    assert_eq!(read("--argv0 -sh -- /bin/sh -c x"), Ok(Task::Within { file: "/bin/sh".into(), program }));
+    assert_eq!(refused("--argv0 a").0, "--argv0: no program given");
+}
+
+#[test]
 fn the_last_word_on_verbosity_counts() {
     assert_eq!(run("-x local: a").verbosity, Verbosity::Normal);
     assert_eq!(run("-x local: -q a").verbosity, Verbosity::Quiet);
@@ -111,7 +129,7 @@ fn an_unknown_option_names_the_nearest() {
 
 #[test]
 fn options_of_later_versions_are_no_options_yet() {
-    for line in ["--tier hook a", "--leaktest a"] {
+    for line in ["--leaktest a"] {
         let (message, hint) = refused(line);
         assert!(message.ends_with(": unknown option"), "{line}: {message}");
         assert_eq!(hint.unwrap(), "underpass --help lists the options", "{line}");
@@ -129,6 +147,8 @@ fn each_mistake_is_said() {
         ("--dns", "--dns: MODE is missing"),
         ("--udp no a", "--udp: neither carry nor refuse"),
         ("--inherited no a", "--inherited: neither keep nor close nor refuse"),
+        ("--tier gard a", "--tier: neither auto nor hook nor guard"),
+        ("--tier sealed a", "--tier: sealed is not in this version; guard is the strictest"),
         ("--dns fke a", "--dns: no way to answer names (did you mean \"fake\"?)"),
         ("--dns exit:dns.example a", "--dns: the resolver is not ADDRESS or ADDRESS:PORT"),
         ("--dns fake --explain a", "--explain: takes no other option"),

@@ -18,6 +18,7 @@ use underpass_core::config::file::MAX_BYTES;
 use underpass_core::config::format::{Format, parse_as};
 use underpass_core::config::inherited::Inherited;
 use underpass_core::config::places::{self, VARIABLE};
+use underpass_core::config::tier::Tier;
 use underpass_core::config::{Config, Udp, Warning};
 use underpass_core::control::Source;
 use underpass_core::upstream::{Credentials, Upstream};
@@ -56,6 +57,8 @@ pub(crate) struct Changes {
     pub(crate) udp: Option<Udp>,
     /// `--inherited`
     pub(crate) inherited: Option<Inherited>,
+    /// `--tier`
+    pub(crate) tier: Option<Tier>,
 }
 
 /// A configuration and where it comes from.
@@ -86,7 +89,7 @@ pub(crate) enum Origin {
 
 /// The configuration of this launch; its paths are absolute, its credentials not fetched yet.
 pub(crate) fn find(given: Given) -> Result<Found, Failure> {
-    let (given, Changes { dns, udp, inherited }) = match given {
+    let (given, Changes { dns, udp, inherited, tier }) = match given {
         Given::With(changes, given) => (*given, changes),
         given => (given, Changes::default()),
     };
@@ -114,6 +117,9 @@ pub(crate) fn find(given: Given) -> Result<Found, Failure> {
     // Not the agent's, so a file may be read again.
     if let Some(inherited) = inherited {
         found.config.inherited = inherited;
+    }
+    if let Some(tier) = tier {
+        found.config.tier = tier;
     }
     found.with_absolute_paths()
 }

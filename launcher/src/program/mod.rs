@@ -34,7 +34,8 @@ pub(crate) const SHELL: &str = "/bin/sh";
 /// A script of a script of a script: the kernel ends the chain earlier than this (ELOOP).
 const MAX_SCRIPTS: usize = 6;
 
-pub(crate) const GUARD_HINT: &str = "the guard tier, which comes with a later version, carries such programs";
+/// Of what only the kernel could hold.
+pub(crate) const GUARD_HINT: &str = "--tier guard or auto carries such programs";
 
 /// One file of the chain that starting a program runs through: scripts, then a program.
 #[derive(Debug)]
@@ -162,6 +163,41 @@ pub(crate) fn judge(links: &[Link], asker: &Asker) -> Result<(), Failure> {
             return Err(Failure::new(CANNOT_EXECUTE, format_args!("{file}: cannot be carried: {refusal}"))
                 .hint(GUARD_HINT));
         }
+    }
+    Ok(())
+}
+
+/// Whether a loader that is not glibc's loads some part of it: it would fail on a library that is for glibc.
+pub(crate) fn is_of_another_libc(links: &[Link]) -> bool {
+    let loader = |link: &Link| match &link.kind {
+        Kind::Elf { elf, .. } => elf.loader.clone(),
+        _ => None,
+    };
+    links.iter().filter_map(loader).any(|loader| !is_glibc_loader(&loader))
+}
+
+/// Refuses a program that not even the guard tier can hold: it has no filter for its system calls, or would start
+/// without the rights that make it what it is.
+pub(crate) fn judge_for_guard(links: &[Link], asker: &Asker) -> Result<(), Failure> {
+    for link in links {
+        let refusal = match &link.kind {
+            Kind::Elf { elf, .. } if elf.class != Class::Native => Refusal::Class(elf.class),
+            Kind::Elf { elf, .. } if elf.machine != MACHINE => Refusal::Machine(elf.machine),
+            Kind::Elf { privilege, .. } => match privilege.secure(asker) {
+                Some(why) => Refusal::Secure(why),
+                None => continue,
+            },
+            Kind::Unreadable => Refusal::Unreadable,
+            Kind::Script(_) | Kind::Unknown => continue,
+        };
+        let file = link.path.display();
+        let failure = Failure::new(CANNOT_EXECUTE, format_args!("{file}: cannot be carried: {refusal}"));
+        return Err(match refusal {
+            Refusal::Secure(_) => {
+                failure.hint(format_args!("sudo underpass ... {file} carries it, started by root"))
+            }
+            _ => failure,
+        });
     }
     Ok(())
 }

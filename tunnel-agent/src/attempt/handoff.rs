@@ -59,7 +59,8 @@ impl Attempt {
     /// Drives the program's own socket along the chain, by one path after another.
     async fn try_handoff(&self, destination: &Destination) -> Result<Driven, Failure> {
         // A socket that cannot be held blocks in connect(), as the only other way.
-        let may = self.facts.allows_handoff(&self.socket, self.watched) || !self.agent.can_hold;
+        let may = self.facts.allows_handoff(&self.socket, self.watched)
+            || !self.agent.can_hold && !self.facts.confined;
         let Way::Chain(chain) = way(&self.plan, &self.client, destination) else {
             return Ok(Driven::CannotBe);
         };

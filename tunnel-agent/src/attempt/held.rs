@@ -27,7 +27,7 @@ impl Attempt {
     /// Holds the socket, answers, and leaves the rest to the relay thread.
     pub(super) fn hold(self, destination: Destination, room: OwnedSemaphorePermit) {
         let deadline = self.deadline();
-        let Self { agent, plan, client, connection, socket, facts, address, held_at, .. } = self;
+        let Self { agent, plan, client, connection, socket, facts, address, held_at, supervised, .. } = self;
         let cookie = facts.cookie;
         let held = match held_at {
             0 => agent.holds.hold(socket, &facts),
@@ -45,7 +45,9 @@ impl Attempt {
             frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port: agent.holds.port() });
         }
         let relays = agent.splicer.clone();
-        let attempt = HeldAttempt { agent: Arc::clone(&agent), plan, client, deadline, held, facts, address };
+        let waiting = (supervised && facts.blocking).then_some(connection);
+        let attempt =
+            HeldAttempt { agent: Arc::clone(&agent), plan, client, deadline, held, facts, address, waiting };
         let table = Arc::clone(&agent);
         table.attempts.begin(cookie, |number| {
             relays.spawn(async move {
@@ -71,6 +73,8 @@ struct HeldAttempt {
     held: Held,
     facts: Facts,
     address: SocketAddr,
+    /// Who waits for the outcome.
+    waiting: Option<OwnedFd>,
 }
 
 impl HeldAttempt {
@@ -78,7 +82,7 @@ impl HeldAttempt {
     async fn dial(self, destination: Destination, number: u64) -> Option<(OwnedFd, Stream, Trip)> {
         let options = FarOptions::read(self.held.copy(), &self.facts);
         let dialled = tokio::time::timeout(self.deadline, self.far(&destination, &options)).await;
-        let Self { agent, plan, client, held, facts, address, .. } = self;
+        let Self { agent, plan, client, held, facts, address, waiting, .. } = self;
         let trip = trip(&agent, &plan, &client, destination);
         let cookie = facts.cookie;
         let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
@@ -88,9 +92,11 @@ impl HeldAttempt {
                 agent
                     .attempts
                     .finish(cookie, number, || held.fail(|| agent.carried.failed(cookie, failure.errno())));
+                tell_failure(&agent, cookie, waiting.as_ref(), failure.errno());
                 return None;
             }
         };
+        let waiting = waiting.as_ref();
         let opened = agent.attempts.finish(cookie, number, || {
             if !held.is_waiting() {
                 return Err((held, io::Error::other("the program has dissolved it")));
@@ -101,7 +107,13 @@ impl HeldAttempt {
                 Ok(ours) => Ok((held, ours)),
                 Err(error) => Err((held, error)),
             }
-        })?;
+        });
+        let Some(opened) = opened else {
+            // Another attempt with the same socket has begun: what becomes of that is not told here.
+            let _ = waiting
+                .inspect(|waiting| frames::reply(*waiting, &Reply::Outcome { errno: errno::ENETUNREACH }));
+            return None;
+        };
         let completed = match opened {
             Ok((held, ours)) => held.complete(ours).await,
             Err(failed) => Err(failed),
@@ -109,6 +121,7 @@ impl HeldAttempt {
         match completed {
             Ok(program) => {
                 log::relayed(&trip);
+                let _ = waiting.inspect(|waiting| frames::reply(*waiting, &Reply::Outcome { errno: 0 }));
                 Some((program, far.stream, trip))
             }
             Err((held, error)) => {
@@ -117,6 +130,7 @@ impl HeldAttempt {
                     agent.carried.forget(cookie);
                 }
                 held.fail(|| agent.carried.failed(cookie, errno::ENETUNREACH));
+                tell_failure(&agent, cookie, waiting, errno::ENETUNREACH);
                 None
             }
         }
@@ -128,5 +142,13 @@ impl HeldAttempt {
             true => dns::far(&self.agent, &self.plan, &self.client, self.address),
             false => along(way, &self.client, destination, options, self.deadline).await,
         }
+    }
+}
+
+/// Tells who waits, and then nobody else.
+fn tell_failure(agent: &Agent, cookie: u64, waiting: Option<&OwnedFd>, otherwise: i32) {
+    if let Some(waiting) = waiting {
+        let errno = agent.carried.take_failure(cookie).unwrap_or(otherwise);
+        frames::reply(waiting, &Reply::Outcome { errno });
     }
 }

@@ -42,7 +42,7 @@ impl Facts {
         if protocol != IPPROTO_UDP || !is_inet || network_of(socket) != network {
             return Err(NOT_CARRIED);
         }
-        if sys::is_bound_to_device(socket) {
+        if sys::bound_device(socket).is_some() {
             return Err(Failure::Socket("datagrams of a socket that is bound to a device are not carried"));
         }
         let flags = rustix::fs::fcntl_getfl(socket).map_err(|_| NOT_CARRIED)?;

@@ -1,0 +1,109 @@
+//! A network of its own, with nothing in it, in which a program's sockets are born: whatever is sent by them cannot leave
+//! this machine.
+//!
+//! A process of ours is in there ([`helper`]) and makes sockets. It is needed since only who is there can make one; all
+//! that is done to them is done from here, since their network belongs to whoever made it.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+
+use libc::{CLONE_NEWNET, CLONE_NEWUSER, c_int};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType,
+};
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use super::cable::{self, Own};
+use super::helper;
+
+/// The network, as long as this lives or a socket of it.
+pub(super) struct Namespace {
+    control: OwnedFd,
+    /// The helper.
+    process: OwnedFd,
+    pub(super) own: Own,
+}
+
+impl Namespace {
+    /// Makes one. It needs user namespaces, or to be root.
+    pub(super) fn new() -> io::Result<Self> {
+        Self::within(CLONE_NEWUSER | CLONE_NEWNET).or_else(|error| {
+            // Root needs none to own its network, and a container may refuse them.
+            if rustix::process::geteuid().is_root() { Self::within(CLONE_NEWNET) } else { Err(error) }
+        })
+    }
+
+    fn within(namespaces: c_int) -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC;
+        let (control, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        let pid = helper::start(namespaces, &theirs)?;
+        drop(theirs);
+        let namespace = Self { control, process: handle(pid)?, own: Own::of_this_machine() };
+        let route = namespace.socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
+        cable::lay(&route, namespace.own)?;
+        Ok(namespace)
+    }
+
+    /// socket(2) in there, close-on-exec.
+    pub(super) fn socket(&self, domain: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd> {
+        let wanted = [domain, kind, protocol].map(c_int::to_ne_bytes).concat();
+        rustix::net::send(&self.control, &wanted, SendFlags::NOSIGNAL)?;
+        let mut errno = [0; 4];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        loop {
+            let mut parts = [IoSliceMut::new(&mut errno)];
+            match rustix::net::recvmsg(&self.control, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(received) if received.bytes == errno.len() => break,
+                // The helper has ended.
+                Ok(_) => return Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+        let mut passed = ancillary.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
+            _ => None,
+        });
+        passed.next().ok_or_else(|| io::Error::from_raw_os_error(c_int::from_ne_bytes(errno)))
+    }
+}
+
+/// A handle to the helper, which is ended if there is none to be had.
+fn handle(pid: Pid) -> io::Result<OwnedFd> {
+    rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|error| {
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+        error.into()
+    })
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = rustix::process::pidfd_send_signal(&self.process, Signal::KILL);
+        helper::reap(&self.process);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also where it is not root; in the place where the tests run, user namespaces are to be had.
+    #[test]
+    fn sockets_are_of_a_network_in_which_there_is_loopback_and_the_cable() {
+        let namespace = Namespace::new().unwrap();
+        for domain in [libc::AF_INET, libc::AF_INET6] {
+            let socket = namespace.socket(domain, libc::SOCK_DGRAM, 0).unwrap();
+            let far: std::net::SocketAddr =
+                if domain == libc::AF_INET { "203.0.113.1:9" } else { "[2001:db8::1]:9" }.parse().unwrap();
+            rustix::net::connect(&socket, &far).unwrap();
+            rustix::net::send(&socket, b"into the cable", SendFlags::empty()).unwrap();
+        }
+        let stream = namespace.socket(libc::AF_INET, libc::SOCK_STREAM, 0).unwrap();
+        let nobody: std::net::SocketAddr = "127.0.0.1:9".parse().unwrap();
+        assert_eq!(rustix::net::connect(&stream, &nobody), Err(rustix::io::Errno::CONNREFUSED));
+        assert_eq!(namespace.socket(libc::AF_INET, 99, 0).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    }
+}

@@ -1,0 +1,340 @@
+//! The processes of a guarded program.
+//!
+//! ```text
+//! launcher (the front) ── supervisor ── program ── …
+//! ```
+//!
+//! The front is what the caller has started: it passes signals on, stops and ends as the program does. The
+//! supervisor is an ancestor of all that it supervises (Yama lets nobody else look at a process), and goes on for
+//! what the program has left behind. The program has no descriptor of ours, our caller's signals and no right that it
+//! did not have: `no_new_privs`, without which nobody may install a filter.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, OsStr, OsString};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use libc::{
+    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
+    SIGWINCH, c_int,
+};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus};
+
+use super::kernel::{self, Disposition, Forked, Listener, Signals};
+use super::link::Session;
+use super::supervisor::Supervisor;
+use super::{filter, probe};
+use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, failed, reason};
+use crate::{exec, lookup};
+
+/// What the front passes on. The others stay blocked.
+const MIRRORED: [c_int; 10] =
+    [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGCONT, SIGTSTP];
+
+/// The longest message between our processes.
+const MAX_MESSAGE: usize = 512;
+/// What a message from the supervisor begins with.
+const STATUS: u8 = b's';
+const FAILURE: u8 = b'f';
+
+/// A program to start.
+pub(crate) struct Start<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) name: &'a OsStr,
+    pub(crate) arguments: &'a [OsString],
+    pub(crate) environment: &'a [Cow<'a, CStr>],
+}
+
+/// Starts the program under a supervisor, and ends as it ends. Returns only if nothing was started.
+pub(crate) fn run(session: &str, start: &Start<'_>) -> Failure {
+    let Some(session) = Session::parse(session.as_bytes()) else {
+        return Failure::setup("tier guard: the session cannot be read");
+    };
+    let setup = |what: &str, error: Errno| {
+        Failure::setup(format_args!("tier guard: {what}: {}", reason(&error.into())))
+    };
+    // Whatever comes now is dealt with once there is somebody to pass it on to.
+    let before = Signals::every().block();
+    let forked = pair().map_err(|error| setup("socketpair", error)).and_then(|pair| {
+        let forked = kernel::fork().map_err(|error| setup("fork", error))?;
+        Ok((pair, forked))
+    });
+    let ((front, supervisor), forked) = match forked {
+        Ok(forked) => forked,
+        Err(failure) => {
+            before.block();
+            return failure;
+        }
+    };
+    match forked {
+        Forked::Child => {
+            drop(front);
+            let ended = supervise(&supervisor, session, start, &before);
+            if let Err(why) = ended {
+                let message = [&[FAILURE], why.as_bytes()].concat();
+                let _ = rustix::net::send(
+                    &supervisor,
+                    &message[..message.len().min(MAX_MESSAGE)],
+                    SendFlags::NOSIGNAL,
+                );
+            }
+            kernel::leave(0)
+        }
+        Forked::Parent(_) => {
+            drop(supervisor);
+            kernel::leave(wait(&front))
+        }
+    }
+}
+
+fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+}
+
+/// The front: passes signals on until the program has ended; the exit status.
+fn wait(supervisor: &OwnedFd) -> u8 {
+    let signals = match Signals::of(&MIRRORED).descriptor() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&Failure::setup(reason(&error.into()))),
+    };
+    // The program alone decides when a pipe of its caller ends; errors are still to be said.
+    kernel::keep_only(&[2, raw(supervisor), raw(&signals)]);
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    loop {
+        let mut ready = [PollFd::new(&signals, PollFlags::IN), PollFd::new(supervisor, PollFlags::IN)];
+        match poll(&mut ready, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return failed(&Failure::setup(reason(&error.into()))),
+        }
+        let [signalled, told] = ready.map(|fd| !fd.revents().is_empty());
+        if signalled
+            && let Some(came) = kernel::next_signal(&signals)
+            // What the terminal sends the whole group has.
+            && !came.from_kernel
+        {
+            let _ = rustix::net::send(supervisor, &[came.number as u8], SendFlags::NOSIGNAL);
+        }
+        if told && let Some(status) = told_by(supervisor) {
+            return status;
+        }
+    }
+}
+
+/// What the supervisor has said; the exit status if that is the end.
+fn told_by(supervisor: &OwnedFd) -> Option<u8> {
+    let mut message = [0; MAX_MESSAGE];
+    let len = rustix::net::recv(supervisor, &mut message, RecvFlags::empty()).map_or(0, |(len, _)| len);
+    let status = match message.get(..len) {
+        Some([STATUS, raw @ ..]) => raw.try_into().ok().map(i32::from_ne_bytes),
+        Some([FAILURE, why @ ..]) => {
+            return Some(failed(&Failure::setup(format_args!(
+                "tier guard: {}",
+                String::from_utf8_lossy(why)
+            ))));
+        }
+        _ => None,
+    };
+    let Some(status) = status else {
+        let why = "the supervisor has been killed, and the program has no network any more";
+        return Some(failed(&Failure::setup(format_args!("tier guard: {why}"))));
+    };
+    if libc::WIFEXITED(status) {
+        return Some(libc::WEXITSTATUS(status) as u8);
+    }
+    if libc::WIFSTOPPED(status) {
+        // Our caller sees us stopped as the program is.
+        kernel::raise(libc::WSTOPSIG(status));
+        return None;
+    }
+    if libc::WIFSIGNALED(status) {
+        let signal = libc::WTERMSIG(status);
+        let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+        kernel::raise(signal);
+        return Some(128 + signal as u8);
+    }
+    None
+}
+
+/// The supervisor: starts the program, and stays.
+fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Signals) -> Result<(), String> {
+    let said = |what: &str, error: Errno| format!("{what}: {}", reason(&error.into()));
+    // Inherited as ignored, nobody would be told of a child's end.
+    let on_child = Disposition::default(SIGCHLD);
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(|error| said("subreaper", error))?;
+    let (ours, theirs) = pair().map_err(|error| said("socketpair", error))?;
+    let program = match kernel::fork().map_err(|error| said("fork", error))? {
+        Forked::Child => {
+            on_child.restore();
+            become_program(&theirs, start, signals)
+        }
+        Forked::Parent(program) => program,
+    };
+    drop(theirs);
+    let (listener, number) = receive_listener(&ours)?;
+    // Before it is the program: our own copy, so what we may do to it we may do to all that follows.
+    probe::look_at(program, number, Some(&PROBED))?;
+    let children = Signals::of(&[SIGCHLD]).descriptor().map_err(|error| said("signalfd", error))?;
+    kernel::keep_only(&[raw(front), raw(&ours), raw(&listener), raw(&children)]);
+    let _ = rustix::process::chdir("/");
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    // Nothing that we supervise may look at us.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let supervisor =
+        Supervisor::new(Listener::new(listener), session).map_err(|error| said("epoll", error))?;
+    let front = front.try_clone().map_err(|error| reason(&error))?;
+    let family = Family { front, signals: children, program: Some(program) };
+    rustix::net::send(&ours, &[0], SendFlags::NOSIGNAL).map_err(|error| said("send", error))?;
+    drop(ours);
+    // What it cannot go on after, ends it: the kernel refuses then what it would have asked.
+    supervisor.run(family).map_err(|error| said("supervisor", error))
+}
+
+/// A byte for [`probe::look_at`].
+static PROBED: u8 = 0x5a;
+
+/// The program's process until exec.
+fn become_program(supervisor: &OwnedFd, start: &Start<'_>, signals: &Signals) -> ! {
+    if let Err(error) = give_listener(supervisor) {
+        let why = match error {
+            Errno::BUSY => "another one supervises us already".to_owned(),
+            error => format!("seccomp: {}", reason(&error.into())),
+        };
+        let _ = rustix::net::send(supervisor, why.as_bytes(), SendFlags::NOSIGNAL);
+        kernel::leave(crate::messages::SETUP);
+    }
+    // Nothing comes if the supervisor could not begin; it has said why.
+    let mut go = [0];
+    if !matches!(rustix::net::recv(supervisor, &mut go, RecvFlags::empty()), Ok((1, _))) {
+        kernel::leave(crate::messages::SETUP);
+    }
+    signals.block();
+    let error = exec::exec(start.file, start.name, start.arguments, start.environment);
+    let status = if lookup::is_absence(&error) { NOT_FOUND } else { CANNOT_EXECUTE };
+    let why = format_args!("{}: {}", start.file.display(), reason(&error));
+    kernel::leave(failed(&Failure::new(status, why)))
+}
+
+fn give_listener(supervisor: &OwnedFd) -> Result<(), Errno> {
+    rustix::thread::set_no_new_privs(true)?;
+    let listener = kernel::install(&mut filter::program())?;
+    let number = raw(&listener).to_ne_bytes();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let passed = [listener.as_fd()];
+    ancillary.push(SendAncillaryMessage::ScmRights(&passed));
+    rustix::net::sendmsg(supervisor, &[IoSlice::new(&number)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    // Open until exec: the supervisor tries whether it may take it from here.
+    std::mem::forget(listener);
+    Ok(())
+}
+
+/// The listener, and its number there.
+fn receive_listener(program: &OwnedFd) -> Result<(OwnedFd, c_int), String> {
+    let mut message = [0; MAX_MESSAGE];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::net::recvmsg(
+        program,
+        &mut [IoSliceMut::new(&mut message)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )
+    .map_err(|error| reason(&error.into()))?;
+    let text = message.get(..received.bytes).unwrap_or_default();
+    let listener = ancillary.drain().find_map(|passed| match passed {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    match (listener, text.try_into()) {
+        (Some(listener), Ok(number)) => Ok((listener, c_int::from_ne_bytes(number))),
+        _ => Err(String::from_utf8_lossy(text).into_owned()),
+    }
+}
+
+fn raw(fd: &impl AsFd) -> c_int {
+    use std::os::fd::AsRawFd;
+    fd.as_fd().as_raw_fd()
+}
+
+/// The supervisor's relatives.
+pub(crate) struct Family {
+    front: OwnedFd,
+    signals: OwnedFd,
+    /// Until it has ended.
+    program: Option<Pid>,
+}
+
+impl Family {
+    pub(crate) fn front(&self) -> BorrowedFd<'_> {
+        self.front.as_fd()
+    }
+
+    pub(crate) fn signals(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
+    }
+
+    pub(crate) fn has_program(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// A signal to pass on, or the front's end; whether it was that.
+    pub(crate) fn front_said(&mut self) -> bool {
+        let mut number = [0];
+        match rustix::net::recv(&self.front, &mut number, RecvFlags::DONTWAIT) {
+            Ok((1, _)) => {
+                self.kill(number[0].into());
+                false
+            }
+            Err(Errno::AGAIN | Errno::INTR) => false,
+            // Only SIGKILL ends the front before its program: that is meant for the program.
+            _ => {
+                self.kill(SIGKILL);
+                true
+            }
+        }
+    }
+
+    fn kill(&self, signal: c_int) {
+        if let (Some(program), Some(signal)) = (self.program, Signal::from_named_raw(signal)) {
+            // Its number is not given away before we have waited for it.
+            let _ = rustix::process::kill_process(program, signal);
+        }
+    }
+
+    /// Takes in whoever has ended or stopped; whether nobody is left.
+    pub(crate) fn children_changed(&mut self) -> bool {
+        while kernel::next_signal(&self.signals).is_some() {}
+        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
+        loop {
+            match rustix::process::wait(options) {
+                Ok(Some((pid, status))) => self.changed(pid, status),
+                Ok(None) | Err(Errno::INTR) => return false,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    fn changed(&mut self, pid: Pid, status: WaitStatus) {
+        if self.program != Some(pid) {
+            return;
+        }
+        let ended = status.exited() || status.signaled();
+        if ended {
+            self.program = None;
+        }
+        if ended || status.stopped() {
+            let message = [&[STATUS][..], &status.as_raw().to_ne_bytes()].concat();
+            let _ = rustix::net::send(&self.front, &message, SendFlags::NOSIGNAL);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What is read from a program's memory, once, and written to it.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use libc::{AF_INET, AF_INET6};
+use rustix::io::Errno;
+
+use super::kernel::{read_memory, write_memory};
+use super::notification::Notification;
+
+/// `struct sockaddr_in`, `struct sockaddr_in6`.
+const V4: usize = 16;
+const V6: usize = 28;
+/// The kernel takes a `sockaddr_in6` without its scope (RFC 2133).
+const V6_LEAST: usize = 24;
+
+/// An address as a program gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    Inet(SocketAddr),
+    /// `AF_UNSPEC`, another family, or what the kernel refuses by itself.
+    Other,
+}
+
+/// Reads the address of a call.
+pub(crate) fn address(call: &Notification, pointer: u64, len: i32) -> Result<Given, Errno> {
+    let Some(len) = usize::try_from(len).ok().filter(|&len| len >= 2) else { return Ok(Given::Other) };
+    let mut bytes = [0; V6];
+    let room = &mut bytes[..len.min(V6)];
+    read_memory(call.thread, pointer, room)?;
+    Ok(parse(room))
+}
+
+fn parse(bytes: &[u8]) -> Given {
+    let field = |from: usize| bytes.get(from..from + 2).map(|two| [two[0], two[1]]);
+    let (Some(family), port) = (field(0).map(u16::from_ne_bytes), field(2).map(u16::from_be_bytes)) else {
+        return Given::Other;
+    };
+    match (i32::from(family), port) {
+        (AF_INET, Some(port)) if bytes.len() >= V4 => {
+            let ip: [u8; 4] = std::array::from_fn(|i| bytes[4 + i]);
+            Given::Inet((Ipv4Addr::from(ip), port).into())
+        }
+        (AF_INET6, Some(port)) if bytes.len() >= V6_LEAST => {
+            let ip: [u8; 16] = std::array::from_fn(|i| bytes[8 + i]);
+            let flow: [u8; 4] = std::array::from_fn(|i| bytes[4 + i]);
+            let scope: [u8; 4] = std::array::from_fn(|i| bytes.get(24 + i).copied().unwrap_or(0));
+            let (flow, scope) = (u32::from_be_bytes(flow), u32::from_ne_bytes(scope));
+            Given::Inet(SocketAddrV6::new(Ipv6Addr::from(ip), port, flow, scope).into())
+        }
+        _ => Given::Other,
+    }
+}
+
+/// An address as the kernel would write it for a socket of this family.
+fn bytes_of(address: SocketAddr, ipv6: bool) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(V6);
+    match (address, ipv6) {
+        (SocketAddr::V4(v4), false) => {
+            bytes.extend((AF_INET as u16).to_ne_bytes());
+            bytes.extend(v4.port().to_be_bytes());
+            bytes.extend(v4.ip().octets());
+            bytes.extend([0; 8]);
+        }
+        (address, _) => {
+            let (ip, flow, scope) = match address {
+                SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0, 0),
+                SocketAddr::V6(v6) => (*v6.ip(), v6.flowinfo(), v6.scope_id()),
+            };
+            bytes.extend((AF_INET6 as u16).to_ne_bytes());
+            bytes.extend(address.port().to_be_bytes());
+            bytes.extend(flow.to_be_bytes());
+            bytes.extend(ip.octets());
+            bytes.extend(scope.to_ne_bytes());
+        }
+    }
+    bytes
+}
+
+/// An `int` of the program's.
+pub(crate) fn int(call: &Notification, pointer: u64) -> Result<i32, Errno> {
+    let mut bytes = [0; 4];
+    read_memory(call.thread, pointer, &mut bytes)?;
+    Ok(i32::from_ne_bytes(bytes))
+}
+
+/// Writes an address as getpeername(2) does: as much as there is room for, and its whole length.
+pub(crate) fn write_address(
+    call: &Notification,
+    (pointer, len_pointer, room): (u64, u64, usize),
+    address: SocketAddr,
+    ipv6: bool,
+) -> Result<(), Errno> {
+    let bytes = bytes_of(address, ipv6);
+    write_memory(call.thread, pointer, &bytes[..bytes.len().min(room)])?;
+    write_memory(call.thread, len_pointer, &(bytes.len() as u32).to_ne_bytes())
+}
+
+/// Writes an option's value as getsockopt(2) does.
+pub(crate) fn write_option(
+    call: &Notification,
+    (pointer, len_pointer, room): (u64, u64, usize),
+    value: i32,
+) -> Result<(), Errno> {
+    let bytes = value.to_ne_bytes();
+    let bytes = &bytes[..bytes.len().min(room)];
+    write_memory(call.thread, pointer, bytes)?;
+    write_memory(call.thread, len_pointer, &(bytes.len() as u32).to_ne_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_the_kernel_reads_it() {
+        for text in ["10.1.2.3:4", "[fd00::1]:5", "[fe80::1%9]:6", "[::ffff:10.1.2.3]:7"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let bytes = bytes_of(address, address.is_ipv6());
+            assert_eq!(parse(&bytes), Given::Inet(address));
+            // Longer ones are as good, shorter ones are not.
+            assert_eq!(parse(&[&bytes[..], &[1]].concat()), Given::Inet(address));
+            assert_eq!(parse(&bytes[..15]), Given::Other);
+        }
+        let short = &bytes_of("[fe80::1%9]:6".parse().unwrap(), true)[..V6_LEAST];
+        assert_eq!(parse(short), Given::Inet("[fe80::1]:6".parse().unwrap()));
+        assert_eq!(parse(&[0, 0]), Given::Other);
+        assert_eq!(parse(&[1]), Given::Other);
+        assert_eq!(parse(&[1; 16]), Given::Other);
+    }
+
+    #[test]
+    fn an_ipv6_socket_is_shown_mapped_addresses() {
+        let mapped = bytes_of("10.1.2.3:4".parse().unwrap(), true);
+        assert_eq!(parse(&mapped), Given::Inet("[::ffff:10.1.2.3]:4".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_not_there_is_a_fault() {
+        let thread = rustix::process::getpid();
+        let call = Notification { id: 0, thread, number: 0, arguments: [0; 6] };
+        assert_eq!(address(&call, 8, 16), Err(Errno::FAULT));
+        assert_eq!(address(&call, 8, 1), Ok(Given::Other));
+        assert_eq!(address(&call, 8, -1), Ok(Given::Other));
+    }
+}

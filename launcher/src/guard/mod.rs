@@ -1,0 +1,38 @@
+//! The guard tier: the kernel asks about each internet socket, connection and truth about one (seccomp_unotify(2)),
+//! whatever the program is made of, and we stay to answer. docs/guard-measurements.md says why it is made so.
+//!
+//! # The path of one `connect()`
+//!
+//! 1. The program's `socket()` was answered by [`socket`]: a TCP socket of ours, bound to the loopback device, from
+//!    which nothing can leave, whatever the program does with it.
+//! 2. `connect()` stops in the kernel ([`filter`]). [`supervisor`] is told ([`notification`]), and [`connect`] reads
+//!    the address once ([`memory`]).
+//! 3. Unix sockets, loopback and what the kernel refuses by itself go on in the kernel. It is safe, though a second thread may
+//!    change the address meanwhile: the socket cannot leave.
+//! 4. Else [`link`] asks the agent, with a copy of the socket (pidfd_getfd(2)). The agent holds it, and a program that does
+//!    not wait is told EINPROGRESS at once; one that waits is answered with the outcome.
+//! 5. [`truth`] answers `SO_ERROR` and `getpeername`, which would show the hold.
+//!
+//! # Layout
+//!
+//! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child.
+//! - [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
+//! - [`datagram`]: datagram sockets, and what carries them.
+
+mod connect;
+mod datagram;
+mod filter;
+#[allow(unsafe_code, reason = "seccomp, fork and signals have no safe form in rustix")]
+mod kernel;
+mod life;
+mod link;
+mod memory;
+mod notification;
+mod probe;
+mod socket;
+mod supervisor;
+mod truth;
+
+pub(crate) use datagram::check as check_datagrams;
+pub(crate) use life::{Start, run};
+pub(crate) use probe::check;

@@ -1,0 +1,94 @@
+//! `SO_ERROR`, `getpeername` and `getsockname`: of a socket that was held the kernel shows the hold, and the agent knows
+//! the truth.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use libc::{EFAULT, SO_COOKIE, SO_DOMAIN, SO_ERROR, SOL_SOCKET, c_int};
+use underpass_core::destination::is_local;
+use underpass_core::wire::{Reply, Request};
+
+use super::connect::{Kind, copy, kind};
+use super::link::{Link, Session};
+use super::notification::{Answer, Notification};
+use super::{kernel, memory};
+
+/// A call that waits for what the agent knows.
+#[derive(Debug)]
+pub(crate) enum Asking {
+    /// A copy of the socket.
+    Error(OwnedFd),
+    /// Whom it reaches.
+    Peer { ipv6: bool },
+    /// The address that it leaves from, with the port that it has here.
+    Local { ipv6: bool, port: u16 },
+}
+
+/// `getsockopt(fd, SOL_SOCKET, SO_ERROR, …)`: asked only where an attempt may have failed.
+pub(crate) fn error(session: &Session, call: &Notification) -> Result<(Link, Asking), Answer> {
+    let copy = copy(call, call.int(0)).map_err(|_| Answer::Continue)?;
+    if kind(session, &copy) != Kind::Closed {
+        return Err(Answer::Continue);
+    }
+    let cookie = kernel::option::<u64>(&copy, SOL_SOCKET, SO_COOKIE).map_err(|_| Answer::Continue)?;
+    let link = session.ask(&Request::Outcome { cookie }, None).map_err(|_| Answer::Continue)?;
+    Ok((link, Asking::Error(copy)))
+}
+
+/// `getpeername(fd, …)` and `getsockname(fd, …)`: asked only where the kernel would show this machine at both ends.
+pub(crate) fn name(session: &Session, call: &Notification) -> Result<(Link, Asking), Answer> {
+    let copy = copy(call, call.int(0)).map_err(|_| Answer::Continue)?;
+    let local = |address: Result<Option<_>, _>| {
+        let address = address.ok().flatten().and_then(|address| SocketAddr::try_from(address).ok());
+        address.filter(|address| is_local(address.ip())).ok_or(Answer::Continue)
+    };
+    local(rustix::net::getpeername(&copy))?;
+    let here = local(rustix::net::getsockname(&copy).map(Some))?;
+    if kind(session, &copy) != Kind::Tcp {
+        return Err(Answer::Continue);
+    }
+    let ipv6 = kernel::option::<c_int>(&copy, SOL_SOCKET, SO_DOMAIN) == Ok(libc::AF_INET6);
+    let cookie = kernel::option::<u64>(&copy, SOL_SOCKET, SO_COOKIE).map_err(|_| Answer::Continue)?;
+    let link = session.ask(&Request::Peer { cookie }, None).map_err(|_| Answer::Continue)?;
+    let asking = match call.number {
+        libc::SYS_getsockname => Asking::Local { ipv6, port: here.port() },
+        _ => Asking::Peer { ipv6 },
+    };
+    Ok((link, asking))
+}
+
+impl Asking {
+    /// Writes what the agent knows, if it knows something.
+    pub(crate) fn replied(&self, call: &Notification, reply: Option<Reply<'_>>, still_waits: bool) -> Answer {
+        let (value, length) = match self {
+            Self::Error(_) => (call.pointer(3), call.pointer(4)),
+            Self::Peer { .. } | Self::Local { .. } => (call.pointer(1), call.pointer(2)),
+        };
+        // What is wrong with the pointers the kernel says itself.
+        let Some(room) = memory::int(call, length).ok().and_then(|len| usize::try_from(len).ok()) else {
+            return Answer::Continue;
+        };
+        if !still_waits {
+            return Answer::Later;
+        }
+        let place = (value, length, room);
+        let written = match (self, reply) {
+            (Self::Error(copy), Some(Reply::Outcome { errno })) if errno != 0 => {
+                // Told once, as the kernel does.
+                let _ = kernel::option::<c_int>(copy, SOL_SOCKET, SO_ERROR);
+                memory::write_option(call, place, errno)
+            }
+            (Self::Peer { ipv6 }, Some(Reply::Peer { peer, .. })) => {
+                memory::write_address(call, place, peer, *ipv6)
+            }
+            // A socket of IPv4 cannot show that the way out is by IPv6.
+            (Self::Local { ipv6, port }, Some(Reply::Peer { local: Some(local), .. }))
+                if local.is_ipv4() || *ipv6 =>
+            {
+                memory::write_address(call, place, SocketAddr::new(local.ip(), *port), *ipv6)
+            }
+            _ => return Answer::Continue,
+        };
+        if written.is_ok() { Answer::Done } else { Answer::Fail(EFAULT) }
+    }
+}
