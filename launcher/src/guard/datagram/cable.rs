@@ -4,7 +4,7 @@
 //! the pump takes it. The stack behind `v1` never answers, since it is not for its hardware address.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::OwnedFd;
 
 use libc::{
@@ -26,10 +26,49 @@ pub(super) const V1: u32 = 3;
 pub(super) const V0_ADDRESS: [u8; 6] = [2, 0, 0, 0, 0, 1];
 pub(super) const V1_ADDRESS: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
-/// The address of who has none (RFC 7600).
-const OWN_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
-/// A local one: programs prefer IPv4 where they have both.
-const OWN_V6: Ipv6Addr = Ipv6Addr::new(0xfd75, 0x6e64, 0x6572, 0, 0, 0, 0, 8);
+/// The addresses that the end has which programs send from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    v4: Ipv4Addr,
+    v6: Ipv6Addr,
+}
+
+impl Own {
+    /// Those of this machine outside, as far as it has any: a program that asks for the address of its socket finds the
+    /// one that it knows.
+    pub(super) fn of_this_machine() -> Self {
+        // Connecting a datagram socket looks up the route and sends nothing (udp(7)). The destinations are of nobody.
+        let towards = |any: IpAddr, to: IpAddr| {
+            let socket = UdpSocket::bind((any, 0)).ok()?;
+            socket.connect((to, 9)).ok()?;
+            Some(socket.local_addr().ok()?.ip())
+        };
+        let v4 = towards(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
+        let v6 = towards(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
+        Self {
+            v4: match v4 {
+                Some(IpAddr::V4(ip)) if !ip.is_loopback() => ip,
+                // Of who has none (RFC 7600).
+                _ => Ipv4Addr::new(192, 0, 0, 8),
+            },
+            v6: match v6 {
+                Some(IpAddr::V6(ip)) if !ip.is_loopback() && !ip.is_unicast_link_local() => ip,
+                // A local one: programs prefer IPv4.
+                _ => Ipv6Addr::new(0xfd75, 0x6e64, 0x6572, 0, 0, 0, 0, 8),
+            },
+        }
+    }
+
+    /// Whether the kernel takes what is for this address for its own, and never sends it by the cable.
+    pub(super) fn is_within(self, ip: IpAddr) -> bool {
+        ip.is_loopback() || ip == self.v4 || ip == self.v6
+    }
+
+    fn bytes(self, family: c_int) -> (u8, Vec<u8>) {
+        if family == AF_INET { (32, self.v4.octets().to_vec()) } else { (128, self.v6.octets().to_vec()) }
+    }
+}
+
 /// No datagram is cut up on its way.
 const MTU: u32 = 65_535;
 
@@ -46,13 +85,14 @@ const FR_ACT_BLACKHOLE: u8 = 6;
 const ARRIVING: u8 = 100;
 
 /// Lays it. IPv6 is left out where the machine has none.
-pub(super) fn lay(route: &OwnedFd) -> io::Result<()> {
+pub(super) fn lay(route: &OwnedFd, own: Own) -> io::Result<()> {
     cards().done(route)?;
     for index in [V1, V0, LOOPBACK] {
         up(index).done(route)?;
     }
     for family in [AF_INET, AF_INET6] {
-        let laid = for_family(family).into_iter().try_for_each(|message| message.done(route));
+        let laid =
+            for_family(family, &own.bytes(family)).into_iter().try_for_each(|message| message.done(route));
         if family == AF_INET {
             laid?;
         }
@@ -60,10 +100,10 @@ pub(super) fn lay(route: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-fn for_family(family: c_int) -> [Message; 7] {
+fn for_family(family: c_int, own: &(u8, Vec<u8>)) -> [Message; 7] {
     [
-        address(family),
-        default_way(family, RT_TABLE_MAIN, RTN_UNICAST, V0),
+        address(family, own),
+        default_way(family, RT_TABLE_MAIN, RTN_UNICAST, V0).with(RTA_PREFSRC, &own.1),
         // Whatever address a program is bound to, what comes by the cable is for it.
         default_way(family, ARRIVING, RTN_LOCAL, LOOPBACK),
         // The kernel does not say that nobody listens on loopback: the machine outside may have somebody who does. What
@@ -109,17 +149,12 @@ fn up(index: u32) -> Message {
     Message::new(RTM_NEWLINK, 0, &card(index, IFF_UP)).number(IFLA_GSO_MAX_SEGS, 1)
 }
 
-fn address(family: c_int) -> Message {
-    let (bits, ip) = own(family);
+fn address(family: c_int, (bits, ip): &(u8, Vec<u8>)) -> Message {
     let index = V0.to_ne_bytes();
     // struct ifaddrmsg
     let head =
-        [family as u8, bits, IFA_F_NODAD as u8, RT_SCOPE_UNIVERSE, index[0], index[1], index[2], index[3]];
-    Message::new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &head).with(IFA_LOCAL, &ip).with(IFA_ADDRESS, &ip)
-}
-
-fn own(family: c_int) -> (u8, Vec<u8>) {
-    if family == AF_INET { (32, OWN_V4.octets().to_vec()) } else { (128, OWN_V6.octets().to_vec()) }
+        [family as u8, *bits, IFA_F_NODAD as u8, RT_SCOPE_UNIVERSE, index[0], index[1], index[2], index[3]];
+    Message::new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &head).with(IFA_LOCAL, ip).with(IFA_ADDRESS, ip)
 }
 
 fn default_way(family: c_int, table: u8, kind: u8, index: u32) -> Message {
@@ -130,8 +165,7 @@ fn default_way(family: c_int, table: u8, kind: u8, index: u32) -> Message {
     };
     // struct rtmsg
     let head = [family as u8, 0, 0, 0, table, RTPROT_STATIC, scope, kind, 0, 0, 0, 0];
-    let message = Message::new(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &head).number(RTA_OIF, index);
-    if kind == RTN_UNICAST { message.with(RTA_PREFSRC, &own(family).1) } else { message }
+    Message::new(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &head).number(RTA_OIF, index)
 }
 
 fn rule(family: c_int, priority: u32, action: u8, table: u8) -> Message {

@@ -14,13 +14,15 @@ use rustix::net::{
 };
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::{cable, helper};
+use super::cable::{self, Own};
+use super::helper;
 
 /// The network, as long as this lives or a socket of it.
 pub(super) struct Namespace {
     control: OwnedFd,
     /// The helper.
     process: OwnedFd,
+    pub(super) own: Own,
 }
 
 impl Namespace {
@@ -38,8 +40,9 @@ impl Namespace {
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         let pid = helper::start(namespaces, &theirs)?;
         drop(theirs);
-        let namespace = Self { control, process: handle(pid)? };
-        cable::lay(&namespace.socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?)?;
+        let namespace = Self { control, process: handle(pid)?, own: Own::of_this_machine() };
+        let route = namespace.socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
+        cable::lay(&route, namespace.own)?;
         Ok(namespace)
     }
 

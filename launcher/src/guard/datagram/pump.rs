@@ -17,7 +17,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::cable::{self, V0_ADDRESS, V1_ADDRESS};
+use super::cable::{self, Own, V0_ADDRESS, V1_ADDRESS};
 use super::flow::{Flow, State};
 use super::flows::Flows;
 use super::namespace::Namespace;
@@ -53,6 +53,7 @@ pub(super) struct Pump {
     loopback: OwnedFd,
     /// By which packets are put onto loopback.
     onto_loopback: [Option<OwnedFd>; 2],
+    own: Own,
     takers: Takers,
     session: Session,
     flows: Flows,
@@ -85,6 +86,7 @@ impl Pump {
             cable: at_card(cable::V1, CABLE)?,
             loopback: at_card(cable::LOOPBACK, LOOPBACK)?,
             onto_loopback: [Some(raw(AF_INET)?), raw(AF_INET6).ok()],
+            own: namespace.own,
             takers: Takers::new(namespace)?,
             session,
             flows: Flows::default(),
@@ -153,8 +155,8 @@ impl Pump {
         for _ in 0..turn {
             let Some(length) = next(&self.loopback, buffer) else { break };
             let Some((ends, payload)) = packet::read(&buffer[LINK..length]) else { continue };
-            let is_answer = self.flows.find(ends.back()).is_some();
-            if is_answer || !ends.to.ip().is_loopback() {
+            // What we have put there ourselves.
+            if self.flows.find(ends.back()).is_some() {
                 continue;
             }
             self.passed += 1;
@@ -253,7 +255,7 @@ impl Pump {
 
     /// Puts a packet with these ends where the program takes it.
     fn put(&mut self, ends: Ends, make: impl FnOnce(&mut Vec<u8>) -> bool) {
-        let on_loopback = ends.from.ip().is_loopback();
+        let on_loopback = self.own.is_within(ends.from.ip());
         self.packet.clear();
         if !on_loopback {
             self.packet.extend_from_slice(&V0_ADDRESS);

@@ -1,0 +1,3 @@
+//! Tier guard: programs that load no library, in both worlds.
+
+mod datagrams;
