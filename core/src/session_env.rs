@@ -2,7 +2,8 @@
 //!
 //! Its value is `1:TOKEN:PATH`: the wire version, 32 hexadecimal digits, and the absolute path of
 //! the agent's socket. Words before the path, in this order, say `loopback:` where routes say something of loopback,
-//! `foreign:` where sockets of other processes are refused, and `guard:` where the program is supervised. Parsing
+//! `foreign:` where sockets of other processes are refused, `auto:` in tier auto, and `guard:` where the program is
+//! supervised. Parsing
 //! allocates nothing; it runs when the library is loaded.
 
 use crate::wire::{Token, VERSION};
@@ -20,10 +21,12 @@ pub const MAX_PATH: usize = 107;
 /// Before the path, which begins with a slash.
 const LOOPBACK: &[u8] = b"loopback:";
 const FOREIGN: &[u8] = b"foreign:";
+const AUTO: &[u8] = b"auto:";
 const GUARD: &[u8] = b"guard:";
+const WORDS: usize = LOOPBACK.len() + FOREIGN.len() + AUTO.len() + GUARD.len();
 
 /// The longest value of the variable, in bytes.
-pub const MAX_VALUE: usize = 2 + 33 + LOOPBACK.len() + FOREIGN.len() + GUARD.len() + MAX_PATH;
+pub const MAX_VALUE: usize = 2 + 33 + WORDS + MAX_PATH;
 
 /// What the variable says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,9 @@ pub struct SessionEnv<'a> {
     pub loopback: bool,
     /// Whether a socket that another process passes is refused if the agent does not know it.
     pub refuses_foreign: bool,
+    /// Whether the library starts under guard what cannot load it. The launcher's word: under guard itself there is no
+    /// need for it.
+    pub auto: bool,
     /// Whether the program is under guard: its datagrams are carried by its supervisor, and its sockets for them are of
     /// another network.
     pub supervised: bool,
@@ -50,6 +56,7 @@ impl<'a> SessionEnv<'a> {
         let word = |word, rest: &'a [u8]| rest.strip_prefix(word).map_or((false, rest), |rest| (true, rest));
         let (loopback, rest) = word(LOOPBACK, rest);
         let (refuses_foreign, rest) = word(FOREIGN, rest);
+        let (auto, rest) = word(AUTO, rest);
         let (supervised, socket) = word(GUARD, rest);
         if !(2..=MAX_PATH).contains(&socket.len()) || socket[0] != b'/' || socket.contains(&0) {
             return None;
@@ -59,7 +66,7 @@ impl<'a> SessionEnv<'a> {
             let &[high, low] = pair else { return None };
             *byte = digit(high)? << 4 | digit(low)?;
         }
-        Some(Self { token: Token(token), loopback, refuses_foreign, supervised, socket })
+        Some(Self { token: Token(token), loopback, refuses_foreign, auto, supervised, socket })
     }
 
     /// The value that [`Self::parse`] reads.
@@ -74,6 +81,9 @@ impl<'a> SessionEnv<'a> {
         }
         if self.refuses_foreign {
             value.extend_from_slice(FOREIGN);
+        }
+        if self.auto {
+            value.extend_from_slice(AUTO);
         }
         if self.supervised {
             value.extend_from_slice(GUARD);
@@ -98,22 +108,26 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let both = [false, true];
-        for (loopback, refuses_foreign) in both.into_iter().flat_map(|a| both.map(|b| (a, b))) {
-            for supervised in both {
-                let token = Token(*b"\x00\xff234567890abcde");
-                let socket = b"/run/user/0/underpass/x.sock";
-                let session = SessionEnv { token, loopback, refuses_foreign, supervised, socket };
-                assert_eq!(SessionEnv::parse(&session.to_value()), Some(session));
-            }
+        for words in 0..16 {
+            let [loopback, refuses_foreign, auto, supervised] = [1, 2, 4, 8].map(|word| words & word != 0);
+            let token = Token(*b"\x00\xff234567890abcde");
+            let socket = b"/run/user/0/underpass/x.sock";
+            let session = SessionEnv { token, loopback, refuses_foreign, auto, supervised, socket };
+            assert_eq!(SessionEnv::parse(&session.to_value()), Some(session));
         }
     }
 
     #[test]
     fn anything_else_is_refused() {
-        let (loopback, refuses_foreign, supervised) = (false, false, false);
-        let token = Token([1; 16]);
-        let good = SessionEnv { token, loopback, refuses_foreign, supervised, socket: b"/s" }.to_value();
+        let good = SessionEnv {
+            token: Token([1; 16]),
+            loopback: false,
+            refuses_foreign: false,
+            auto: false,
+            supervised: false,
+            socket: b"/s",
+        }
+        .to_value();
         for cut in 0..good.len() {
             assert_eq!(SessionEnv::parse(&good[..cut]), None, "cut at {cut}");
         }

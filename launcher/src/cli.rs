@@ -1,6 +1,7 @@
 //! The command line. Options end at the first word that is none; all after it is the command's.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use lexopt::Arg::{Long, Short, Value};
 use underpass_core::upstream::Upstream;
@@ -60,6 +61,8 @@ const OPTIONS: [&str; 15] = [
 pub(crate) enum Task {
     /// Start a program.
     Run(Run),
+    /// Start a program in the session that we are in, under guard.
+    Within { file: PathBuf, program: Program },
     /// Print the environment of a session for the shell that asks.
     Shell { given: Given, verbosity: Verbosity },
     /// Try each hop.
@@ -97,6 +100,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     let mut source = Source::default();
     let mut verbosity = Verbosity::Normal;
     let mut asked: Vec<(&str, Option<OsString>)> = Vec::new();
+    let mut argv0 = None;
     let mut command = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| misuse(&error))? {
         match argument {
@@ -106,6 +110,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Long("udp") => source.udp = Some(value(&mut parser, "--udp", "MODE")?),
             Long("inherited") => source.inherited = Some(value(&mut parser, "--inherited", "WHAT")?),
             Long("tier") => source.tier = Some(value(&mut parser, "--tier", "TIER")?),
+            // What the library starts us with, instead of a program that cannot load it.
+            Long("argv0") => argv0 = Some(value(&mut parser, "--argv0", "NAME")?),
             Long("dns") => source.dns = Some(value(&mut parser, "--dns", "MODE")?),
             Short('q') | Long("quiet") => verbosity = Verbosity::Quiet,
             Short('v') | Long("verbose") => verbosity = Verbosity::Verbose,
@@ -127,6 +133,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
         return Err(Failure::setup(format_args!("{second}: not together with {first}")));
     }
     let mut words = command.into_iter();
+    if let Some(name) = argv0 {
+        let file = words.next().ok_or_else(|| Failure::setup("--argv0: no program given"))?;
+        let program = Program { name, arguments: words.collect() };
+        return Ok(Task::Within { file: file.into(), program });
+    }
     match (asked.pop(), words.next()) {
         (Some((option, _)), Some(word)) => {
             Err(Failure::setup(format_args!("{}: {option} takes no command", word.to_string_lossy())))

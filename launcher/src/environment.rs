@@ -6,8 +6,8 @@ use std::ffi::{CStr, CString};
 use std::path::Path;
 
 use std::os::unix::ffi::OsStrExt;
-use underpass_core::session_env::SessionEnv;
-use underpass_core::{preload_path, session_env};
+use underpass_core::preload_path;
+use underpass_core::session_env::{self, SessionEnv};
 
 use crate::messages::Failure;
 
@@ -29,18 +29,27 @@ pub(crate) fn for_program<'a>(
     Ok(entries)
 }
 
-/// The session's value as the program is to have it: it says whether the program is under guard, for which we may be
-/// ourselves.
-pub(crate) fn session<'a>(
-    opened: &str,
+/// The value of a session's variable for a program in tier auto, or under guard, or neither; `None` if it is none. Who is
+/// under guard itself starts nobody who is not.
+pub(crate) fn of_session<'a>(
+    session: &[u8],
+    auto: bool,
     supervised: bool,
     inherited: impl IntoIterator<Item = &'a CStr>,
-) -> String {
+) -> Option<String> {
     let ours = inherited.into_iter().find_map(|entry| value(entry, session_env::VARIABLE));
     let are_we = || ours.and_then(SessionEnv::parse).is_some_and(|session| session.supervised);
-    let Some(session) = SessionEnv::parse(opened.as_bytes()) else { return opened.to_owned() };
-    let session = SessionEnv { supervised: supervised || are_we(), ..session };
-    String::from_utf8(session.to_value()).unwrap_or_else(|_| opened.to_owned())
+    let session = SessionEnv { auto, supervised: supervised || are_we(), ..SessionEnv::parse(session)? };
+    String::from_utf8(session.to_value()).ok()
+}
+
+/// The environment with this session in place of the one that it has.
+pub(crate) fn with_session<'a>(
+    mut entries: Vec<Cow<'a, CStr>>,
+    session: &str,
+) -> Result<Vec<Cow<'a, CStr>>, Failure> {
+    set(&mut entries, session_env::VARIABLE, session.as_bytes())?;
+    Ok(entries)
 }
 
 /// The value of `LD_PRELOAD` with the library first.
@@ -119,8 +128,12 @@ mod tests {
         let opened = "1:00000000000000000000000000000000:/s";
         let guarded = "1:00000000000000000000000000000000:guard:/s";
         let ours = CString::new(format!("{}={guarded}", session_env::VARIABLE)).unwrap();
-        assert_eq!(session(opened, false, []), opened);
-        assert_eq!(session(opened, true, []), guarded);
-        assert_eq!(session(opened, false, [&*ours]), guarded);
+        let of = |supervised, inherited: &[&CStr]| {
+            of_session(opened.as_bytes(), false, supervised, inherited.iter().copied()).unwrap()
+        };
+        assert_eq!(of(false, &[]), opened);
+        assert_eq!(of(true, &[]), guarded);
+        assert_eq!(of(false, &[&ours]), guarded);
+        assert_eq!(of_session(b"none", false, true, []), None);
     }
 }

@@ -19,7 +19,8 @@ pub(crate) fn explain(name: &OsStr, path: Option<&OsStr>, asker: &Asker) -> Resu
     match refused {
         None => line(&mut text, "tier", "hook"),
         Some((link, refusal)) => {
-            line(&mut text, "tier", "guard (from a later version)");
+            let held = program::judge_for_guard(&links, asker).is_ok();
+            line(&mut text, "tier", if held { "guard" } else { "none" });
             line(&mut text, "why", &format!("{}: {refusal}", link.path.display()));
         }
     }

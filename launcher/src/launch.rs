@@ -39,8 +39,8 @@ pub(crate) fn launch(
         None,
         || locate(&program.name, tier),
         |session, (file, held)| {
-            let library = &session.library.path;
-            let value = &environment::session(&session.value, held == Held::ByGuard, exec::environment());
+            let (library, value) = (&session.library.path, value_for(session, tier, held));
+            let value = &value;
             let environment = environment::for_program(exec::environment(), library, value, &found.taken)?;
             say(&found, verbosity, session, held);
             if held == Held::ByGuard {
@@ -57,6 +57,14 @@ pub(crate) fn launch(
             Err(Failure::new(status, format_args!("{}: {}", file.display(), reason(&error))))
         },
     )
+}
+
+/// The session, and whether the library is to start under guard what cannot load it.
+pub(crate) fn value_for(session: &Session<'_>, tier: Tier, held: Held) -> String {
+    let auto = (tier, held) == (Tier::Auto, Held::ByHook);
+    let supervised = held == Held::ByGuard;
+    environment::of_session(session.value.as_bytes(), auto, supervised, exec::environment())
+        .unwrap_or_else(|| session.value.clone())
 }
 
 /// What holds a program.
@@ -128,8 +136,8 @@ pub(crate) fn say(found: &Found, verbosity: Verbosity, session: &Session<'_>, he
         note(format_args!("an agent for this launch alone, in {}", directory.path.display()));
     }
     let tier = match held {
-        Held::ByHook => "hook: what goes through the C library is carried, what does not is not held",
-        Held::ByGuard => "guard: what is carried or refused is all but sockets that other processes pass",
+        Held::ByHook => "hook, which does not hold what goes past the C library",
+        Held::ByGuard => "guard, which does not hold sockets that other processes pass",
     };
     note(format_args!("session {}, tier {tier}", described(found)));
     if held == Held::ByGuard

@@ -51,7 +51,10 @@ pub(crate) fn prepare(library: &Path, agent: &AgentDirectory, uid: u32) -> Resul
     };
     if uid == 0 && !readable_by_all(library).map_err(fail)? {
         return match copy(library, &agent.path) {
-            Ok(path) => Ok(Library { remark: Some(Remark::Copied(path.clone())), path }),
+            Ok(path) => {
+                link_launcher(&agent.path);
+                Ok(Library { remark: Some(Remark::Copied(path.clone())), path })
+            }
             Err(why) => {
                 let path = by_safe_path(library, &agent.path)?;
                 Ok(Library { path, remark: Some(Remark::OnlyForUs(why)) })
@@ -79,7 +82,18 @@ fn by_safe_path(library: &Path, agent: &Path) -> Result<PathBuf, Failure> {
         return Ok(link);
     }
     put(&link, |temporary| symlink(library, temporary)).map_err(|error| fail(reason(&error)))?;
+    link_launcher(agent);
     Ok(link)
+}
+
+/// The library looks for us beside itself. Where it does not find us it starts what cannot load it as it is.
+fn link_launcher(agent: &Path) {
+    if let Ok(ours) = std::env::current_exe() {
+        let link = agent.join("underpass");
+        if !fs::read_link(&link).is_ok_and(|target| target == ours) {
+            let _ = put(&link, |temporary| symlink(&ours, temporary));
+        }
+    }
 }
 
 /// A copy in the agent's directory that every user can load; the error says why there is none.

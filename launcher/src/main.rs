@@ -1,6 +1,6 @@
 //! `underpass COMMAND…`: makes sure of an agent, sets the environment, and becomes the program.
 //!
-//! No process stays behind: what the program sees of signals, terminal, descriptors and parents is
+//! No process stays behind, but under guard: what the program sees of signals, terminal, descriptors and parents is
 //! what it would see without us.
 //!
 //! # Layout
@@ -10,6 +10,7 @@
 //! - [`configuration`]: where chains and routes come from, and the credentials that they name.
 //! - [`launch`]: all that is done for a program, in order; [`session`]: what it shares with [`shell`]
 //!   (`--shell`) and [`check`] (`--check`).
+//! - [`guard`]: the guard tier; [`within`]: a program that a carried one starts, and that only guard can hold.
 //! - [`lookup`]: finds the program. [`program`]: what it is, and whether it can be carried.
 //! - [`library`]: where libunderpass.so is. [`agent`]: asks for a session, starts the agent.
 //! - [`inherited`]: sockets that we were started with.
@@ -39,6 +40,7 @@ mod scratch;
 mod session;
 mod shell;
 mod why;
+mod within;
 
 use std::env;
 use std::fs::{self, File};
@@ -70,6 +72,7 @@ fn run() -> Result<u8, Failure> {
         Task::Run(run) => {
             match launch::launch(configuration::find(run.given)?, &run.program, run.verbosity)? {}
         }
+        Task::Within { file, program } => match within::start(&file, &program)? {},
         Task::Shell { given, verbosity } => done(&shell::exports(configuration::find(given)?, verbosity)?),
         Task::Check { given } => check::check(configuration::find(given)?),
         Task::Why { destination, given, verbosity } => {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::io::IsTerminal;
 
 use rustix::process::getppid;
+use underpass_core::config::tier::Tier;
 use underpass_core::session_env;
 
 use crate::cli::Verbosity;
@@ -18,6 +19,11 @@ pub(crate) fn exports(mut found: Found, verbosity: Verbosity) -> Result<String, 
     let shell = getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok());
     // Without a parent in our process namespace nobody could be watched.
     let shell = shell.ok_or_else(|| Failure::setup("--shell: there is no shell that asks"))?;
+    let tier = found.config.tier;
+    if tier == Tier::Guard {
+        return Err(Failure::setup("--shell: a shell that runs already cannot be put under guard")
+            .hint("underpass --tier guard bash"));
+    }
     launch::warn(&found, verbosity);
     logins::fetch(&mut found)?;
     session::open(
@@ -30,12 +36,13 @@ pub(crate) fn exports(mut found: Found, verbosity: Verbosity) -> Result<String, 
                 note("the shell has to evaluate this: eval \"$(underpass ... --shell)\"");
             }
             let preload = environment::preload(exec::environment(), &session.library.path);
+            let value = launch::value_for(session, tier, launch::Held::ByHook);
             let mut text = String::new();
             for variable in &found.taken {
                 let _ = writeln!(text, "unset {variable}");
             }
             let _ = writeln!(text, "export {}={}", environment::PRELOAD, quoted(&preload)?);
-            let _ = writeln!(text, "export {}={}", session_env::VARIABLE, quoted(session.value.as_bytes())?);
+            let _ = writeln!(text, "export {}={}", session_env::VARIABLE, quoted(value.as_bytes())?);
             Ok(text)
         },
     )

@@ -3,17 +3,14 @@
 
 use std::ffi::{CStr, c_char};
 
-use rustix::mm::{MapFlags, ProtFlags};
 use underpass_core::preload_path;
 use underpass_core::session_env::{OUTSIDE, SessionEnv, VARIABLE};
 
+use crate::pointers::with_array;
 use crate::session;
 
 const PRELOAD: &[u8] = b"LD_PRELOAD";
 
-/// Entries of an environment that is repaired on the stack. Real ones have a few dozen; a longer one
-/// is repaired in a mapping.
-const STACK_ENTRIES: usize = 1024;
 /// Room for the two variables that may have to be written anew.
 const STACK_BYTES: usize = 8192;
 
@@ -42,7 +39,7 @@ fn value_of<'a>(entry: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 /// # Safety
 ///
 /// `array` is null or a null-terminated array of C strings that outlive the iterator.
-unsafe fn entries<'a>(array: *const *const c_char) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) unsafe fn entries<'a>(array: *const *const c_char) -> impl Iterator<Item = &'a [u8]> {
     let mut next = array;
     std::iter::from_fn(move || {
         if next.is_null() {
@@ -140,30 +137,9 @@ unsafe fn start_repaired<T>(
     let added = added.into_iter().filter(|entry| !entry.is_null());
     // SAFETY: the caller's promise again; the pointers of the array are copied, not the strings.
     let kept = unsafe { kept(array, &repair) };
-    // One place stays null.
-    let places = count + 3;
-    if places <= STACK_ENTRIES {
-        let mut stack = [std::ptr::null::<c_char>(); STACK_ENTRIES];
-        fill(&mut stack, added.chain(kept));
-        return start(stack.as_ptr());
-    }
-    let bytes = places * size_of::<*const c_char>();
-    let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
-    // SAFETY: a fresh mapping at an address of the kernel's choice.
-    let Ok(mapping) = (unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), bytes, protection, flags) })
-    else {
-        // The program starts without its environment rather than without us.
-        let mut least = [std::ptr::null::<c_char>(); 3];
-        fill(&mut least, added);
-        return start(least.as_ptr());
-    };
-    // SAFETY: the mapping has room for `places` pointers, is aligned to a page, and is ours alone;
-    // all zero bytes are null pointers.
-    fill(unsafe { std::slice::from_raw_parts_mut(mapping.cast(), places) }, added.chain(kept));
-    let started = start(mapping.cast::<*const c_char>());
-    // SAFETY: the mapping made above, which nothing uses any more.
-    let _ = unsafe { rustix::mm::munmap(mapping, bytes) };
-    started
+    // The program starts without its environment rather than without us.
+    let least = added.clone();
+    with_array(count + 2, added.chain(kept), least, start)
 }
 
 /// A repaired environment that outlives the call: for functions of libc that take the process's own.
@@ -205,14 +181,6 @@ pub(crate) fn repair_own() {
         if !std::ptr::eq(before, after) {
             environ = after;
         }
-    }
-}
-
-/// All but the last place, which stays null.
-fn fill(places: &mut [*const c_char], entries: impl Iterator<Item = *const c_char>) {
-    let last = places.len().saturating_sub(1);
-    for (place, entry) in places.iter_mut().take(last).zip(entries) {
-        *place = entry;
     }
 }
 

@@ -25,7 +25,8 @@
 //! # Layout
 //!
 //! Unsafe code lives in `hooks/`, [`real`], [`fence`], [`address`], [`socket`], [`environment`],
-//! [`host_entry`], [`entries`] and [`session`]; [`redirect`], [`link`] and [`paths`] are safe.
+//! [`host_entry`], [`entries`], [`session`], [`started`] and [`pointers`]; [`redirect`], [`link`], [`loads`] and
+//! [`paths`] are safe.
 
 #![cfg_attr(test, allow(dead_code, reason = "what only the hooks use"))]
 #![cfg_attr(
@@ -53,9 +54,12 @@ mod fence;
 mod hooks;
 mod host_entry;
 mod link;
+mod loads;
 mod name;
 mod paths;
+mod pointers;
 mod real;
 mod redirect;
 mod session;
 mod socket;
+mod started;

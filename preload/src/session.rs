@@ -31,6 +31,8 @@ struct Loaded {
     /// The value of the session variable; `None` where it was absent or malformed.
     session: Option<Fixed<MAX_VALUE>>,
     library: Option<Fixed<{ libc::PATH_MAX as usize }>>,
+    /// With its terminating zero.
+    launcher: Option<Fixed<{ libc::PATH_MAX as usize }>>,
 }
 
 static LOADED: OnceLock<Loaded> = OnceLock::new();
@@ -41,6 +43,7 @@ fn loaded() -> &'static Loaded {
             .filter(|value| SessionEnv::parse(value).is_some())
             .and_then(Fixed::copy),
         library: own_path().and_then(|path| Fixed::copy(path.to_bytes())),
+        launcher: own_path().and_then(|path| beside(path.to_bytes())),
     })
 }
 
@@ -63,6 +66,28 @@ pub(crate) fn value() -> Option<&'static [u8]> {
 /// The path by which this library was loaded.
 pub(crate) fn library() -> Option<&'static [u8]> {
     loaded().library.as_ref().map(Fixed::as_bytes)
+}
+
+/// The launcher, where tier auto wants it for what cannot load this library.
+pub(crate) fn launcher() -> Option<&'static CStr> {
+    if !session()?.auto {
+        return None;
+    }
+    CStr::from_bytes_with_nul(loaded().launcher.as_ref()?.as_bytes()).ok()
+}
+
+/// The launcher beside the library, or in the `bin` above it.
+fn beside<const N: usize>(library: &[u8]) -> Option<Fixed<N>> {
+    let folder = library.get(..=library.iter().rposition(|&byte| byte == b'/')?)?;
+    [&b"underpass\0"[..], b"../../bin/underpass\0", b"../../../bin/underpass\0"].into_iter().find_map(
+        |relative| {
+            let mut path = Fixed { bytes: [0; N], len: folder.len() + relative.len() };
+            path.bytes.get_mut(..folder.len())?.copy_from_slice(folder);
+            path.bytes.get_mut(folder.len()..path.len)?.copy_from_slice(relative);
+            let there = rustix::fs::stat(CStr::from_bytes_with_nul(path.as_bytes()).ok()?);
+            there.is_ok().then_some(path)
+        },
+    )
 }
 
 fn own_path() -> Option<&'static CStr> {

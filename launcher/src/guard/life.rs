@@ -205,7 +205,10 @@ static PROBED: u8 = 0x5a;
 /// The program's process until exec.
 fn become_program(supervisor: &OwnedFd, start: &Start<'_>, signals: &Signals) -> ! {
     if let Err(error) = give_listener(supervisor) {
-        let why = format!("seccomp: {}", reason(&error.into()));
+        let why = match error {
+            Errno::BUSY => "another one supervises us already".to_owned(),
+            error => format!("seccomp: {}", reason(&error.into())),
+        };
         let _ = rustix::net::send(supervisor, why.as_bytes(), SendFlags::NOSIGNAL);
         kernel::leave(crate::messages::SETUP);
     }

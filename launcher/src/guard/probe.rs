@@ -6,6 +6,9 @@ use rustix::process::Pid;
 
 use super::kernel;
 
+/// socket(7); by number.
+const SO_BINDTOIFINDEX: i32 = 62;
+
 /// Why the tier cannot be had, as far as one process can tell.
 pub(crate) fn check() -> Result<(), String> {
     kernel::knows_listener_flags().map_err(|error| match error {
@@ -14,6 +17,10 @@ pub(crate) fn check() -> Result<(), String> {
     })?;
     let ours = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .map_err(|error| refused("a TCP socket", error))?;
+    // What a supervisor gives is bound already.
+    if kernel::option::<i32>(&ours, libc::SOL_SOCKET, SO_BINDTOIFINDEX).is_ok_and(|device| device != 0) {
+        return Err("this process is under guard already, by another launcher".to_owned());
+    }
     kernel::bind_to_loopback(&ours).map_err(|error| match error {
         Errno::PERM => "this kernel lets only root bind a socket to a device (Linux 5.7 does)".to_owned(),
         error => refused("binding a socket to lo", error),

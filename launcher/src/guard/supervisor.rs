@@ -54,7 +54,8 @@ impl Supervisor {
         Ok(Self { listener, session, datagrams, events, waiting: HashMap::new(), next: FIRST })
     }
 
-    /// Serves until no process is left that could ask, and what the last one has sent has gone.
+    /// Serves until no process is left that could ask (whatever the program starts is a descendant of ours), and what the
+    /// last one has sent has gone.
     pub(crate) fn run(mut self, mut family: Family) -> Result<(), Errno> {
         let served = self.serve(&mut family);
         self.datagrams.finish();
@@ -75,8 +76,10 @@ impl Supervisor {
             for event in events.iter() {
                 let flags = event.flags;
                 match event.data.u64() {
-                    // Nobody is left to ask.
-                    CALLS if !flags.contains(EventFlags::IN) => return Ok(()),
+                    // Nobody is left to ask; how the last has ended is still to be learnt.
+                    CALLS if !flags.contains(EventFlags::IN) => {
+                        epoll::delete(&self.events, &self.listener)?;
+                    }
                     CALLS => {
                         if let Some(call) = self.listener.receive()? {
                             self.judge(call);

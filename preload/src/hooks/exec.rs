@@ -4,7 +4,7 @@ use libc::{c_char, c_int, pid_t, posix_spawn_file_actions_t as actions, posix_sp
 
 use super::hooks;
 use crate::environment::{current, repair_own, repaired};
-use crate::{errno, real};
+use crate::{errno, real, started};
 
 type Strings = *const *const c_char;
 type SpawnStrings = *const *mut c_char;
@@ -59,14 +59,18 @@ hooks! {
     /// posix_spawn(3).
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, file_actions: *const actions, attributes: *const attributes, argv: SpawnStrings, envp: SpawnStrings) -> c_int,
         closed libc::ENOMEM => match real::posix_spawn.get() {
-            Some(spawn) => repaired(envp.cast(), |envp| spawn(pid, path, file_actions, attributes, argv, envp.cast())),
+            Some(spawn) => started::by_path(path, argv.cast(), |path, argv| {
+                repaired(envp.cast(), |envp| spawn(pid, path, file_actions, attributes, argv.cast(), envp.cast()))
+            }),
             None => libc::ENOSYS,
         };
 
     /// posix_spawnp(3).
     fn posix_spawnp(pid: *mut pid_t, file: *const c_char, file_actions: *const actions, attributes: *const attributes, argv: SpawnStrings, envp: SpawnStrings) -> c_int,
         closed libc::ENOMEM => match real::posix_spawnp.get() {
-            Some(spawn) => repaired(envp.cast(), |envp| spawn(pid, file, file_actions, attributes, argv, envp.cast())),
+            Some(spawn) => started::by_name(file, argv.cast(), |file, argv| {
+                repaired(envp.cast(), |envp| spawn(pid, file, file_actions, attributes, argv.cast(), envp.cast()))
+            }),
             None => libc::ENOSYS,
         };
 }
@@ -74,10 +78,12 @@ hooks! {
 /// # Safety
 ///
 /// The arguments are as execve(2) requires.
-unsafe fn execve_in(path: *const c_char, argv: Strings, envp: Strings) -> c_int {
+pub(super) unsafe fn execve_in(path: *const c_char, argv: Strings, envp: Strings) -> c_int {
     match real::execve.get() {
         // SAFETY: the program's own arguments, with an environment that lives until the call returns.
-        Some(execve) => unsafe { repaired(envp, |envp| execve(path, argv, envp)) },
+        Some(execve) => unsafe {
+            started::by_path(path, argv, |path, argv| repaired(envp, |envp| execve(path, argv, envp)))
+        },
         None => errno::fail(libc::ENOSYS),
     }
 }
@@ -85,10 +91,12 @@ unsafe fn execve_in(path: *const c_char, argv: Strings, envp: Strings) -> c_int 
 /// # Safety
 ///
 /// The arguments are as execvpe(3) requires.
-unsafe fn execvpe_in(file: *const c_char, argv: Strings, envp: Strings) -> c_int {
+pub(super) unsafe fn execvpe_in(file: *const c_char, argv: Strings, envp: Strings) -> c_int {
     match real::execvpe.get() {
         // SAFETY: as in `execve_in`.
-        Some(execvpe) => unsafe { repaired(envp, |envp| execvpe(file, argv, envp)) },
+        Some(execvpe) => unsafe {
+            started::by_name(file, argv, |file, argv| repaired(envp, |envp| execvpe(file, argv, envp)))
+        },
         None => errno::fail(libc::ENOSYS),
     }
 }

@@ -83,6 +83,8 @@ pub(crate) struct Both {
     pub(crate) proxy: Fake,
     /// What the redirected programs go through: URLs of hops, with blanks between them.
     pub(crate) upstream: String,
+    /// The programs are static, and the redirected ones under guard.
+    pub(crate) guarded: bool,
     /// Live as long as the worlds.
     pub(crate) _proxies: Vec<Real>,
 }
@@ -91,6 +93,12 @@ impl Both {
     pub(crate) fn new() -> Self {
         let both = Self::with(World::new());
         Self { upstream: both.proxy.url().to_owned(), ..both }
+    }
+
+    /// The same with static programs, which only the guard tier carries.
+    #[allow(dead_code, reason = "the tests of the guard tier use it")]
+    pub(crate) fn guarded() -> Self {
+        Self { guarded: true, ..Self::new() }
     }
 
     /// The redirected programs go through the agent and no proxy.
@@ -120,7 +128,7 @@ impl Both {
         servers::start(&native);
         servers::start(&redirected);
         let proxy = proxies::fake(&redirected);
-        Self { native, redirected, proxy, upstream: String::new(), _proxies: Vec::new() }
+        Self { native, redirected, proxy, upstream: String::new(), guarded: false, _proxies: Vec::new() }
     }
 
     /// Runs a command line natively and redirected.
@@ -155,8 +163,12 @@ impl Both {
     /// The same for some families and modes.
     #[track_caller]
     pub(crate) fn compare_in(&self, cases: &[Case], families: &[&str], modes: &[&str]) {
+        let built = |case: &Case| match self.guarded {
+            true => artifacts::compiled(case.program, &format!("{}.static", case.program), &["-static"]),
+            false => case.built(),
+        };
         for case in cases {
-            case.built();
+            built(case);
         }
         let variants: Vec<_> = cases
             .iter()
@@ -172,7 +184,7 @@ impl Both {
                     while let Some((case, family, mode)) = variants.get(next.fetch_add(1, Ordering::Relaxed))
                     {
                         let arguments = case.arguments(family, mode);
-                        let [native, redirected] = self.run_built(&case.built(), &arguments);
+                        let [native, redirected] = self.run_built(&built(case), &arguments);
                         let known = explain(case.known, &native.stdout, &redirected.stdout);
                         let position = cases.iter().position(|other| std::ptr::eq(other, *case)).unwrap_or(0);
                         seen[position].fetch_or(known.unwrap_or(0), Ordering::Relaxed);

@@ -1,3 +1,31 @@
-//! Tier guard: programs that load no library, in both worlds.
+//! The guard tier: static programs in both worlds, what they may make, and the processes that hold them.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `static_programs` | the conformance programs, linked statically |
+//! | `programs` | real programs, and programs that start others |
+//! | `datagrams` | datagrams, and names that are asked for by them |
+//! | `held` | what is refused, and what fails closed |
+//! | `life` | exit status, signals, job control, what is left behind |
 
 mod datagrams;
+mod held;
+mod life;
+mod programs;
+mod static_programs;
+#[path = "../conformance/worlds.rs"]
+#[allow(dead_code, reason = "not all of it is used here")]
+mod worlds;
+
+use underpass_tests::{Command, World, artifacts};
+
+/// A program under guard, through this upstream.
+fn guarded(world: &World, upstream: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let options = ["-x", upstream, "--tier", "guard", "--"];
+    world.client(artifacts::underpass()).args(options).arg(program)
+}
+
+#[track_caller]
+fn no_leaks(world: &World) {
+    assert_eq!(world.leaks(), 0, "leaked: {:?}", world.leaked());
+}

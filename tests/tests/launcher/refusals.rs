@@ -1,5 +1,5 @@
-//! Programs into which no library can be loaded, or none of ours: refused before they run, with
-//! the reason, since they would connect directly.
+//! Programs into which no library can be loaded, or none of ours: refused in tier hook before they run, with
+//! the reason, since they would connect directly. What not even guard can hold is refused in every tier.
 
 use std::path::PathBuf;
 
@@ -22,11 +22,19 @@ fn built(world: &World, source: &str, compiler: &str, options: &[&str]) -> PathB
     program
 }
 
-/// Refused for this reason, with the way out, and not started.
+/// Refused in tier hook for this reason, with the way out, and not started.
+#[track_caller]
+fn refused_by_hook(world: &World, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str], why: &str) {
+    let line = ["-x", "local:", "--tier", "hook", "--"];
+    let done = world.client(artifacts::underpass()).args(line).arg(program).args(arguments).run();
+    refused(world, &done, why);
+    assert!(done.stderr.lines().nth(1).is_some_and(|hint| hint.contains("--tier guard")), "{done}");
+}
+
+/// Refused for this reason, and not started.
 #[track_caller]
 fn refused(world: &World, done: &Finished, why: &str) {
     failed(done, 126, &format!("cannot be carried: {why}"));
-    assert!(done.stderr.lines().nth(1).is_some_and(|hint| hint.contains("guard tier")), "{done}");
     assert!(!world.directory().join("it-ran").exists(), "{done}");
     nothing_happened(world);
 }
@@ -36,22 +44,18 @@ fn static_programs() {
     let world = World::new();
     for options in [&["-static"][..], &["-static-pie"]] {
         let program = built(&world, PROGRAM, "gcc", options);
-        refused(&world, &carried(&world, &program).run(), "it is statically linked");
+        refused_by_hook(&world, &program, &[], "it is statically linked");
     }
-    refused(&world, &carried(&world, "busybox").arg("true").run(), "it is statically linked");
+    refused_by_hook(&world, "busybox", &["true"], "it is statically linked");
 }
 
 #[test]
 fn programs_of_another_c_library() {
     let world = World::new();
     let program = built(&world, PROGRAM, "musl-gcc", &[]);
-    refused(
-        &world,
-        &carried(&world, &program).run(),
-        "it uses another C library than glibc (loader /lib/ld-musl",
-    );
+    refused_by_hook(&world, &program, &[], "it uses another C library than glibc (loader /lib/ld-musl");
     let program = built(&world, PROGRAM, "musl-gcc", &["-static"]);
-    refused(&world, &carried(&world, &program).run(), "it is statically linked");
+    refused_by_hook(&world, &program, &[], "it is statically linked");
 }
 
 #[test]
@@ -79,7 +83,7 @@ fn scripts_of_such_programs() {
     ] {
         std::fs::write(&script, format!("{line}\n:>it-ran\n")).expect("the directory is ours");
         world.client("chmod").args(["755", "script"]).run().success();
-        refused(&world, &carried(&world, &script).run(), "it is statically linked");
+        refused_by_hook(&world, &script, &[], "it is statically linked");
     }
 }
 
@@ -98,7 +102,9 @@ fn as_ordinary_user(world: &World, arguments: &[&str]) -> Finished {
 #[test]
 fn set_user_id_programs_of_another_user() {
     let world = World::new();
-    refused(&world, &as_ordinary_user(&world, &["su", "--version"]), "it is set-user-ID");
+    let done = as_ordinary_user(&world, &["su", "--version"]);
+    refused(&world, &done, "it is set-user-ID");
+    assert!(done.stderr.contains("hint: sudo underpass "), "{done}");
     if !rustix::process::geteuid().is_root() {
         return;
     }

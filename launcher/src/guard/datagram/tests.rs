@@ -64,8 +64,8 @@ impl FakeAgent {
 
     fn datagrams(&self) -> Datagrams {
         let socket = self.path.as_os_str().as_bytes();
-        let (token, supervised) = (TOKEN, true);
-        let session = SessionEnv { token, loopback: false, refuses_foreign: false, supervised, socket };
+        let (token, auto, supervised) = (TOKEN, false, true);
+        let session = SessionEnv { token, loopback: false, refuses_foreign: false, auto, supervised, socket };
         Datagrams::new(Session::parse(&session.to_value()).unwrap())
     }
 }

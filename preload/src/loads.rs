@@ -1,0 +1,155 @@
+//! Whether a program can load this library, as far as its file says (elf(5), execve(2)). The launcher judges the same at
+//! more leisure; here nothing is allocated, and what cannot be read is left to the kernel.
+#![forbid(unsafe_code)]
+
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
+
+/// Scripts of scripts: the kernel ends the chain there.
+const MAX_SCRIPTS: usize = 5;
+/// How much of a script the kernel looks at (`BINPRM_BUF_SIZE`).
+const LINE: usize = 256;
+/// Section names are read in pieces, each with the end of the one before: an exec may run on a small stack.
+const PIECE: usize = 512;
+const OVERLAP: u64 = 32;
+const MAX_PIECES: u64 = 64;
+/// Program headers beyond this many are not looked at.
+const MAX_SEGMENTS: u64 = 128;
+
+const PT_INTERP: u64 = 3;
+const GLIBC: &[u8] =
+    if cfg!(target_arch = "aarch64") { b"ld-linux-aarch64.so.1" } else { b"ld-linux-x86-64.so.2" };
+const MACHINE: u64 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+
+/// Whether the kernel would start `path` as a program that cannot load us. `except` is a program that may be static all
+/// the same.
+pub(crate) fn cannot_load(path: &CStr, except: &CStr) -> bool {
+    let mut line;
+    let mut next = path;
+    for _ in 0..MAX_SCRIPTS {
+        let Some(file) = open(next) else { return false };
+        let mut start = [0; LINE];
+        let start = read(&file, 0, &mut start);
+        if start.starts_with(b"\x7fELF") {
+            return foreign(&file, start) && !is_same(&file, except) && !is_loader(next);
+        }
+        let Some(interpreter) = interpreter(start) else { return false };
+        line = [0; LINE];
+        let Some(room) = line.get_mut(..interpreter.len()) else { return false };
+        room.copy_from_slice(interpreter);
+        let Ok(path) = CStr::from_bytes_until_nul(&line) else { return false };
+        next = path;
+    }
+    false
+}
+
+/// Opens what may be executed, so that whatever is wrong with a path is said by execve.
+fn open(path: &CStr) -> Option<OwnedFd> {
+    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).ok()?;
+    let file =
+        rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok()?;
+    let found = rustix::fs::fstat(&file).ok()?;
+    (FileType::from_raw_mode(found.st_mode) == FileType::RegularFile).then_some(file)
+}
+
+fn read<'b>(file: &OwnedFd, at: u64, buffer: &'b mut [u8]) -> &'b [u8] {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::pread(file, rest, at.saturating_add(filled as u64)) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => filled += count,
+        }
+    }
+    buffer.get(..filled).unwrap_or_default()
+}
+
+/// The first word of `#!`.
+fn interpreter(start: &[u8]) -> Option<&[u8]> {
+    let line = start.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    line.split(|&byte| matches!(byte, b' ' | b'\t' | 0)).find(|word| !word.is_empty())
+}
+
+/// Whether an ELF file is static, of another C library or architecture, or Go's.
+fn foreign(file: &OwnedFd, header: &[u8]) -> bool {
+    // 64-bit and little-endian: the only one whose other fields are where we look for them.
+    if header.get(4..6) != Some(&[2, 1]) || number(header, 18, 2) != Some(MACHINE) {
+        return true;
+    }
+    let (Some(table), Some(entry), Some(count)) =
+        (number(header, 32, 8), number(header, 54, 2), number(header, 56, 2))
+    else {
+        return false;
+    };
+    let mut loaded = false;
+    for i in 0..count.min(MAX_SEGMENTS) {
+        let mut segment = [0; 56];
+        let segment = read(file, table.saturating_add(i * entry), &mut segment);
+        if number(segment, 0, 4) == Some(PT_INTERP) {
+            let mut path = [0; LINE];
+            let path = read(file, number(segment, 8, 8).unwrap_or(0), &mut path);
+            let path = path.split(|&byte| byte == 0).next().unwrap_or_default();
+            loaded = path.rsplit(|&byte| byte == b'/').next() == Some(GLIBC);
+        }
+    }
+    !loaded || is_go(file, header).unwrap_or(false)
+}
+
+/// Go's own sections: it reaches the network without a C library, though it may have one.
+fn is_go(file: &OwnedFd, header: &[u8]) -> Option<bool> {
+    let (table, entry, index) = (number(header, 40, 8)?, number(header, 58, 2)?, number(header, 62, 2)?);
+    let mut section = [0; 64];
+    let section = read(file, table.checked_add(entry * index)?, &mut section);
+    let (names, length) = (number(section, 24, 8)?, number(section, 32, 8)?);
+    let step = PIECE as u64 - OVERLAP;
+    let mut pieces = (0..length.div_ceil(step).min(MAX_PIECES)).map(|i| names.saturating_add(i * step));
+    Some(pieces.any(|at| {
+        let mut piece = [0; PIECE];
+        let mut names = read(file, at, &mut piece).split(|&byte| byte == 0);
+        names.any(|name| matches!(name, b".go.buildinfo" | b".note.go.buildid"))
+    }))
+}
+
+fn is_same(file: &OwnedFd, other: &CStr) -> bool {
+    let (Ok(file), Ok(other)) = (rustix::fs::fstat(file), rustix::fs::stat(other)) else { return false };
+    (file.st_dev, file.st_ino) == (other.st_dev, other.st_ino)
+}
+
+/// glibc's loader as a program: it loads us into what it is given.
+fn is_loader(path: &CStr) -> bool {
+    path.to_bytes().rsplit(|&byte| byte == b'/').next().is_some_and(|name| name == GLIBC)
+}
+
+/// A little-endian number of up to eight bytes.
+fn number(bytes: &[u8], offset: usize, size: usize) -> Option<u64> {
+    let field = bytes.get(offset..offset.checked_add(size)?)?;
+    Some(field.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_loaded_by_glibc_loads_us() {
+        assert!(!cannot_load(c"/bin/sh", c"/"));
+        assert!(!cannot_load(c"/etc/hosts", c"/"));
+        assert!(!cannot_load(c"/no/such/file", c"/"));
+        assert!(!cannot_load(c"/lib64/ld-linux-x86-64.so.2", c"/"));
+    }
+
+    #[test]
+    fn a_static_program_does_not_unless_it_is_the_exception() {
+        // Part of every system with glibc.
+        assert!(cannot_load(c"/sbin/ldconfig", c"/") || !cannot_load(c"/sbin/ldconfig", c"/sbin/ldconfig"));
+        assert!(!cannot_load(c"/sbin/ldconfig", c"/sbin/ldconfig"));
+    }
+
+    #[test]
+    fn the_interpreter_is_the_first_word() {
+        assert_eq!(interpreter(b"#! \t/bin/sh -e x\n"), Some(&b"/bin/sh"[..]));
+        assert_eq!(interpreter(b"#!\n/bin/sh"), None);
+        assert_eq!(interpreter(b"echo"), None);
+    }
+}

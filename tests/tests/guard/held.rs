@@ -1,0 +1,173 @@
+//! What is refused, and what fails closed.
+
+use underpass_tests::{World, proxies, servers};
+
+use crate::{guarded, no_leaks};
+
+/// Each line is what was tried, and its errno.
+const TRIES: &str = r#"
+import ctypes, errno, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+def tried(what, call):
+    try:
+        call()
+        print(what, "done")
+    except OSError as error:
+        print(what, errno.errorcode[error.errno])
+def number(*arguments):
+    if libc.syscall(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), "")
+def made(*arguments):
+    return lambda: socket.socket(*arguments).close()
+s = socket.socket()
+there = ("10.99.0.1", 7001)
+tried("packet", made(17, socket.SOCK_RAW, 0))
+tried("raw", made(2, socket.SOCK_RAW, 255))
+tried("raw6", made(10, socket.SOCK_RAW, 58))
+tried("ping", made(2, socket.SOCK_DGRAM, 1))
+tried("ping6", made(10, socket.SOCK_DGRAM, 58))
+tried("mptcp", made(2, socket.SOCK_STREAM, 262))
+tried("sctp", made(2, socket.SOCK_STREAM, 132))
+tried("udplite", made(2, socket.SOCK_DGRAM, 136))
+tried("dccp", made(2, 6, 33))
+tried("vsock", made(40, socket.SOCK_STREAM, 0))
+tried("smc", made(43, socket.SOCK_STREAM, 0))
+tried("unix", made(1, socket.SOCK_STREAM, 0))
+tried("netlink", made(16, socket.SOCK_RAW, 0))
+tried("device", lambda: s.setsockopt(socket.SOL_SOCKET, 25, b"lo\0"))
+tried("ifindex", lambda: s.setsockopt(socket.SOL_SOCKET, 62, 1))
+tried("fastopen sendto", lambda: s.sendto(b"x", socket.MSG_FASTOPEN, there))
+tried("fastopen sendmsg", lambda: s.sendmsg([b"x"], [], socket.MSG_FASTOPEN, there))
+tried("ring", lambda: number(425, 4, 0))
+tried("ring enter", lambda: number(426, 3, 0, 0, 0, 0, 0))
+tried("ring register", lambda: number(427, 3, 0, 0, 0))
+tried("setns", lambda: number(308 if os.uname().machine == "x86_64" else 268, 3, 0))
+tried("pidfd_getfd", lambda: number(438, 3, 0, 0))
+tried("filter", lambda: number(317 if os.uname().machine == "x86_64" else 277, 1, 8, 0))
+"#;
+
+const ANSWERS: &str = "\
+packet EPERM
+raw EPERM
+raw6 EPERM
+ping EACCES
+ping6 EACCES
+mptcp EPROTONOSUPPORT
+sctp EPROTONOSUPPORT
+udplite EPROTONOSUPPORT
+dccp ESOCKTNOSUPPORT
+vsock EAFNOSUPPORT
+smc EAFNOSUPPORT
+unix done
+netlink done
+device EPERM
+ifindex EPERM
+fastopen sendto EOPNOTSUPP
+fastopen sendmsg EOPNOTSUPP
+ring ENOSYS
+ring enter ENOSYS
+ring register ENOSYS
+setns EPERM
+pidfd_getfd EPERM
+filter EFAULT
+";
+
+#[test]
+fn what_could_leave_cannot_be_made() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let done = guarded(&world, proxy.url(), "env").args(["-i", "/usr/bin/python3", "-c", TRIES]).run();
+    assert_eq!(done.clone().success(), ANSWERS, "{done}");
+    no_leaks(&world);
+}
+
+#[test]
+fn without_its_supervisor_a_program_has_no_network() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    let script = r#"
+import errno, os, socket, time
+before = socket.socket()
+supervisor = os.getppid()
+os.kill(supervisor, 9)
+while os.getppid() == supervisor:
+    time.sleep(0.01)
+def tried(call):
+    try:
+        call()
+        print("done", flush=True)
+    except OSError as error:
+        print(errno.errorcode[error.errno], flush=True)
+tried(lambda: before.connect(("10.99.0.1", 7001)))
+tried(lambda: socket.socket())
+tried(lambda: socket.socket(2, socket.SOCK_DGRAM))
+open("told", "w").close()
+"#;
+    let program = guarded(&world, proxy.url(), "env").args(["-i", "/usr/bin/python3", "-c", script]);
+    let mut running = program.spawn();
+    for _ in 0..3 {
+        assert_eq!(running.next_line(), "ENOSYS");
+    }
+    let done = running.wait();
+    assert_eq!(done.code(), 125, "{done}");
+    assert!(done.stderr.contains("the supervisor has been killed"), "{done}");
+    assert_eq!(proxy.requests().len(), 0);
+    no_leaks(&world);
+}
+
+#[test]
+fn what_does_not_let_itself_be_looked_at_is_refused() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    // Root may look at everything.
+    let expected = if rustix::process::geteuid().is_root() { "0\n" } else { "13\n" };
+    let script = r#"
+import ctypes, socket
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+print(socket.socket().connect_ex(("10.99.0.1", 7001)))
+"#;
+    let done = guarded(&world, proxy.url(), "env").args(["-i", "/usr/bin/python3", "-c", script]).run();
+    assert_eq!(done.clone().success(), expected, "{done}");
+    no_leaks(&world);
+}
+
+#[test]
+fn nobody_is_supervised_twice() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let inner = underpass_tests::artifacts::underpass();
+    let done = guarded(&world, proxy.url(), inner).args(["-x", "local:", "--tier", "guard", "true"]).run();
+    assert_eq!(done.code(), 125, "{done}");
+    assert!(done.stderr.contains("under guard already"), "{done}");
+}
+
+#[test]
+fn without_seccomp_the_tier_cannot_be_had() {
+    // Which a filter refuses, as a container's may.
+    let world = World::new();
+    let refusing = r#"
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+seccomp = 317 if os.uname().machine == "x86_64" else 277
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, 438), (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7fff0000)]
+filter = b"".join(struct.pack("HBBI", *one) for one in code)
+room = ctypes.create_string_buffer(filter)
+program = struct.pack("HxxxxxxP", len(code), ctypes.addressof(room))
+libc.prctl(38, 1, 0, 0, 0)
+assert libc.syscall(seccomp, 1, 0, program) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"#;
+    let underpass = underpass_tests::artifacts::underpass();
+    let run = |line: &[&str]| {
+        world.client("python3").args(["-c", refusing]).arg(&underpass).args(["-x", "local:"]).args(line).run()
+    };
+    let done = run(&["--tier", "guard", "true"]);
+    assert_eq!(done.code(), 125, "{done}");
+    assert!(done.stderr.contains("tier guard: pidfd_getfd: it is refused here"), "{done}");
+    let done = run(&["busybox", "true"]);
+    assert_eq!(done.code(), 126, "{done}");
+    assert!(done.stderr.contains("tier guard would carry it, but pidfd_getfd"), "{done}");
+    assert_eq!(run(&["true"]).code(), 0);
+}

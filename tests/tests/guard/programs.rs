@@ -1,0 +1,140 @@
+//! Real programs, and programs that start others.
+
+use underpass_tests::servers::port;
+use underpass_tests::{World, artifacts, proxies, servers};
+
+use crate::{guarded, no_leaks};
+
+const BANNER: [&str; 2] = ["10.99.0.1", "7001"];
+
+fn world() -> (World, proxies::Fake) {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    (world, proxy)
+}
+
+#[test]
+fn what_cannot_load_the_library_is_started_under_guard() {
+    let (world, proxy) = world();
+    assert_eq!(world.wrapped(proxy.url(), "busybox").arg("nc").args(BANNER).run().success(), "hello\n");
+    let own = world.directory().join("banner");
+    let source = artifacts::workspace().join("tests/programs/banner.c");
+    for options in [&[][..], &["-static"]] {
+        world.outside("musl-gcc").args(options).arg("-o").arg(&own).arg(&source).run().success();
+        assert_eq!(world.wrapped(proxy.url(), &own).args(BANNER).run().success(), "hello\n", "{options:?}");
+    }
+    assert_eq!(proxy.requests().len(), 3);
+    no_leaks(&world);
+}
+
+#[test]
+fn a_hooked_program_starts_others_under_guard_in_each_way() {
+    let (world, proxy) = world();
+    let program = artifacts::program("starts");
+    let forms = [
+        "execv",
+        "execve",
+        "execvp",
+        "execvpe",
+        "execl",
+        "execlp",
+        "execle",
+        "posix_spawn",
+        "posix_spawnp",
+        "system",
+        "vfork",
+    ];
+    for form in forms {
+        let done = world.wrapped(proxy.url(), &program).arg(form).args(BANNER).run();
+        assert_eq!((done.code(), &*done.stdout), (0, "hello\n"), "{form}: {done}");
+    }
+    assert_eq!(proxy.requests().len(), forms.len());
+    no_leaks(&world);
+}
+
+#[test]
+fn programs_and_scripts_that_start_one_another_are_all_carried() {
+    let (world, proxy) = world();
+    std::fs::write(world.directory().join("script"), "#!/usr/bin/busybox sh\nbusybox nc 10.99.0.1 7001\n")
+        .expect("the directory is ours");
+    world.client("chmod").args(["755", "script"]).run().success();
+    let lines = [
+        // A cleaned environment.
+        "env -i /usr/bin/busybox nc 10.99.0.1 7001",
+        "./script",
+        // Static, dynamic, static.
+        "busybox sh -c 'sh -c \"busybox nc 10.99.0.1 7001\"'",
+        "python3 -c 'import subprocess; subprocess.run([\"busybox\", \"nc\", \"10.99.0.1\", \"7001\"], env={})'",
+    ];
+    for line in lines {
+        let done = world.wrapped(proxy.url(), "sh").args(["-c", line]).run();
+        assert_eq!((done.code(), &*done.stdout), (0, "hello\n"), "{line}: {done}");
+    }
+    assert_eq!(proxy.requests().len(), lines.len());
+    no_leaks(&world);
+}
+
+#[test]
+fn one_of_library_and_supervisor_does_a_connect() {
+    let (world, proxy) = world();
+    let script = r#"
+import socket
+s = socket.create_connection(("10.99.0.1", 7001))
+print(s.getpeername(), s.recv(9))
+s = socket.socket()
+print(s.connect_ex(("10.99.0.1", 7099)), s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+s = socket.socket()
+s.setblocking(False)
+print(s.connect_ex(("10.99.0.1", 7099)))
+import select
+select.select([], [s], [])
+print(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+"#;
+    let expected = "('10.99.0.1', 7001) b'hello\\n'\n111 0\n115\n111 0\n";
+    let with = guarded(&world, proxy.url(), "python3").args(["-c", script]).run();
+    assert_eq!(with.clone().success(), expected, "{with}");
+    assert_eq!(proxy.requests().len(), 3, "with the library");
+    let without = guarded(&world, proxy.url(), "env").args(["-i", "/usr/bin/python3", "-c", script]).run();
+    assert_eq!(without.clone().success(), expected, "{without}");
+    assert_eq!(proxy.requests().len(), 3, "without the library");
+    no_leaks(&world);
+}
+
+#[test]
+fn names_are_the_librarys_where_it_is_loaded() {
+    let (world, proxy) = world();
+    let script =
+        format!("import socket; print(socket.create_connection(('echo.test', {})).recv(9))", port::BANNER);
+    let done = guarded(&world, proxy.url(), "python3").args(["-c", &script]).run();
+    assert_eq!(done.clone().success(), "b'hello\\n'\n", "{done}");
+    no_leaks(&world);
+}
+
+#[test]
+fn what_goes_direct_is_dialled_by_the_agent() {
+    let world = World::direct();
+    servers::start(&world);
+    let file = "proxy = 'socks5h://10.77.0.1:1'\n[[route]]\nhost = '10.99.0.1'\nto = 'direct'\n";
+    std::fs::write(world.directory().join("direct.toml"), file).expect("the directory is ours");
+    let line = ["-f", "direct.toml", "--tier", "guard", "--", "busybox", "nc"];
+    let done = world.client(artifacts::underpass()).args(line).args(BANNER).run();
+    assert_eq!(done.clone().success(), "hello\n", "{done}");
+}
+
+#[test]
+fn a_set_user_id_program_is_refused_with_the_way_out() {
+    if !rustix::process::geteuid().is_root() {
+        // The only user of this world is the owner of all that is there.
+        return;
+    }
+    let world = World::new();
+    let user = ["--reuid=4321", "--regid=4321", "--clear-groups", "--"];
+    let line = ["-x", "local:", "--tier", "guard", "--", "su", "--version"];
+    let done = world.client("setpriv").args(user).arg(artifacts::underpass()).args(line).run();
+    assert_eq!(done.code(), 126, "{done}");
+    assert!(
+        done.stderr.contains("it is set-user-ID") && done.stderr.contains("hint: sudo underpass "),
+        "{done}"
+    );
+}

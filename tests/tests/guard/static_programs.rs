@@ -1,0 +1,65 @@
+//! The same C programs as in conformance, linked statically: blocking and not, over all families.
+
+use underpass_tests::servers::port;
+
+use crate::worlds::{Both, Case};
+
+#[test]
+fn a_connection_comes_about_and_echoes() {
+    let both = Both::guarded();
+    both.compare(&[Case::new("outcome", port::ECHO), Case::new("outcome", port::slow(port::ECHO))]);
+    assert_eq!(both.proxy.requests().len(), 12);
+}
+
+#[test]
+fn refusals_and_unreachable_destinations_are_told() {
+    Both::guarded().compare(&[
+        Case::new("outcome", port::REFUSED).more(&["errno"]),
+        Case::new("outcome", port::slow(port::REFUSED)).more(&["errno"]),
+        Case::new("outcome", port::ECHO).host("77").more(&["errno"]),
+        Case::new("outcome", port::ECHO).host("78").more(&["errno"]),
+    ]);
+}
+
+#[test]
+fn a_second_connect_tells_the_state() {
+    Both::guarded().compare(&[
+        Case::new("again", port::slow(port::ECHO)).more(&["connect"]),
+        Case::new("again", port::slow(port::ECHO)).more(&["error"]),
+    ]);
+}
+
+#[test]
+fn a_success_shows_once_and_as_the_kernels_own_events() {
+    const GOOD: u16 = port::slow(port::ECHO);
+    Both::guarded().compare(&[
+        Case::new("wait", GOOD).more(&["poll", "after"]),
+        Case::new("wait", GOOD).more(&["lt", "before"]),
+        Case::new("wait", GOOD).more(&["et", "before"]),
+        Case::new("wait", GOOD).more(&["et", "after"]),
+        Case::new("wait", GOOD).more(&["oneshot", "before"]),
+    ]);
+}
+
+#[test]
+fn a_socket_disconnects_and_connects_elsewhere() {
+    Both::guarded().compare(&[Case::new("reconnect", port::ECHO)]);
+}
+
+#[test]
+fn a_bound_socket_connects_and_keeps_its_port() {
+    Both::guarded().compare(&[
+        Case::new("bound", port::ECHO).more(&["any"]),
+        Case::new("bound", port::ECHO).more(&["port"]),
+    ]);
+}
+
+#[test]
+fn time_limits_of_the_socket_end_the_wait_but_not_the_connection() {
+    Both::guarded().compare(&[Case::new("signals", port::slow(port::ECHO)).more(&["timeout"])]);
+}
+
+#[test]
+fn threads_connect_at_once() {
+    Both::guarded().compare_in(&[Case::new("threads", port::ECHO)], &["v4", "v6"], &["both"]);
+}
