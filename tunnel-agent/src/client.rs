@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::DNS_PORT;
 use underpass_core::failure::errno;
-use underpass_core::wire::{self, Family, Reply, Request};
+use underpass_core::wire::{self, Family, Purpose, Reply, Request};
 
 use crate::agent::Agent;
 use crate::attempt::{self, Attempt};
@@ -99,11 +99,14 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
             });
         }
         (Request::Supervised { process, address }, Some(socket)) => {
-            let Ok(facts) = Facts::read(&socket, agent.network) else {
-                return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
-            };
-            let (agent, since) = (Arc::clone(agent), Instant::now());
             let client = client_of(&plan, process as i32, peer);
+            let facts = Facts::read(&socket, agent.network);
+            let (agent, since) = (Arc::clone(agent), Instant::now());
+            let Ok(facts) = facts else {
+                // One of the supervisor's own, for the datagrams of a program, or none that is carried.
+                let purpose = Purpose::Connect;
+                return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
+            };
             let (watched, held_at, supervised) = (true, 0, true);
             attempt::begin(Attempt {
                 agent,

@@ -70,7 +70,7 @@ pub enum Request<'a> {
     },
     /// [`Request::Connect`] by the supervisor of the guard tier, whose sockets cannot leave by themselves: it is held
     /// whatever its way is. Where the socket is blocking, [`super::Reply::Held`] is followed by
-    /// [`super::Reply::Outcome`].
+    /// [`super::Reply::Outcome`]. With a datagram socket it is [`Request::Datagram`], to connect it.
     Supervised {
         /// Whose socket it is.
         process: u32,

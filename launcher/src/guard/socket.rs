@@ -16,9 +16,10 @@ const TYPE_MASK: c_int = 0xf;
 /// The filter has let through what is TCP or UDP, as far as its scalars say.
 pub(crate) fn answer(datagrams: &mut Datagrams, call: &Notification) -> Answer {
     let (family, kind, protocol) = (call.int(0), call.int(1), call.int(2));
+    let process = call.thread.as_raw_nonzero().get().unsigned_abs();
     match kind & TYPE_MASK {
         SOCK_STREAM => stream(family, kind).unwrap_or_else(|errno| Answer::Fail(errno.raw_os_error())),
-        SOCK_DGRAM => match datagrams.socket(family, kind & !SOCK_CLOEXEC, protocol) {
+        SOCK_DGRAM => match datagrams.socket(process, family, kind & !SOCK_CLOEXEC, protocol) {
             Ok(socket) => Answer::Descriptor { socket, close_on_exec: kind & SOCK_CLOEXEC != 0 },
             Err(errno) => Answer::Fail(errno),
         },

@@ -7,7 +7,7 @@
 //!
 //! - [`namespace`]: that network; [`helper`]: the process in it; [`cable`]: what is laid there, by [`netlink`].
 //! - [`pump`]: what carries. [`packet`], [`checksum`]: packets, without I/O. [`flow`], [`flows`]: what belongs together.
-//!   [`question`]: the agent's word. [`takers`], [`ours`]: loopback.
+//!   [`question`]: the agent's word; [`makers`]: for whom it is asked. [`takers`], [`ours`]: loopback.
 //! - [`system`]: unsafe calls.
 
 mod cable;
@@ -15,6 +15,7 @@ mod checksum;
 mod flow;
 mod flows;
 mod helper;
+mod makers;
 mod namespace;
 mod netlink;
 mod ours;
@@ -33,7 +34,9 @@ use libc::{EACCES, c_int};
 use rustix::event::{EventfdFlags, eventfd};
 use underpass_core::wire::{Barred, Request};
 
+use super::kernel;
 use super::link::Session;
+use makers::Makers;
 use namespace::Namespace;
 use pump::Pump;
 
@@ -53,8 +56,22 @@ enum State {
 
 struct Open {
     namespace: Namespace,
+    makers: Makers,
     pump: JoinHandle<io::Result<()>>,
     end: OwnedFd,
+}
+
+impl Open {
+    fn socket(&self, process: u32, family: c_int, kind: c_int, protocol: c_int) -> Result<OwnedFd, c_int> {
+        let socket = self
+            .namespace
+            .socket(family, kind, protocol)
+            .map_err(|error| error.raw_os_error().unwrap_or(EACCES))?;
+        if let Ok(cookie) = kernel::option::<u64>(&socket, libc::SOL_SOCKET, libc::SO_COOKIE) {
+            self.makers.note(cookie, process);
+        }
+        Ok(socket)
+    }
 }
 
 impl Datagrams {
@@ -63,9 +80,15 @@ impl Datagrams {
         Self { session, state: State::Unasked }
     }
 
-    /// A socket for the program, as socket(2) makes it. It cannot leave, whatever is done with it. Where datagrams
-    /// cannot be carried, nor be kept here, the errno is EACCES.
-    pub(crate) fn socket(&mut self, family: c_int, kind: c_int, protocol: c_int) -> Result<OwnedFd, c_int> {
+    /// A socket for a process of the program's, as socket(2) makes it. It cannot leave, whatever is done with it. Where
+    /// datagrams cannot be carried, nor be kept here, the errno is EACCES.
+    pub(crate) fn socket(
+        &mut self,
+        process: u32,
+        family: c_int,
+        kind: c_int,
+        protocol: c_int,
+    ) -> Result<OwnedFd, c_int> {
         if let State::Unasked = self.state {
             self.state = match self.open() {
                 Ok(open) => State::Open(open),
@@ -77,10 +100,7 @@ impl Datagrams {
             }
         }
         match &self.state {
-            State::Open(open) if !open.pump.is_finished() => open
-                .namespace
-                .socket(family, kind, protocol)
-                .map_err(|error| error.raw_os_error().unwrap_or(EACCES)),
+            State::Open(open) if !open.pump.is_finished() => open.socket(process, family, kind, protocol),
             _ => Err(EACCES),
         }
     }
@@ -88,14 +108,15 @@ impl Datagrams {
     fn open(&self) -> io::Result<Open> {
         let namespace = Namespace::new()?;
         let end = eventfd(0, EventfdFlags::CLOEXEC)?;
-        let pump = Pump::new(&namespace, self.session.clone(), &end)?;
+        let makers = Makers::default();
+        let pump = Pump::new(&namespace, self.session.clone(), makers.clone(), &end)?;
         let pump = std::thread::Builder::new().name("datagrams".to_owned()).spawn(|| pump.run())?;
-        Ok(Open { namespace, pump, end })
+        Ok(Open { namespace, makers, pump, end })
     }
 
     /// The programs have ended: what they have sent still goes, for which the agent may take its time.
     pub(crate) fn finish(self) {
-        if let State::Open(Open { namespace, pump, end }) = self.state {
+        if let State::Open(Open { namespace, pump, end, .. }) = self.state {
             let _ = rustix::io::write(&end, &1u64.to_ne_bytes());
             let _ = pump.join();
             drop(namespace);

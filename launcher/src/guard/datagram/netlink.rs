@@ -70,7 +70,7 @@ impl Message {
         match self.asked(socket)? {
             Answer::Errno(0) => Ok(()),
             Answer::Errno(errno) => Err(io::Error::from_raw_os_error(errno)),
-            Answer::Other => Err(io::ErrorKind::InvalidData.into()),
+            Answer::Other(_) => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
@@ -88,15 +88,15 @@ impl Message {
 pub(super) enum Answer {
     /// It is done (0), or this is why not.
     Errno(i32),
-    /// What was asked for.
-    Other,
+    /// What was asked for, behind the head of its message.
+    Other(Vec<u8>),
 }
 
 impl Answer {
     fn read(bytes: &[u8]) -> Option<Self> {
         let kind = u16::from_ne_bytes(*bytes.get(4..)?.first_chunk()?);
         if i32::from(kind) != NLMSG_ERROR {
-            return Some(Self::Other);
+            return Some(Self::Other(bytes.get(HEAD..)?.to_vec()));
         }
         let errno = i32::from_ne_bytes(*bytes.get(HEAD..)?.first_chunk()?);
         Some(Self::Errno(errno.checked_neg()?))
@@ -130,7 +130,7 @@ mod tests {
         bytes[16..20].copy_from_slice(&(-2i32).to_ne_bytes());
         assert_eq!(Answer::read(&bytes), Some(Answer::Errno(2)));
         bytes[4] = 20;
-        assert_eq!(Answer::read(&bytes), Some(Answer::Other));
+        assert_eq!(Answer::read(&bytes), Some(Answer::Other(bytes[16..].to_vec())));
         assert_eq!(Answer::read(&bytes[..5]), None);
     }
 }

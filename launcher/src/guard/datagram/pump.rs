@@ -20,6 +20,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use super::cable::{self, Own, V0_ADDRESS, V1_ADDRESS};
 use super::flow::{Flow, State};
 use super::flows::Flows;
+use super::makers::Makers;
 use super::namespace::Namespace;
 use super::ours::Ours;
 use super::packet::{self, Ends};
@@ -55,6 +56,7 @@ pub(super) struct Pump {
     onto_loopback: [Option<OwnedFd>; 2],
     own: Own,
     takers: Takers,
+    makers: Makers,
     session: Session,
     flows: Flows,
     ours: Ours,
@@ -68,7 +70,12 @@ pub(super) struct Pump {
 
 impl Pump {
     /// One that ends once `end` is readable, and what waits for the agent then has been sent.
-    pub(super) fn new(namespace: &Namespace, session: Session, end: &OwnedFd) -> io::Result<Self> {
+    pub(super) fn new(
+        namespace: &Namespace,
+        session: Session,
+        makers: Makers,
+        end: &OwnedFd,
+    ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let at_card = |index, data| {
             let socket =
@@ -88,6 +95,7 @@ impl Pump {
             onto_loopback: [Some(raw(AF_INET)?), raw(AF_INET6).ok()],
             own: namespace.own,
             takers: Takers::new(namespace)?,
+            makers,
             session,
             flows: Flows::default(),
             ours: Ours::default(),
@@ -197,7 +205,8 @@ impl Pump {
     /// A new flow, for which the agent is asked.
     fn open(&mut self, ends: Ends, now: Instant) -> Result<usize, Errno> {
         let socket = Flow::open(ends.to)?;
-        let link = question::ask(&self.session, &socket, ends.to)?;
+        let process = self.takers.cookie(ends.back()).map_or(0, |cookie| self.makers.of(cookie));
+        let link = question::ask(&self.session, &socket, ends.to, process)?;
         let state = State::Asking { link, waiting: Vec::new() };
         let number = self.flows.add(Flow { ends, socket, state, used: now });
         if let Some(Flow { state: State::Asking { link, .. }, .. }) = self.flows.get(number)

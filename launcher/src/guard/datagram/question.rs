@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
-use underpass_core::wire::{MAX_FRAME, Purpose, Reply, Request};
+use underpass_core::wire::{MAX_FRAME, Reply, Request};
 
 use crate::guard::link::{Link, Session};
 
@@ -19,9 +19,14 @@ pub(super) enum Way {
     Refused(Errno),
 }
 
-/// Asks. The socket is one that waits (without `O_NONBLOCK`), so the agent answers when there is a way, or none.
-pub(super) fn ask(session: &Session, socket: &OwnedFd, address: SocketAddr) -> Result<Link, Errno> {
-    session.ask(&Request::Datagram { address, purpose: Purpose::Connect }, Some(socket.as_fd()))
+/// Asks, for a process of the program's. The socket is one that waits (without `O_NONBLOCK`), so the agent answers when there is a way, or none.
+pub(super) fn ask(
+    session: &Session,
+    socket: &OwnedFd,
+    address: SocketAddr,
+    process: u32,
+) -> Result<Link, Errno> {
+    session.ask(&Request::Supervised { process, address }, Some(socket.as_fd()))
 }
 
 /// The answer, which has come; or the agent has gone, and there is no way.

@@ -25,8 +25,20 @@ impl Takers {
 
     /// Whether a socket takes what has these ends. Where the kernel does not tell, one does.
     pub(super) fn take(&self, ends: Ends) -> bool {
-        let asked = Message::new(SOCK_DIAG_BY_FAMILY, 0, &request(ends)).asked(&self.0);
-        !matches!(asked, Ok(Answer::Errno(libc::ENOENT)))
+        !matches!(self.ask(ends), Ok(Answer::Errno(libc::ENOENT)))
+    }
+
+    /// The kernel's name for the socket that does (`SO_COOKIE`).
+    pub(super) fn cookie(&self, ends: Ends) -> Option<u64> {
+        match self.ask(ends) {
+            // struct inet_diag_msg
+            Ok(Answer::Other(bytes)) => Some(u64::from_ne_bytes(*bytes.get(44..)?.first_chunk()?)),
+            _ => None,
+        }
+    }
+
+    fn ask(&self, ends: Ends) -> io::Result<Answer> {
+        Message::new(SOCK_DIAG_BY_FAMILY, 0, &request(ends)).asked(&self.0)
     }
 }
 
@@ -56,6 +68,7 @@ fn put(address: SocketAddr, room: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::kernel;
 
     #[test]
     fn a_bound_socket_takes_datagrams_and_a_connected_one_those_of_its_peer() {
@@ -68,6 +81,8 @@ mod tests {
             let socket = namespace.socket(domain, libc::SOCK_DGRAM, 0).unwrap();
             rustix::net::bind(&socket, &address(5353)).unwrap();
             assert!(takers.take(ends));
+            let cookie = kernel::option::<u64>(&socket, libc::SOL_SOCKET, libc::SO_COOKIE).unwrap();
+            assert_eq!(takers.cookie(ends), Some(cookie));
             rustix::net::connect(&socket, &address(40_001)).unwrap();
             assert!(!takers.take(ends));
             assert!(takers.take(Ends { from: address(40_001), ..ends }));
