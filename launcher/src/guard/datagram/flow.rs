@@ -10,8 +10,9 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use super::packet::Ends;
 use crate::guard::link::Link;
 
-/// What waits for the agent's answer, at most; what comes beyond is lost, as on a network.
+/// What waits for the agent's answer, at most, in datagrams and in bytes; what comes beyond is lost, as on a network.
 const MAX_WAITING: usize = 32;
+const MAX_BYTES: usize = 1 << 16;
 
 pub(super) struct Flow {
     pub(super) ends: Ends,
@@ -44,7 +45,8 @@ impl Flow {
     pub(super) fn send(&mut self, payload: &[u8], now: Instant) -> Result<(), Errno> {
         match &mut self.state {
             State::Asking { waiting, .. } => {
-                if waiting.len() < MAX_WAITING {
+                let bytes: usize = waiting.iter().map(|payload| payload.len()).sum();
+                if waiting.len() < MAX_WAITING && bytes + payload.len() <= MAX_BYTES {
                     waiting.push(payload.into());
                 }
                 Ok(())

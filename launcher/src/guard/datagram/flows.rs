@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use rustix::process::Resource;
+
 use super::flow::Flow;
 use super::packet::Ends;
 
-/// How many there are at most; the one that was not used for longest goes when there are more.
+/// How many there are at most, and no more than this part of the limit on descriptors; the one that was not used for
+/// longest goes when there are more.
 const MAX: usize = 1024;
+const PART: u64 = 8;
 /// How long one that nobody uses is kept: as long as the agent keeps its side.
 const IDLE: Duration = Duration::from_secs(300);
 /// How long the agent may take to answer. It has deadlines of its own, which are shorter.
@@ -15,13 +19,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one is kept at least after it was used: what was sent by a socket that is closed at once has left by then.
 const AFTERLIFE: Duration = Duration::from_secs(2);
 
-#[derive(Default)]
 pub(super) struct Flows {
+    max: usize,
     slots: Vec<Option<Flow>>,
     by_ends: HashMap<Ends, usize>,
 }
 
 impl Flows {
+    pub(super) fn new() -> Self {
+        let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let max = usize::try_from(limit / PART).unwrap_or(MAX).min(MAX);
+        Self { max, slots: Vec::new(), by_ends: HashMap::new() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.by_ends.is_empty()
     }
@@ -41,7 +51,7 @@ impl Flows {
 
     /// Keeps one. The number is not in use.
     pub(super) fn add(&mut self, flow: Flow) -> usize {
-        if self.by_ends.len() >= MAX
+        if self.by_ends.len() >= self.max
             && let Some((oldest, _)) = self.all().min_by_key(|(_, flow)| flow.used)
         {
             self.remove(oldest);
@@ -99,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_one_that_was_not_used_for_longest_goes() {
-        let (mut flows, start) = (Flows::default(), Instant::now());
+        let (mut flows, start) = (Flows::new(), Instant::now());
         let ends: Vec<Ends> = (0..4).map(|n| flow(n, start).ends).collect();
         for n in 0..3 {
             flows.add(flow(n, start + Duration::from_secs(3 - u64::from(n))));
@@ -112,6 +122,10 @@ mod tests {
         assert_eq!(flows.find(ends[0]), Some(0));
         assert_eq!(flows.find(ends[2]), None);
         assert_eq!(flows.find(ends[1]), Some(1), "it was used two seconds ago");
+        flows.max = 2;
+        flows.add(flow(3, start));
+        assert_eq!(flows.find(ends[1]), None, "it was used before the other");
+        assert_eq!((flows.find(ends[0]), flows.find(ends[3])), (Some(0), Some(1)));
         flows.sweep(start + Duration::from_secs(400), |_| false);
         assert!(flows.is_empty());
     }

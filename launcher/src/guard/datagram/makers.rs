@@ -19,10 +19,11 @@ impl Makers {
         made.push_back((cookie, process));
     }
 
-    /// Whose it is, or 0.
-    pub(super) fn of(&self, cookie: u64) -> u32 {
+    /// Whose it is. Of one that is not known, as it is closed already, the last who has asked for any.
+    pub(super) fn of(&self, cookie: Option<u64>) -> u32 {
         let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        made.iter().rev().find(|(known, _)| *known == cookie).map_or(0, |(_, process)| *process)
+        let found = made.iter().rev().find(|(known, _)| Some(*known) == cookie).or(made.back());
+        found.map_or(0, |(_, process)| *process)
     }
 }
 
@@ -37,6 +38,7 @@ mod tests {
             makers.note(cookie, 7);
         }
         makers.note(5, 8);
-        assert_eq!((makers.of(0), makers.of(MAX as u64), makers.of(5)), (0, 7, 8));
+        assert_eq!((makers.of(Some(MAX as u64)), makers.of(Some(5))), (7, 8));
+        assert_eq!((makers.of(None), makers.of(Some(0)), Makers::default().of(None)), (8, 8, 0));
     }
 }

@@ -87,7 +87,7 @@ impl Pump {
             epoll::add(&epoll, &socket, EventData::new_u64(data), EventFlags::IN)?;
             io::Result::Ok(socket)
         };
-        epoll::add(&epoll, end, EventData::new_u64(END), EventFlags::IN)?;
+        epoll::add(&epoll, end, EventData::new_u64(END), EventFlags::IN | EventFlags::ONESHOT)?;
         let raw = |family| namespace.socket(family, SOCK_RAW, IPPROTO_RAW);
         Ok(Self {
             cable: at_card(cable::V1, CABLE)?,
@@ -97,7 +97,7 @@ impl Pump {
             takers: Takers::new(namespace)?,
             makers,
             session,
-            flows: Flows::default(),
+            flows: Flows::new(),
             ours: Ours::default(),
             passed: 0,
             packet: Vec::with_capacity(BUFFER),
@@ -205,7 +205,7 @@ impl Pump {
     /// A new flow, for which the agent is asked.
     fn open(&mut self, ends: Ends, now: Instant) -> Result<usize, Errno> {
         let socket = Flow::open(ends.to)?;
-        let process = self.takers.cookie(ends.back()).map_or(0, |cookie| self.makers.of(cookie));
+        let process = self.makers.of(self.takers.cookie(ends.back()));
         let link = question::ask(&self.session, &socket, ends.to, process)?;
         let state = State::Asking { link, waiting: Vec::new() };
         let number = self.flows.add(Flow { ends, socket, state, used: now });
