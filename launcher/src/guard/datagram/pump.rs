@@ -119,18 +119,21 @@ impl Pump {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            for event in &events {
-                match event.data.u64() {
-                    END => self.end(&mut buffer),
+            let told = || events.iter().map(|event| event.data.u64());
+            // Flows that there are, before there are others with their numbers.
+            for flow in told().filter(|&what| what >= FLOWS).map(|what| what - FLOWS) {
+                let number = (flow / 2) as usize;
+                match flow % 2 {
+                    ANSWER => self.answered(number),
+                    _ => self.bring(number, &mut buffer),
+                }
+            }
+            for what in told() {
+                match what {
                     CABLE => self.take_from_cable(&mut buffer, TURN),
                     LOOPBACK => self.take_from_loopback(&mut buffer, TURN),
-                    flow => {
-                        let number = ((flow - FLOWS) / 2) as usize;
-                        match (flow - FLOWS) % 2 {
-                            ANSWER => self.answered(number),
-                            _ => self.bring(number, &mut buffer),
-                        }
-                    }
+                    END => self.end(&mut buffer),
+                    _ => {}
                 }
             }
             self.sweep();
