@@ -208,10 +208,12 @@ fn what_is_refused_is_told_to_a_connected_socket() {
 #[test]
 fn without_a_network_of_their_own_there_are_no_datagrams() {
     let (world, proxy) = by_names();
-    let none = "echo 0 >/proc/sys/user/max_net_namespaces; echo 0 >/proc/sys/user/max_user_namespaces";
-    world.client("sh").args(["-ec", none]).run().success();
+    let none =
+        "echo 0 >/proc/sys/user/max_net_namespaces; echo 0 >/proc/sys/user/max_user_namespaces; exec \"$@\"";
+    let line = ["--user", "--map-root-user", "sh", "-ec", none, "sh"];
     let options = ["-v", "-x", proxy.url(), "--tier", "guard", "--", "env", "-i", "/usr/bin/python3"];
-    let done = world.client(artifacts::underpass()).args(options).args(["-c", TELLING]).run();
+    let done = world.client("unshare").args(line).arg(artifacts::underpass()).args(options);
+    let done = done.args(["-c", TELLING]).run();
     assert_eq!((done.code(), &*done.stdout), (0, "EACCES\n"), "{done}");
     assert!(done.stderr.contains("datagrams are refused: "), "{done}");
     no_leaks(&world);
