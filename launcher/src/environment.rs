@@ -43,6 +43,21 @@ pub(crate) fn of_session<'a>(
     String::from_utf8(session.to_value()).ok()
 }
 
+/// The environment without our library, for a program of another C library, whose loader would give up on it.
+pub(crate) fn without_library<'a>(mut entries: Vec<Cow<'a, CStr>>) -> Result<Vec<Cow<'a, CStr>>, Failure> {
+    let Some(current) = entries.iter().find_map(|entry| value(entry, PRELOAD)) else { return Ok(entries) };
+    let is_ours = |entry: &&[u8]| {
+        entry.rsplit(|&byte| byte == b'/').next().is_some_and(|name| name.starts_with(b"libunderpass"))
+    };
+    let others: Vec<&[u8]> = preload_path::others(b"", current).filter(|entry| !is_ours(entry)).collect();
+    let others = others.join(&b':');
+    match others.is_empty() {
+        true => entries.retain(|entry| value(entry, PRELOAD).is_none()),
+        false => set(&mut entries, PRELOAD, &others)?,
+    }
+    Ok(entries)
+}
+
 /// The environment with this session in place of the one that it has.
 pub(crate) fn with_session<'a>(
     mut entries: Vec<Cow<'a, CStr>>,
@@ -113,6 +128,18 @@ mod tests {
             ),
             ["ALL_PROXY_=1", "LD_PRELOAD=/l.so", "UNDERPASS_SESSION=1:00:/s"]
         );
+    }
+
+    #[test]
+    fn another_c_library_gets_the_others_alone() {
+        let left = |preload: &str| {
+            let entries = ["A=1", preload].map(|entry| Cow::Owned(CString::new(entry).unwrap()));
+            let left = without_library(entries.to_vec()).unwrap();
+            left.iter().map(|entry| entry.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(left("LD_PRELOAD=/x/libunderpass.so"), ["A=1"]);
+        assert_eq!(left("LD_PRELOAD=/x/libunderpass-1-2.so:/a.so:/b.so"), ["A=1", "LD_PRELOAD=/a.so:/b.so"]);
+        assert_eq!(left("B=1"), ["A=1", "B=1"]);
     }
 
     #[test]

@@ -38,12 +38,16 @@ pub(crate) fn launch(
         &found,
         None,
         || locate(&program.name, tier),
-        |session, (file, held)| {
+        |session, (file, held, foreign)| {
             let (library, value) = (&session.library.path, value_for(session, tier, held));
             let value = &value;
-            let environment = environment::for_program(exec::environment(), library, value, &found.taken)?;
+            let mut environment =
+                environment::for_program(exec::environment(), library, value, &found.taken)?;
             say(&found, verbosity, session, held);
             if held == Held::ByGuard {
+                if foreign {
+                    environment = environment::without_library(environment)?;
+                }
                 let start = guard::Start {
                     file: &file,
                     name: &program.name,
@@ -74,8 +78,8 @@ pub(crate) enum Held {
     ByGuard,
 }
 
-/// The file of a program that can be carried, and what holds it.
-fn locate(name: &OsStr, tier: Tier) -> Result<(PathBuf, Held), Failure> {
+/// The file of a program that can be carried, what holds it, and whether it is of another C library.
+fn locate(name: &OsStr, tier: Tier) -> Result<(PathBuf, Held, bool), Failure> {
     let path = env::var_os("PATH");
     let file = lookup::find(name, path.as_deref())?;
     let links = program::chain(&file, path.as_deref())?;
@@ -96,7 +100,7 @@ fn locate(name: &OsStr, tier: Tier) -> Result<(PathBuf, Held), Failure> {
             }
         },
     };
-    Ok((file, held))
+    Ok((file, held, program::is_of_another_libc(&links)))
 }
 
 /// What the configuration holds that has no effect, or another than its writer may think.

@@ -27,7 +27,10 @@ pub(crate) fn start(file: &Path, program: &Program) -> Result<Infallible, Failur
         Failure::new(CANNOT_EXECUTE, format_args!("{}: only tier guard carries it: {why}", file.display()))
     })?;
     let inherited = exec::environment().into_iter().map(Cow::Borrowed).collect();
-    let environment = environment::with_session(inherited, &session)?;
+    let mut environment = environment::with_session(inherited, &session)?;
+    if program::is_of_another_libc(&links) {
+        environment = environment::without_library(environment)?;
+    }
     let start =
         guard::Start { file, name: &program.name, arguments: &program.arguments, environment: &environment };
     Err(guard::run(&session, &start))

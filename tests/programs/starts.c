@@ -34,8 +34,14 @@ int main(int argc, char **argv) {
     if (!strcmp(form, "execl")) execl(FILE_, NAME, "nc", host, port, (char *)NULL);
     if (!strcmp(form, "execlp")) execlp(NAME, NAME, "nc", host, port, (char *)NULL);
     if (!strcmp(form, "execle")) execle(FILE_, NAME, "nc", host, port, (char *)NULL, none);
-    if (!strcmp(form, "posix_spawn")) return waited(posix_spawn(&pid, FILE_, NULL, NULL, words, environ), pid);
-    if (!strcmp(form, "posix_spawnp")) return waited(posix_spawnp(&pid, NAME, NULL, NULL, words, none), pid);
+    if (!strcmp(form, "posix_spawn")) {
+        int error = posix_spawn(&pid, FILE_, NULL, NULL, words, environ);
+        return waited(error, pid);
+    }
+    if (!strcmp(form, "posix_spawnp")) {
+        int error = posix_spawnp(&pid, NAME, NULL, NULL, words, none);
+        return waited(error, pid);
+    }
     if (!strcmp(form, "system")) return WEXITSTATUS(system(line));
     if (!strcmp(form, "vfork")) {
         pid = vfork();

@@ -1,6 +1,7 @@
 use underpass_core::config::Udp;
 use underpass_core::config::format::Format;
 use underpass_core::config::inherited::Inherited;
+use underpass_core::config::tier::Tier;
 
 use super::*;
 
@@ -93,6 +94,23 @@ fn what_becomes_of_inherited_sockets_goes_with_any_source() {
     };
     assert_eq!(run("-x local: --inherited refuse a").given, with(Inherited::Refuse));
     assert_eq!(run("--inherited=close -x local: a").given, with(Inherited::Close));
+}
+
+#[test]
+fn the_tier_goes_with_any_source() {
+    let with = |tier| {
+        let changes = Changes { tier: Some(tier), ..Changes::default() };
+        Given::With(changes, Box::new(Given::Proxies(vec![Upstream::Local])))
+    };
+    assert_eq!(run("-x local: --tier guard a").given, with(Tier::Guard));
+    assert_eq!(run("--tier=hook -x local: a").given, with(Tier::Hook));
+}
+
+#[test]
+fn the_library_names_a_file_and_what_it_is_called() {
+    let program = Program { name: "-sh".into(), arguments: vec!["-c".into(), "x".into()] };
+    assert_eq!(read("--argv0 -sh -- /bin/sh -c x"), Ok(Task::Within { file: "/bin/sh".into(), program }));
+    assert_eq!(refused("--argv0 a").0, "--argv0: no program given");
 }
 
 #[test]

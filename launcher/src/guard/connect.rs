@@ -15,6 +15,7 @@ use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
 
 /// net/tcp_states.h
+const ESTABLISHED: u8 = 1;
 const CLOSE: u8 = 7;
 
 /// A `connect()` that waits for the agent.
@@ -46,11 +47,12 @@ pub(crate) fn kind(session: &Session, socket: &OwnedFd) -> Kind {
     if int(SO_PROTOCOL) != Some(libc::IPPROTO_TCP) {
         return Kind::Foreign;
     }
-    // The first byte of `struct tcp_info` is the state.
-    match kernel::option::<u8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO) {
-        Ok(CLOSE) => Kind::Closed,
-        _ => Kind::Tcp,
-    }
+    if is_in(socket, CLOSE) { Kind::Closed } else { Kind::Tcp }
+}
+
+/// The state is the first byte of `struct tcp_info`.
+fn is_in(socket: &OwnedFd, state: u8) -> bool {
+    kernel::option::<u8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO) == Ok(state)
 }
 
 /// A copy of the program's descriptor. An error is what the call is answered.
@@ -112,7 +114,13 @@ impl Connecting {
                 self.until = patience.map(|patience: Duration| Instant::now() + patience);
                 None
             }
-            Some(Reply::Outcome { errno: 0 }) => Some(Answer::Done),
+            Some(Reply::Outcome { errno: 0 }) => {
+                // As the end of a connect(2) that has waited: the next one says EISCONN.
+                if is_in(&self.copy, ESTABLISHED) {
+                    kernel::settle(&self.copy);
+                }
+                Some(Answer::Done)
+            }
             Some(Reply::Refuse { errno } | Reply::Outcome { errno }) => {
                 // What is told here is not told again by SO_ERROR.
                 self.clear_error();

@@ -62,7 +62,7 @@ const IPPROTO_ICMPV6: c_int = 58;
 /// socket(7); by number.
 const SO_BINDTOIFINDEX: c_int = 62;
 
-const CALLS: [Call; 14] = [
+const CALLS: [Call; 15] = [
     Call {
         number: libc::SYS_socket,
         rules: &[
@@ -117,6 +117,7 @@ const CALLS: [Call; 14] = [
         otherwise: Allow,
     },
     all(libc::SYS_getpeername, Notify),
+    all(libc::SYS_getsockname, Notify),
     // Rings are not seen by seccomp. Runtimes fall back; enter too, for a ring that another process has passed.
     all(libc::SYS_io_uring_setup, Errno(ENOSYS)),
     all(libc::SYS_io_uring_enter, Errno(ENOSYS)),

@@ -297,11 +297,14 @@ impl Disposition {
 /// Ends, or stops, this process by a signal.
 pub(crate) fn raise(number: c_int) {
     Disposition::default(number);
-    let blocked = Signals::of(&[]).block();
-    // SAFETY: a scalar.
-    unsafe { libc::raise(number) };
-    // It was a stop, or the signal is one that does nothing.
-    blocked.block();
+    let signal = Signals::of(&[number]);
+    // SAFETY: sets of ours. The others stay blocked: what comes during a stop is for the program.
+    unsafe {
+        libc::raise(number);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &signal.0, ptr::null_mut());
+        // It was a stop, or the signal is one that does nothing.
+        libc::sigprocmask(libc::SIG_BLOCK, &signal.0, ptr::null_mut());
+    }
 }
 
 /// Ends this process without running anything else: for the copies that [`fork`] makes.
@@ -339,10 +342,18 @@ pub(crate) fn bind_to_loopback(socket: &impl AsFd) -> Result<(), Errno> {
 
 /// Makes a connecting socket unconnected (connect(2), AF_UNSPEC).
 pub(crate) fn dissolve(socket: &impl AsFd) {
-    let unspecified = libc::sockaddr { sa_family: libc::AF_UNSPEC as u16, sa_data: [0; 14] };
-    let len = size_of::<libc::sockaddr>() as libc::socklen_t;
-    // SAFETY: an address of that length.
-    unsafe { libc::connect(socket.as_fd().as_raw_fd(), &unspecified, len) };
+    connect_without_address(socket, libc::AF_UNSPEC, size_of::<libc::sockaddr>());
+}
+
+/// What `connect()` does at the end of a wait: of a connected socket the kernel knows then that this was told.
+pub(crate) fn settle(socket: &impl AsFd) {
+    connect_without_address(socket, libc::AF_INET, size_of::<libc::sa_family_t>());
+}
+
+fn connect_without_address(socket: &impl AsFd, family: c_int, len: usize) {
+    let address = libc::sockaddr { sa_family: family as libc::sa_family_t, sa_data: [0; 14] };
+    // SAFETY: an address of at least that length.
+    unsafe { libc::connect(socket.as_fd().as_raw_fd(), &address, len as libc::socklen_t) };
 }
 
 /// Closes every descriptor but these; the standard ones lead to /dev/null instead. What is behind an [`OwnedFd`] of the

@@ -283,6 +283,10 @@ impl Family {
         self.signals.as_fd()
     }
 
+    pub(crate) fn has_program(&self) -> bool {
+        self.program.is_some()
+    }
+
     /// A signal to pass on, or the front's end; whether it was that.
     pub(crate) fn front_said(&mut self) -> bool {
         let mut number = [0];

@@ -3,6 +3,7 @@
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -54,6 +55,11 @@ impl Session {
     /// Whether the socket is of our network namespace. What is of another is held by that.
     pub(crate) fn is_here(&self, socket: &OwnedFd) -> bool {
         network_of(socket) == self.network
+    }
+
+    /// Tells the agent that we go on, though the launcher that has opened the session has ended: any question does.
+    pub(crate) fn stay(&self) {
+        let _ = self.ask(&Request::NameOf { ip: Ipv4Addr::LOCALHOST.into() }, None);
     }
 
     /// Asks, with a socket of the program's where the question is about it.

@@ -65,7 +65,8 @@ impl Supervisor {
     fn serve(&mut self, family: &mut Family) -> Result<(), Errno> {
         epoll::add(&self.events, family.front(), EventData::new_u64(FRONT), EventFlags::IN)?;
         epoll::add(&self.events, family.signals(), EventData::new_u64(CHILDREN), EventFlags::IN)?;
-        loop {
+        let mut nobody_asks = false;
+        while !nobody_asks || family.has_program() {
             let patience = self.patience();
             let mut room = [MaybeUninit::<epoll::Event>::uninit(); 64];
             let (events, _) = match epoll::wait(&self.events, &mut room, patience.as_ref()) {
@@ -79,6 +80,7 @@ impl Supervisor {
                     // Nobody is left to ask; how the last has ended is still to be learnt.
                     CALLS if !flags.contains(EventFlags::IN) => {
                         epoll::delete(&self.events, &self.listener)?;
+                        nobody_asks = true;
                     }
                     CALLS => {
                         if let Some(call) = self.listener.receive()? {
@@ -92,8 +94,12 @@ impl Supervisor {
                         }
                     }
                     CHILDREN => {
+                        let was_there = family.has_program();
                         if family.children_changed() {
                             return Ok(());
+                        }
+                        if was_there && !family.has_program() {
+                            self.session.stay();
                         }
                     }
                     number => self.answered(number),
@@ -101,6 +107,7 @@ impl Supervisor {
             }
             self.end_waits();
         }
+        Ok(())
     }
 
     fn judge(&mut self, call: Notification) {
@@ -112,8 +119,8 @@ impl Supervisor {
             libc::SYS_getsockopt => {
                 truth::error(&self.session, &call).map(|(link, asking)| (link, What::Truth(asking)))
             }
-            libc::SYS_getpeername => {
-                truth::peer(&self.session, &call).map(|(link, asking)| (link, What::Truth(asking)))
+            libc::SYS_getpeername | libc::SYS_getsockname => {
+                truth::name(&self.session, &call).map(|(link, asking)| (link, What::Truth(asking)))
             }
             _ => Err(Answer::Continue),
         };

@@ -1,4 +1,5 @@
-//! `SO_ERROR` and `getpeername`: of a socket that was held the kernel shows the hold, and the agent knows the truth.
+//! `SO_ERROR`, `getpeername` and `getsockname`: of a socket that was held the kernel shows the hold, and the agent knows
+//! the truth.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -17,9 +18,10 @@ use super::{kernel, memory};
 pub(crate) enum Asking {
     /// A copy of the socket.
     Error(OwnedFd),
-    Peer {
-        ipv6: bool,
-    },
+    /// Whom it reaches.
+    Peer { ipv6: bool },
+    /// The address that it leaves from, with the port that it has here.
+    Local { ipv6: bool, port: u16 },
 }
 
 /// `getsockopt(fd, SOL_SOCKET, SO_ERROR, …)`: asked only where an attempt may have failed.
@@ -33,18 +35,26 @@ pub(crate) fn error(session: &Session, call: &Notification) -> Result<(Link, Ask
     Ok((link, Asking::Error(copy)))
 }
 
-/// `getpeername(fd, …)`: asked only where the kernel would show this machine.
-pub(crate) fn peer(session: &Session, call: &Notification) -> Result<(Link, Asking), Answer> {
+/// `getpeername(fd, …)` and `getsockname(fd, …)`: asked only where the kernel would show this machine at both ends.
+pub(crate) fn name(session: &Session, call: &Notification) -> Result<(Link, Asking), Answer> {
     let copy = copy(call, call.int(0)).map_err(|_| Answer::Continue)?;
-    let shown =
-        rustix::net::getpeername(&copy).ok().flatten().and_then(|peer| SocketAddr::try_from(peer).ok());
-    if kind(session, &copy) != Kind::Tcp || !shown.is_some_and(|peer| is_local(peer.ip())) {
+    let local = |address: Result<Option<_>, _>| {
+        let address = address.ok().flatten().and_then(|address| SocketAddr::try_from(address).ok());
+        address.filter(|address| is_local(address.ip())).ok_or(Answer::Continue)
+    };
+    local(rustix::net::getpeername(&copy))?;
+    let here = local(rustix::net::getsockname(&copy).map(Some))?;
+    if kind(session, &copy) != Kind::Tcp {
         return Err(Answer::Continue);
     }
     let ipv6 = kernel::option::<c_int>(&copy, SOL_SOCKET, SO_DOMAIN) == Ok(libc::AF_INET6);
     let cookie = kernel::option::<u64>(&copy, SOL_SOCKET, SO_COOKIE).map_err(|_| Answer::Continue)?;
     let link = session.ask(&Request::Peer { cookie }, None).map_err(|_| Answer::Continue)?;
-    Ok((link, Asking::Peer { ipv6 }))
+    let asking = match call.number {
+        libc::SYS_getsockname => Asking::Local { ipv6, port: here.port() },
+        _ => Asking::Peer { ipv6 },
+    };
+    Ok((link, asking))
 }
 
 impl Asking {
@@ -52,7 +62,7 @@ impl Asking {
     pub(crate) fn replied(&self, call: &Notification, reply: Option<Reply<'_>>, still_waits: bool) -> Answer {
         let (value, length) = match self {
             Self::Error(_) => (call.pointer(3), call.pointer(4)),
-            Self::Peer { .. } => (call.pointer(1), call.pointer(2)),
+            Self::Peer { .. } | Self::Local { .. } => (call.pointer(1), call.pointer(2)),
         };
         // What is wrong with the pointers the kernel says itself.
         let Some(room) = memory::int(call, length).ok().and_then(|len| usize::try_from(len).ok()) else {
@@ -70,6 +80,12 @@ impl Asking {
             }
             (Self::Peer { ipv6 }, Some(Reply::Peer { peer, .. })) => {
                 memory::write_address(call, place, peer, *ipv6)
+            }
+            // A socket of IPv4 cannot show that the way out is by IPv6.
+            (Self::Local { ipv6, port }, Some(Reply::Peer { local: Some(local), .. }))
+                if local.is_ipv4() || *ipv6 =>
+            {
+                memory::write_address(call, place, SocketAddr::new(local.ip(), *port), *ipv6)
             }
             _ => return Answer::Continue,
         };

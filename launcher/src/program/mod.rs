@@ -167,6 +167,15 @@ pub(crate) fn judge(links: &[Link], asker: &Asker) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether a loader that is not glibc's loads some part of it: it would fail on a library that is for glibc.
+pub(crate) fn is_of_another_libc(links: &[Link]) -> bool {
+    let loader = |link: &Link| match &link.kind {
+        Kind::Elf { elf, .. } => elf.loader.clone(),
+        _ => None,
+    };
+    links.iter().filter_map(loader).any(|loader| !is_glibc_loader(&loader))
+}
+
 /// Refuses a program that not even the guard tier can hold: it has no filter for its system calls, or would start
 /// without the rights that make it what it is.
 pub(crate) fn judge_for_guard(links: &[Link], asker: &Asker) -> Result<(), Failure> {

@@ -102,35 +102,30 @@ while True:
 #[test]
 fn killing_what_the_caller_started_kills_the_program() {
     let world = World::new();
-    let program = guarded(&world, "local:", "sleep").arg("1000").spawn();
-    wait_for("the program has not started", || running(&world, "sleep") == 1);
+    let program = guarded(&world, "local:", "tail").args(["-f", "/dev/null"]).spawn();
+    wait_for("the program has not started", || running(&world, "tail") == 1);
     program.signal(Signal::KILL);
     assert_eq!(program.wait().code(), 137);
-    wait_for("the program goes on", || running(&world, "sleep") == 0);
+    wait_for("the program goes on", || running(&world, "tail") == 0);
     nothing_is_left(&world);
 }
 
 #[test]
 fn a_program_that_stops_stops_what_the_caller_started() {
     let world = World::new();
-    let script = "echo ready; kill -STOP $$; echo goes on; read line; kill -TSTP $$; echo again";
-    let mut program = guarded(&world, "local:", "sh").args(["-c", script]).spawn();
-    let stopped = |front: u32| {
-        wait_for("it is not stopped", || {
-            let stat = std::fs::read_to_string(format!("/proc/{front}/stat")).unwrap_or_default();
-            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
-        });
-    };
-    assert_eq!(program.next_line(), "ready");
-    let front = program.pid();
-    stopped(front);
-    program.signal(Signal::CONT);
-    assert_eq!(program.next_line(), "goes on");
-    program.say("");
-    stopped(front);
-    program.signal(Signal::CONT);
-    assert_eq!(program.next_line(), "again");
-    assert_eq!(program.wait().code(), 0);
+    let script = r#"
+import os, signal, sys
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status = os.waitpid(child, os.WUNTRACED)
+print(os.WIFSTOPPED(status) and signal.Signals(os.WSTOPSIG(status)).name, flush=True)
+os.kill(child, signal.SIGCONT)
+_, status = os.waitpid(child, os.WUNTRACED)
+print(os.WIFEXITED(status) and os.WEXITSTATUS(status))
+"#;
+    let underpass = artifacts::underpass();
+    let line = ["-x", "local:", "--tier", "guard", "sh", "-c", "kill -STOP $$; echo goes on; exit 3"];
+    let done = world.client("python3").args(["-c", script]).arg(underpass).args(line).run();
+    assert_eq!(done.clone().success(), "SIGSTOP\ngoes on\n3\n", "{done}");
     nothing_is_left(&world);
 }
 

@@ -25,6 +25,11 @@ fn guarded(world: &World, upstream: &str, program: impl AsRef<std::ffi::OsStr>) 
     world.client(artifacts::underpass()).args(options).arg(program)
 }
 
+/// Python under guard without the library: a static program has cleaned the environment.
+fn bare(world: &World, upstream: &str) -> Command {
+    guarded(world, upstream, "busybox").args(["env", "-i", "/usr/bin/python3"])
+}
+
 #[track_caller]
 fn no_leaks(world: &World) {
     assert_eq!(world.leaks(), 0, "leaked: {:?}", world.leaked());

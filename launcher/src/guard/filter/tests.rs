@@ -93,6 +93,7 @@ fn other_calls_are_judged_by_their_scalars() {
         (libc::SYS_getsockopt, &[3, SOL_SOCKET, SO_ERROR], Notify),
         (libc::SYS_getsockopt, &[3, SOL_SOCKET, libc::SO_TYPE], Allow),
         (libc::SYS_getpeername, &[3], Notify),
+        (libc::SYS_getsockname, &[3], Notify),
         (libc::SYS_io_uring_setup, &[1], Errno(ENOSYS)),
         (libc::SYS_io_uring_enter, &[1], Errno(ENOSYS)),
         (libc::SYS_io_uring_register, &[1], Errno(ENOSYS)),
