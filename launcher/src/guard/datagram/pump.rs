@@ -225,9 +225,10 @@ impl Pump {
     fn answered(&mut self, number: usize) {
         let Some(flow) = self.flows.get(number) else { return };
         let State::Asking { link, .. } = &flow.state else { return };
+        let now = Instant::now();
         let begun = match question::answer(link) {
-            Way::Via(at) => flow.begin(at),
-            Way::Direct => flow.begin(flow.ends.to),
+            Way::Via(at) => flow.begin(at, now),
+            Way::Direct => flow.begin(flow.ends.to, now),
             Way::Refused(error) => Err(error),
         };
         let watched =
