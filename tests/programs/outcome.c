@@ -1,5 +1,5 @@
-/* One connect() and its outcome. MORE: the options `ttl255`, `mptcp`, `no-echo`, and `errno`,
- * which writes the errno and nothing else. */
+/* One connect() and its outcome. MORE: the options `ttl255`, `mptcp`, `no-echo`, `twice`
+ * (a SYN that nobody answers is sent once more, and no more), and `errno`, which writes the errno and nothing else. */
 #include "transcript.h"
 
 int main(int argc, char **argv) {
@@ -13,6 +13,10 @@ int main(int argc, char **argv) {
             close(fd);
             fd = socket(target.family, SOCK_STREAM | (target.nonblocking ? SOCK_NONBLOCK : 0), 262);
             MUST(fd >= 0);
+        }
+        if (!strcmp(argv[i], "twice")) {
+            int once_more = 1;
+            MUST(setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &once_more, sizeof once_more) == 0);
         }
         if (!strcmp(argv[i], "ttl255")) {
             int ttl = 255;

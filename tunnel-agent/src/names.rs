@@ -76,6 +76,12 @@ pub(crate) fn normalised(name: &[u8]) -> Option<String> {
     good.then(|| name.to_ascii_lowercase())
 }
 
+/// Whether nobody has a host of this name, `invalid` or below it: resolvers answer so at once, and ask no one
+/// (RFC 6761 section 6.4). `name` is [`normalised`].
+pub(crate) fn is_nobodys(name: &str) -> bool {
+    name == "invalid" || name.ends_with(".invalid")
+}
+
 impl Table {
     /// The table kept in the file at `path`, one name a line, in the order of their addresses.
     fn open(path: PathBuf, pool: Pool) -> io::Result<Self> {

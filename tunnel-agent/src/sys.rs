@@ -9,6 +9,7 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::time::Duration;
 
 use libc::socklen_t;
 use tokio::io::unix::AsyncFd;
@@ -94,6 +95,14 @@ pub(crate) fn bound_device(socket: &impl AsFd) -> Option<Device> {
         [b'l', b'o', 0, ..] => Some(Device::Loopback),
         _ => Some(Device::Other),
     }
+}
+
+/// How long the kernel waits for an answer to the SYNs of this socket: 1 s, then twice as long for each further one
+/// (`TCP_SYNCNT` and `tcp_syn_retries`, tcp(7); the first time-out is that of RFC 6298 section 2).
+pub(crate) fn syn_patience(socket: &impl AsFd) -> Duration {
+    // The option tells the setting of the system where the program has not set it.
+    let retries = option::<c_int>(socket, libc::IPPROTO_TCP, libc::TCP_SYNCNT).unwrap_or(c_int::MAX);
+    Duration::from_secs((2_u64 << retries.clamp(0, 12)) - 1)
 }
 
 /// Whether a send time-out is set (SO_SNDTIMEO), which `connect()` obeys.

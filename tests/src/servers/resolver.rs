@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use crate::World;
 
-/// Names below `test`, and what is known of them; every other name there does not exist, and questions
+/// Names below `test`, and what is known of them; every other name there, and below `invalid`, does not exist, and questions
 /// for other domains are refused. `big.test` has more text than fits a datagram of 1232 bytes.
 const ZONE: &str = "\
 local=/test/
+local=/invalid/
 host-record=echo.test,10.99.0.1
 host-record=v6.test,fd99::1
 host-record=both.test,10.99.0.1,fd99::1

@@ -100,6 +100,23 @@ fn a_name_has_one_stand_in_of_the_family_that_is_asked_for() {
     Both::new().compare(&calls, &known);
 }
 
+/// RFC 6761 section 6.4: no mode of `--dns` needs to ask anybody.
+#[test]
+fn names_below_invalid_do_not_exist_and_nobody_is_asked() {
+    let mut calls = Vec::new();
+    for name in ["nobody.invalid", "a.b.INVALID.", "invalid"] {
+        calls.extend([0, 2, 10].map(|family| format!("gai {name} 80 0 {family} 1 0")));
+        calls.push(format!("host gethostbyname {name} 2 1024"));
+        calls.extend([1, 15, 28].map(|kind| format!("res res_query {name} - {kind} 1232")));
+    }
+    for options in [&[][..], &["--dns", "exit"], &["--dns", "local", "-q"]] {
+        let both = Both::new();
+        both.compare_with(&calls, &[], options);
+        assert_eq!(both.resolver.questions(), [""; 0], "{options:?}");
+        assert!(both.proxy.requests().is_empty(), "{options:?}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_a_call_is_told_as_glibc_tells_it() {
     let calls = lines(

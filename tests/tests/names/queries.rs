@@ -45,7 +45,7 @@ fn what_there_is_not_is_told_as_glibc_tells_it() {
             "a..b - 1",
             "L64 - 1",
             "L1200 - 1",
-            "elsewhere.invalid - 15",
+            "elsewhere.example - 15",
         ] {
             calls.push(format!("res {function} {question} 1232"));
         }

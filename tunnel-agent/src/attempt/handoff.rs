@@ -83,7 +83,10 @@ impl Attempt {
                 path::drive(&hops, bare, destination, &self.client, &progress, let_go).await?;
                 Ok(Driven::HandedOff)
             };
-            let patience = chain.patience(0, self.deadline());
+            // A held socket ends by itself when the kernel gives it up; so does this one.
+            let left =
+                self.deadline().min(sys::syn_patience(&self.socket).saturating_sub(self.since.elapsed()));
+            let patience = chain.patience(0, left);
             let ended = tokio::time::timeout(patience, driven).await.unwrap_or(Err(Failure::TimedOut));
             match ended {
                 Ok(Driven::CannotBe) => return Ok(Driven::CannotBe),

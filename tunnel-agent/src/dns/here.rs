@@ -6,7 +6,7 @@ use underpass_core::wire::Family;
 
 use super::message::Question;
 use crate::agent::Agent;
-use crate::names::{Meaning, normalised};
+use crate::names::{Meaning, is_nobodys, normalised};
 use crate::plan::Plan;
 
 /// Who knows the answer.
@@ -34,6 +34,9 @@ pub(super) fn answer(agent: &Agent, plan: &Plan, question: &Question) -> Known {
     // What the hosts file names is known for all types, and its name does not leave (hosts(5), RFC 6761).
     if let Some(local) = name.as_deref().and_then(|name| agent.hosts.find(name, Family::Any)) {
         return Known::Answer(question.addresses(&local.addresses));
+    }
+    if name.as_deref().is_some_and(is_nobodys) {
+        return Known::Answer(question.failed(OptRcode::NXDOMAIN));
     }
     match question.kind {
         Rtype::A | Rtype::AAAA | Rtype::ANY => match (name, host.as_deref()) {

@@ -13,7 +13,7 @@ use super::message::Question;
 use super::message::foreign::Found;
 use super::{elsewhere, here};
 use crate::agent::Agent;
-use crate::names::{NoAddress, normalised};
+use crate::names::{NoAddress, is_nobodys, normalised};
 use crate::plan::Plan;
 use crate::upstream::hop::Client;
 
@@ -59,6 +59,9 @@ pub(crate) fn known(agent: &Agent, plan: &Plan, name: &[u8], family: Family) -> 
             [] => Told::NoName,
             _ => Told::of(local.addresses.into_iter(), local.names),
         });
+    }
+    if is_nobodys(&name) {
+        return Some(Told::NoName);
     }
     if !here::is_fake(plan, &name) {
         return None;
