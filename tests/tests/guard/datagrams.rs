@@ -187,7 +187,7 @@ except OSError as error:
     print(errno.errorcode[error.errno])
 ";
 
-/// By the proxy, by the user, and where there is no agent to ask.
+/// By the proxy, and by the user.
 #[test]
 fn what_is_refused_is_told_to_a_connected_socket() {
     let (world, proxy) = by_names();
@@ -201,6 +201,40 @@ fn what_is_refused_is_told_to_a_connected_socket() {
     let refused = world.client(artifacts::underpass()).args(options);
     let refused = refused.args(["env", "-i", "/usr/bin/python3"]).args(line).run();
     assert_eq!(refused.clone().success(), "ENETUNREACH\n", "{refused}");
+    no_leaks(&world);
+}
+
+/// A packet does not say whose it is.
+#[test]
+fn routes_by_program_judge_datagrams() {
+    let (world, _proxy) = by_names();
+    let dante = proxies::dante(&world);
+    for (program, outcome) in [("python3*", "ECONNREFUSED\n"), ("underpass", "b'one'\n")] {
+        let route = format!("[[route]]\nprogram = '{program}'\nto = 'refuse'\nerrno = 'ECONNREFUSED'\n");
+        let text = format!("proxy = '{}'\n{route}", dante.url());
+        std::fs::write(world.directory().join("routes.toml"), text).expect("the directory is ours");
+        let line = ["-f", "routes.toml", "--tier", "guard", "--", "busybox", "env", "-i", "/usr/bin/python3"];
+        let done = world.client(artifacts::underpass()).args(line).args(["-c", TELLING]).run();
+        assert_eq!(done.clone().success(), outcome, "{program}: {done}");
+    }
+    no_leaks(&world);
+}
+
+/// What the kernel is asked to cut up (udp(7), `UDP_SEGMENT`) is several datagrams.
+#[test]
+fn segments_are_datagrams() {
+    let (world, _proxy) = by_names();
+    let dante = proxies::dante(&world);
+    let script = "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(10)
+s.setsockopt(socket.IPPROTO_UDP, 103, 1000)
+s.sendto(b'x' * 2500, ('10.99.0.1', 7007))
+print(sorted(len(s.recv(9999)) for _ in range(3)))
+";
+    let done = bare(&world, dante.url()).args(["-c", script]).run();
+    assert_eq!(done.clone().success(), "[500, 1000, 1000]\n", "{done}");
     no_leaks(&world);
 }
 
