@@ -129,11 +129,9 @@ fn an_unknown_option_names_the_nearest() {
 
 #[test]
 fn options_of_later_versions_are_no_options_yet() {
-    for line in ["--leaktest a"] {
-        let (message, hint) = refused(line);
-        assert!(message.ends_with(": unknown option"), "{line}: {message}");
-        assert_eq!(hint.unwrap(), "underpass --help lists the options", "{line}");
-    }
+    let (message, hint) = refused("--leaktest a");
+    assert_eq!(message, "--leaktest: unknown option");
+    assert_eq!(hint.unwrap(), "underpass --help lists the options");
 }
 
 #[test]

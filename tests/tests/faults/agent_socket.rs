@@ -108,7 +108,7 @@ fn another_user_needs_a_token_of_roots_agent_and_never_reaches_its_control_socke
     assert!(ask("good-name").stdout.starts_with("Resolved"), "{}", ask("good-name"));
     assert_eq!(ask("other-token-name").stdout, "closed\n");
     assert_eq!(ask("other-token").stdout, "closed\n");
-    let path = session.splitn(3, ':').nth(2).expect("a path");
+    let path = session.rsplit(':').next().expect("a path");
     let directory = Path::new(path).parent().expect("a directory").display().to_string();
     let listed = as_user(&world, 4321, &format!("ls {directory}"));
     assert!(!listed.status.success() && listed.stdout.is_empty(), "{listed}");
@@ -145,7 +145,7 @@ fn another_user_is_not_heard_by_an_ordinary_users_agent() {
     let ask = |user| as_user(&world, user, &format!("{client} '{session}' good-name")).stdout;
     assert!(ask(4321).starts_with("Resolved"));
     assert_eq!(ask(4322), "closed\n");
-    let control = Path::new(session.splitn(3, ':').nth(2).expect("a path")).with_file_name("control.sock");
+    let control = Path::new(session.rsplit(':').next().expect("a path")).with_file_name("control.sock");
     let config = ControlRequest::OpenSession {
         config: Box::new(Config::strict(vec!["local:".parse().expect("an upstream")])),
         linger: true,
@@ -167,7 +167,7 @@ fn nonsense_at_the_control_socket_is_refused() {
     let session = session(&world, &proxy);
     let agent = agent(&world);
     let before = descriptors(agent);
-    let path = session.splitn(3, ':').nth(2).expect("a path");
+    let path = session.rsplit(':').next().expect("a path");
     let control = Path::new(path).with_file_name("control.sock");
     let say = |bytes: &str| {
         let client = world.client(artifacts::helper("wire-client"));

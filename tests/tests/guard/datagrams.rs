@@ -7,7 +7,7 @@ use underpass_tests::servers::port;
 use underpass_tests::{World, artifacts, proxies, servers};
 
 use crate::worlds::{Both, Case, FAMILIES, MODES};
-use crate::{guarded, no_leaks};
+use crate::{bare, guarded, no_leaks};
 
 const fn case(what: &'static [&'static str]) -> Case {
     Case::new("datagrams", port::ECHO).more(what)
@@ -169,8 +169,7 @@ except ConnectionRefusedError:
         let mut outside = world.client("python3").args(["-c", server, host]).limit(Duration::MAX).spawn();
         let port = outside.next_line();
         outside.detach();
-        let line = ["-i", "/usr/bin/python3", "-c", script, host, &port];
-        let done = guarded(&world, proxy.url(), "env").args(line).run();
+        let done = bare(&world, proxy.url()).args(["-c", script, host, &port]).run();
         assert_eq!(done.clone().success(), "b'outside one' True\nb'two'\nrefused\n", "{host}: {done}");
     }
     no_leaks(&world);
@@ -188,19 +187,54 @@ except OSError as error:
     print(errno.errorcode[error.errno])
 ";
 
-/// By the proxy, by the user, and where there is no agent to ask.
+/// By the proxy, and by the user.
 #[test]
 fn what_is_refused_is_told_to_a_connected_socket() {
     let (world, proxy) = by_names();
-    let line = ["-i", "/usr/bin/python3", "-c", TELLING];
-    let refused = guarded(&world, proxy.url(), "env").args(line).run();
+    let line = ["-c", TELLING];
+    let refused = bare(&world, proxy.url()).args(line).run();
     assert_eq!(refused.clone().success(), "ENETUNREACH\n", "{refused}");
     let dante = proxies::dante(&world);
-    let carried = guarded(&world, dante.url(), "env").args(line).run();
+    let carried = bare(&world, dante.url()).args(line).run();
     assert_eq!(carried.clone().success(), "b'one'\n", "{carried}");
-    let options = ["-x", dante.url(), "--udp", "refuse", "--tier", "guard", "--", "env"];
-    let refused = world.client(artifacts::underpass()).args(options).args(line).run();
+    let options = ["-x", dante.url(), "--udp", "refuse", "--tier", "guard", "--", "busybox"];
+    let refused = world.client(artifacts::underpass()).args(options);
+    let refused = refused.args(["env", "-i", "/usr/bin/python3"]).args(line).run();
     assert_eq!(refused.clone().success(), "ENETUNREACH\n", "{refused}");
+    no_leaks(&world);
+}
+
+/// A packet does not say whose it is.
+#[test]
+fn routes_by_program_judge_datagrams() {
+    let (world, _proxy) = by_names();
+    let dante = proxies::dante(&world);
+    for (program, outcome) in [("python3*", "ECONNREFUSED\n"), ("underpass", "b'one'\n")] {
+        let route = format!("[[route]]\nprogram = '{program}'\nto = 'refuse'\nerrno = 'ECONNREFUSED'\n");
+        let text = format!("proxy = '{}'\n{route}", dante.url());
+        std::fs::write(world.directory().join("routes.toml"), text).expect("the directory is ours");
+        let line = ["-f", "routes.toml", "--tier", "guard", "--", "busybox", "env", "-i", "/usr/bin/python3"];
+        let done = world.client(artifacts::underpass()).args(line).args(["-c", TELLING]).run();
+        assert_eq!(done.clone().success(), outcome, "{program}: {done}");
+    }
+    no_leaks(&world);
+}
+
+/// What the kernel is asked to cut up (udp(7), `UDP_SEGMENT`) is several datagrams.
+#[test]
+fn segments_are_datagrams() {
+    let (world, _proxy) = by_names();
+    let dante = proxies::dante(&world);
+    let script = "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(10)
+s.setsockopt(socket.IPPROTO_UDP, 103, 1000)
+s.sendto(b'x' * 2500, ('10.99.0.1', 7007))
+print(sorted(len(s.recv(9999)) for _ in range(3)))
+";
+    let done = bare(&world, dante.url()).args(["-c", script]).run();
+    assert_eq!(done.clone().success(), "[500, 1000, 1000]\n", "{done}");
     no_leaks(&world);
 }
 
@@ -211,9 +245,9 @@ fn without_a_network_of_their_own_there_are_no_datagrams() {
     let none =
         "echo 0 >/proc/sys/user/max_net_namespaces; echo 0 >/proc/sys/user/max_user_namespaces; exec \"$@\"";
     let line = ["--user", "--map-root-user", "sh", "-ec", none, "sh"];
-    let options = ["-v", "-x", proxy.url(), "--tier", "guard", "--", "env", "-i", "/usr/bin/python3"];
+    let options = ["-v", "-x", proxy.url(), "--tier", "guard", "--", "busybox", "env", "-i"];
     let done = world.client("unshare").args(line).arg(artifacts::underpass()).args(options);
-    let done = done.args(["-c", TELLING]).run();
+    let done = done.args(["/usr/bin/python3", "-c", TELLING]).run();
     assert_eq!((done.code(), &*done.stdout), (0, "EACCES\n"), "{done}");
     assert!(done.stderr.contains("datagrams are refused: "), "{done}");
     no_leaks(&world);
@@ -238,7 +272,7 @@ import os, socket
 socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'the last', ('10.99.0.1', 9999))
 os._exit(0)
 ";
-    guarded(&world, dante.url(), "env").args(["-i", "/usr/bin/python3", "-c", sender]).run().success();
+    bare(&world, dante.url()).args(["-c", sender]).run().success();
     assert_eq!(server.next_line(), "the last");
     let ours = |pid: &u32| {
         std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("underpass"))

@@ -112,6 +112,23 @@ fn names_are_the_librarys_where_it_is_loaded() {
 }
 
 #[test]
+fn a_time_limit_of_the_socket_ends_the_wait_but_not_the_connection() {
+    let (world, proxy) = world();
+    // Nobody answers there: without the limit it is ETIMEDOUT, much later.
+    let script = r#"
+import errno, socket, struct
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 100000))
+print(errno.errorcode[s.connect_ex(("10.99.0.66", 7001))])
+s.setblocking(False)
+print(errno.errorcode[s.connect_ex(("10.99.0.66", 7001))])
+"#;
+    let done = bare(&world, proxy.url()).args(["-c", script]).run();
+    assert_eq!(done.clone().success(), "EINPROGRESS\nEALREADY\n", "{done}");
+    no_leaks(&world);
+}
+
+#[test]
 fn what_goes_direct_is_dialled_by_the_agent() {
     let world = World::direct();
     servers::start(&world);

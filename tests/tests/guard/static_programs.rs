@@ -55,11 +55,6 @@ fn a_bound_socket_connects_and_keeps_its_port() {
 }
 
 #[test]
-fn time_limits_of_the_socket_end_the_wait_but_not_the_connection() {
-    Both::guarded().compare(&[Case::new("signals", port::slow(port::ECHO)).more(&["timeout"])]);
-}
-
-#[test]
 fn threads_connect_at_once() {
     Both::guarded().compare_in(&[Case::new("threads", port::ECHO)], &["v4", "v6"], &["both"]);
 }

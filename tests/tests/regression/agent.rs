@@ -90,7 +90,7 @@ fn a_dead_name_server_made_connect_deaf_to_signals() {
 /// Where the agents of this world keep their files.
 fn files(world: &World, proxy: &proxies::Fake) -> PathBuf {
     let session = world.wrapped(proxy.url(), "printenv").arg("UNDERPASS_SESSION").run().success();
-    let path = session.trim().splitn(3, ':').nth(2).expect("a path").to_owned();
+    let path = session.trim().rsplit(':').next().expect("a path").to_owned();
     Path::new(&path).parent().expect("it lies in a directory").to_owned()
 }
 

@@ -67,7 +67,8 @@ impl Flow {
     }
 
     /// There is a way: what has waited goes.
-    pub(super) fn begin(&mut self, at: SocketAddr) -> Result<(), Errno> {
+    pub(super) fn begin(&mut self, at: SocketAddr, now: Instant) -> Result<(), Errno> {
+        self.used = now;
         rustix::net::connect(&self.socket, &at)?;
         let State::Asking { waiting, .. } = std::mem::replace(&mut self.state, State::Carried) else {
             return Ok(());

@@ -49,7 +49,9 @@ impl Namespace {
     /// socket(2) in there, close-on-exec.
     pub(super) fn socket(&self, domain: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd> {
         let wanted = [domain, kind, protocol].map(c_int::to_ne_bytes).concat();
-        rustix::net::send(&self.control, &wanted, SendFlags::NOSIGNAL)?;
+        // What is wrong with the helper is none of the call's errors.
+        let lost = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        rustix::net::send(&self.control, &wanted, SendFlags::NOSIGNAL).map_err(lost)?;
         let mut errno = [0; 4];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -57,7 +59,7 @@ impl Namespace {
             let mut parts = [IoSliceMut::new(&mut errno)];
             match rustix::net::recvmsg(&self.control, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
                 Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(lost(error)),
                 Ok(received) if received.bytes == errno.len() => break,
                 // The helper has ended.
                 Ok(_) => return Err(io::ErrorKind::BrokenPipe.into()),
@@ -67,7 +69,11 @@ impl Namespace {
             RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
             _ => None,
         });
-        passed.next().ok_or_else(|| io::Error::from_raw_os_error(c_int::from_ne_bytes(errno)))
+        passed.next().ok_or_else(|| match c_int::from_ne_bytes(errno) {
+            // It was made, and there was no room for it here.
+            0 => io::Error::from_raw_os_error(libc::EMFILE),
+            errno => io::Error::from_raw_os_error(errno),
+        })
     }
 }
 

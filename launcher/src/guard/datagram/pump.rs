@@ -81,7 +81,9 @@ impl Pump {
             let socket =
                 namespace.socket(AF_PACKET, SOCK_RAW, i32::from((libc::ETH_P_ALL as u16).to_be()))?;
             system::bind_to_card(&socket, index)?;
-            system::set(&socket, SOL_SOCKET, libc::SO_RCVBUFFORCE, WAITING)?;
+            // Only root may have more than the system allows everybody.
+            let _ = system::set(&socket, SOL_SOCKET, libc::SO_RCVBUFFORCE, WAITING)
+                .or_else(|_| system::set(&socket, SOL_SOCKET, libc::SO_RCVBUF, WAITING));
             // What came before it was bound is of no card, or of another.
             while rustix::net::recv(&socket, &mut [0; 1], RecvFlags::DONTWAIT).is_ok() {}
             epoll::add(&epoll, &socket, EventData::new_u64(data), EventFlags::IN)?;
@@ -225,9 +227,10 @@ impl Pump {
     fn answered(&mut self, number: usize) {
         let Some(flow) = self.flows.get(number) else { return };
         let State::Asking { link, .. } = &flow.state else { return };
+        let now = Instant::now();
         let begun = match question::answer(link) {
-            Way::Via(at) => flow.begin(at),
-            Way::Direct => flow.begin(flow.ends.to),
+            Way::Via(at) => flow.begin(at, now),
+            Way::Direct => flow.begin(flow.ends.to, now),
             Way::Refused(error) => Err(error),
         };
         let watched =

@@ -43,8 +43,12 @@ pub(super) fn close_from(first: u32) -> bool {
 /// Binds a packet socket to a card: from now on it has every packet that passes there, but for its own.
 pub(super) fn bind_to_card(socket: &OwnedFd, index: u32) -> io::Result<()> {
     /// linux/if_packet.h
+    const PACKET_QDISC_BYPASS: c_int = 20;
     const PACKET_IGNORE_OUTGOING: c_int = 23;
     set(socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)?;
+    // Of a pair the card that is up first gets its queue some time after the other is up (net/core/link_watch.c), and
+    // loses what is sent there before.
+    set(socket, libc::SOL_PACKET, PACKET_QDISC_BYPASS, 1)?;
     // SAFETY: all zero bytes are a sockaddr_ll.
     let mut address: sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = AF_PACKET as u16;
