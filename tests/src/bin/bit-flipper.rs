@@ -3,7 +3,8 @@
 //! Its input says which one: `forth OFFSET BIT`, `back OFFSET BIT`, or `none`, for all connections that begin from
 //! now on; those that are there are cut first. It answers with `ok`. To `count` it answers with the bytes that the
 //! newest connection has carried forth and back, how many bits have been changed since the last order, and how many
-//! of these were of a record's version, which TLS 1.3 has receivers ignore (RFC 8446 section 5.1).
+//! of these were nothing to TLS 1.3: of a record's version, which receivers ignore (RFC 8446 section 5.1), or of its
+//! outer type, which is always the same where there is a secret (section 5.2); rustls takes it for what it must be.
 
 use std::io::{self, BufRead, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -35,8 +36,8 @@ struct Records {
 }
 
 impl Records {
-    /// Takes a byte, as it was before it was changed. Whether it is part of a version.
-    fn version(&mut self, byte: u8) -> bool {
+    /// Takes a byte, as it was before it was changed. Whether it is an outer type or part of a version.
+    fn says_nothing(&mut self, byte: u8) -> bool {
         if self.left > 0 {
             self.left -= 1;
             return false;
@@ -47,7 +48,8 @@ impl Records {
             self.left = usize::from(u16::from_be_bytes([high, low]));
             self.header.clear();
         }
-        length == 2 || length == 3
+        // 23 is the type of what is encrypted.
+        matches!(length, 2 | 3) || length == 1 && byte == 23
     }
 }
 
@@ -128,11 +130,11 @@ fn one_way(
                 let before = carried.fetch_add(length as u64, SeqCst);
                 if let Some((offset, bit)) = change {
                     for (byte, at) in buffer[..length].iter_mut().zip(before..) {
-                        let is_version = records.version(*byte);
+                        let says_nothing = records.says_nothing(*byte);
                         if at == offset {
                             *byte ^= bit;
                             changed[0].fetch_add(1, SeqCst);
-                            changed[1].fetch_add(u64::from(is_version), SeqCst);
+                            changed[1].fetch_add(u64::from(says_nothing), SeqCst);
                         }
                     }
                 }

@@ -82,7 +82,9 @@ impl Real {
 
     /// What it wrote down so far.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        // ssh complains as to a terminal.
+        String::from_utf8_lossy(&log).replace("\r\n", "\n")
     }
 
     /// How often it has connected to this host and port, by its own record. Names stay names except
