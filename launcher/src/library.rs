@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::StatVfsMountFlags;
 use underpass_core::preload_path::is_safe;
-use underpass_core::runtime_dir::AgentDirectory;
+use underpass_core::runtime_dir::{AgentDirectory, LAUNCHER};
 
 use crate::messages::{Failure, reason};
 
@@ -78,10 +78,9 @@ fn by_safe_path(library: &Path, agent: &Path) -> Result<PathBuf, Failure> {
     if !is_safe(link.as_os_str().as_bytes()) {
         return Err(fail(format!("nor through {}", agent.display())));
     }
-    if fs::read_link(&link).is_ok_and(|target| target == library) {
-        return Ok(link);
+    if !fs::read_link(&link).is_ok_and(|target| target == library) {
+        put(&link, |temporary| symlink(library, temporary)).map_err(|error| fail(reason(&error)))?;
     }
-    put(&link, |temporary| symlink(library, temporary)).map_err(|error| fail(reason(&error)))?;
     link_launcher(agent);
     Ok(link)
 }
@@ -89,7 +88,7 @@ fn by_safe_path(library: &Path, agent: &Path) -> Result<PathBuf, Failure> {
 /// The library looks for us beside itself. Where it does not find us it starts what cannot load it as it is.
 fn link_launcher(agent: &Path) {
     if let Ok(ours) = std::env::current_exe() {
-        let link = agent.join("underpass");
+        let link = agent.join(LAUNCHER);
         if !fs::read_link(&link).is_ok_and(|target| target == ours) {
             let _ = put(&link, |temporary| symlink(&ours, temporary));
         }

@@ -39,6 +39,8 @@ use crate::{exec, lookup};
 const MIRRORED: [c_int; 10] =
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGCONT, SIGTSTP];
 
+/// What the supervisor's process is called: the launcher's own name.
+const SUPERVISOR: &CStr = c"underpass";
 /// The longest message between our processes.
 const MAX_MESSAGE: usize = 512;
 /// What a message from the supervisor begins with.
@@ -170,6 +172,8 @@ fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Sig
     let on_child = Disposition::default(SIGCHLD);
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| said("subreaper", error))?;
+    // As the agent knows us by, whatever name we were started by.
+    let _ = rustix::thread::set_name(SUPERVISOR);
     let (ours, theirs) = pair().map_err(|error| said("socketpair", error))?;
     let program = match kernel::fork().map_err(|error| said("fork", error))? {
         Forked::Child => {

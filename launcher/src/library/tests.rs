@@ -13,6 +13,11 @@ fn library(directory: &Path) -> PathBuf {
     path
 }
 
+/// How many files are in the agent's directory: the library, and the launcher beside it.
+fn entries(agent: &AgentDirectory) -> usize {
+    fs::read_dir(&agent.path).unwrap().count()
+}
+
 #[test]
 fn each_place_is_found_and_beside_us_comes_first() {
     let scratch = Scratch::new();
@@ -48,7 +53,7 @@ fn a_path_with_a_space_is_reached_through_a_link() {
     assert!(is_safe(first.path.as_os_str().as_bytes()));
     assert_eq!(fs::read_link(&first.path).unwrap(), path);
     assert_eq!(prepare(&path, &agent, 1000), Ok(first));
-    assert_eq!(fs::read_dir(&agent.path).unwrap().count(), 1);
+    assert_eq!(entries(&agent), 2);
 }
 
 #[test]
@@ -72,7 +77,7 @@ fn for_root_a_library_that_others_cannot_read_is_copied_once() {
     assert_eq!(fs::read(&made.path).unwrap(), b"library");
     assert_eq!(fs::metadata(&made.path).unwrap().mode() & 0o777, 0o755);
     assert_eq!(prepare(&path, &agent, 0), Ok(made));
-    assert_eq!(fs::read_dir(&agent.path).unwrap().count(), 1);
+    assert_eq!(entries(&agent), 2);
     assert_eq!(prepare(&path, &agent, 1000), Ok(Library { path, remark: None }));
 }
 

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use underpass_core::runtime_dir::LAUNCHER;
+
 use super::{contains, others, parent_and_start, session_of};
 use crate::agent::Agent;
 use crate::client::program_of;
@@ -16,8 +18,6 @@ use crate::log;
 
 /// How often a log gets to know of them.
 const LOOK: Duration = Duration::from_secs(10);
-/// The launcher, as the kernel names its process.
-const LAUNCHER: &str = "underpass";
 /// No line of ancestors is longer.
 const ANCESTORS: usize = 64;
 
