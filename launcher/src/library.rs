@@ -13,6 +13,8 @@ use underpass_core::runtime_dir::AgentDirectory;
 use crate::messages::{Failure, reason};
 
 const NAME: &str = "libunderpass.so";
+/// What we are called beside a copy of it; the agent takes along what begins so.
+const LAUNCHER: &str = "libunderpass-launcher";
 /// Debian's multiarch directory for this architecture.
 const TRIPLET: &str = if cfg!(target_arch = "aarch64") { "aarch64-linux-gnu" } else { "x86_64-linux-gnu" };
 
@@ -89,7 +91,7 @@ fn by_safe_path(library: &Path, agent: &Path) -> Result<PathBuf, Failure> {
 /// The library looks for us beside itself. Where it does not find us it starts what cannot load it as it is.
 fn link_launcher(agent: &Path) {
     if let Ok(ours) = std::env::current_exe() {
-        let link = agent.join("underpass");
+        let link = agent.join(LAUNCHER);
         if !fs::read_link(&link).is_ok_and(|target| target == ours) {
             let _ = put(&link, |temporary| symlink(&ours, temporary));
         }

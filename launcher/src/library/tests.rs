@@ -48,7 +48,9 @@ fn a_path_with_a_space_is_reached_through_a_link() {
     assert!(is_safe(first.path.as_os_str().as_bytes()));
     assert_eq!(fs::read_link(&first.path).unwrap(), path);
     assert_eq!(prepare(&path, &agent, 1000), Ok(first));
-    assert_eq!(fs::read_dir(&agent.path).unwrap().count(), 1);
+    // The library, and beside it the launcher.
+    assert_eq!(fs::read_dir(&agent.path).unwrap().count(), 2);
+    assert_eq!(fs::read_link(agent.path.join(LAUNCHER)).unwrap(), std::env::current_exe().unwrap());
 }
 
 #[test]
@@ -72,7 +74,9 @@ fn for_root_a_library_that_others_cannot_read_is_copied_once() {
     assert_eq!(fs::read(&made.path).unwrap(), b"library");
     assert_eq!(fs::metadata(&made.path).unwrap().mode() & 0o777, 0o755);
     assert_eq!(prepare(&path, &agent, 0), Ok(made));
-    assert_eq!(fs::read_dir(&agent.path).unwrap().count(), 1);
+    // The library, and beside it the launcher.
+    assert_eq!(fs::read_dir(&agent.path).unwrap().count(), 2);
+    assert_eq!(fs::read_link(agent.path.join(LAUNCHER)).unwrap(), std::env::current_exe().unwrap());
     assert_eq!(prepare(&path, &agent, 1000), Ok(Library { path, remark: None }));
 }
 
