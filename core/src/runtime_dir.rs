@@ -18,9 +18,6 @@ use std::path::{Path, PathBuf};
 use crate::session_env::MAX_PATH;
 use crate::wire::VERSION;
 
-/// The launcher's file name; what cannot load the library is started by the one beside it.
-pub const LAUNCHER: &str = "underpass";
-
 /// What a socket's name in the directory may take, in bytes.
 pub const SOCKET_NAME: usize = 40;
 

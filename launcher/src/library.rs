@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::StatVfsMountFlags;
 use underpass_core::preload_path::is_safe;
-use underpass_core::runtime_dir::{AgentDirectory, LAUNCHER};
+use underpass_core::runtime_dir::AgentDirectory;
 
 use crate::messages::{Failure, reason};
 
 const NAME: &str = "libunderpass.so";
+/// What we are called beside a copy of it; the agent takes along what begins so.
+const LAUNCHER: &str = "libunderpass-launcher";
 /// Debian's multiarch directory for this architecture.
 const TRIPLET: &str = if cfg!(target_arch = "aarch64") { "aarch64-linux-gnu" } else { "x86_64-linux-gnu" };
 

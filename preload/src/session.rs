@@ -79,15 +79,15 @@ pub(crate) fn launcher() -> Option<&'static CStr> {
 /// The launcher beside the library, or in the `bin` above it.
 fn beside<const N: usize>(library: &[u8]) -> Option<Fixed<N>> {
     let folder = library.get(..=library.iter().rposition(|&byte| byte == b'/')?)?;
-    [&b"underpass\0"[..], b"../../bin/underpass\0", b"../../../bin/underpass\0"].into_iter().find_map(
-        |relative| {
+    [&b"underpass\0"[..], b"libunderpass-launcher\0", b"../../bin/underpass\0", b"../../../bin/underpass\0"]
+        .into_iter()
+        .find_map(|relative| {
             let mut path = Fixed { bytes: [0; N], len: folder.len() + relative.len() };
             path.bytes.get_mut(..folder.len())?.copy_from_slice(folder);
             path.bytes.get_mut(folder.len()..path.len)?.copy_from_slice(relative);
             let there = rustix::fs::stat(CStr::from_bytes_with_nul(path.as_bytes()).ok()?);
             there.is_ok().then_some(path)
-        },
-    )
+        })
 }
 
 fn own_path() -> Option<&'static CStr> {

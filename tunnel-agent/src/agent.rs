@@ -15,7 +15,6 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use underpass_core::control;
-use underpass_core::runtime_dir::LAUNCHER;
 use underpass_core::session_env::{OUTSIDE, VARIABLE};
 
 use crate::attempts::Attempts;
@@ -233,10 +232,10 @@ async fn serve(
         // The network namespace goes with us, and nobody will look for an agent of it again. A log stays, and
         // the directory with it.
         if processes::is_last_here() {
-            for name in ["names", "agent.lock", SERVING, LAUNCHER] {
+            for name in ["names", "agent.lock", SERVING] {
                 let _ = fs::remove_file(directory.join(name));
             }
-            // Where programs have found the library, if not at its own path, and the library the launcher.
+            // Where programs have found the library, if not at its own path, and the launcher beside it.
             for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
                 if entry.file_name().as_encoded_bytes().starts_with(b"libunderpass-") {
                     let _ = fs::remove_file(entry.path());

@@ -54,6 +54,7 @@ fn a_path_with_a_space_is_reached_through_a_link() {
     assert_eq!(fs::read_link(&first.path).unwrap(), path);
     assert_eq!(prepare(&path, &agent, 1000), Ok(first));
     assert_eq!(entries(&agent), 2);
+    assert_eq!(fs::read_link(agent.path.join(LAUNCHER)).unwrap(), std::env::current_exe().unwrap());
 }
 
 #[test]
@@ -78,6 +79,7 @@ fn for_root_a_library_that_others_cannot_read_is_copied_once() {
     assert_eq!(fs::metadata(&made.path).unwrap().mode() & 0o777, 0o755);
     assert_eq!(prepare(&path, &agent, 0), Ok(made));
     assert_eq!(entries(&agent), 2);
+    assert_eq!(fs::read_link(agent.path.join(LAUNCHER)).unwrap(), std::env::current_exe().unwrap());
     assert_eq!(prepare(&path, &agent, 1000), Ok(Library { path, remark: None }));
 }
 

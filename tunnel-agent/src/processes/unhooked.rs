@@ -9,8 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underpass_core::runtime_dir::LAUNCHER;
-
 use super::{contains, others, parent_and_start, session_of};
 use crate::agent::Agent;
 use crate::client::program_of;
@@ -18,6 +16,8 @@ use crate::log;
 
 /// How often a log gets to know of them.
 const LOOK: Duration = Duration::from_secs(10);
+/// The supervisor of guard, as the kernel names its process.
+const SUPERVISOR: &str = "underpass";
 /// No line of ancestors is longer.
 const ANCESTORS: usize = 64;
 
@@ -75,7 +75,7 @@ fn is_supervised(process: &Path) -> bool {
             return false;
         };
         process = Path::new("/proc").join(parent.to_string());
-        if fs::read(process.join("comm")).is_ok_and(|name| name.trim_ascii() == LAUNCHER.as_bytes()) {
+        if fs::read(process.join("comm")).is_ok_and(|name| name.trim_ascii() == SUPERVISOR.as_bytes()) {
             return true;
         }
     }
