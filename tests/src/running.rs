@@ -93,6 +93,17 @@ impl Running {
         let _ = kill_process(pid(self.pid()), signal);
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_some()
+    }
+
+    /// Ends it now, if it has not ended by itself.
+    pub fn end(mut self) -> Finished {
+        self.limit = Duration::ZERO;
+        self.wait_or_kill()
+    }
+
     /// Waits for the end; the limit counts from the start.
     pub fn wait(self) -> Finished {
         let limit = self.limit;

@@ -1,5 +1,8 @@
 //! `connect`, and the two calls that decide how it is carried.
 
+use std::mem::MaybeUninit;
+use std::ptr;
+
 use libc::{c_int, epoll_event, sockaddr, socklen_t};
 
 use super::hooks;
@@ -35,12 +38,20 @@ hooks! {
 ///
 /// The arguments are as connect(2) requires.
 unsafe fn judged_and_made(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int {
-    // SAFETY: `len` bytes are readable by the contract of connect(2).
+    let mut copy = MaybeUninit::<libc::sockaddr_storage>::uninit();
+    let mut address = address;
+    if !address.is_null() && len as usize <= size_of_val(&copy) {
+        // What is judged is what the kernel gets, whatever another thread writes there meanwhile.
+        // SAFETY: `len` bytes are readable by the contract of connect(2), and fit.
+        unsafe { ptr::copy_nonoverlapping(address.cast::<u8>(), copy.as_mut_ptr().cast(), len as usize) };
+        address = copy.as_ptr().cast();
+    }
+    // SAFETY: as above; of the copy as many bytes are there.
     let given = unsafe { address::read(address, len) };
     match carried(fd, given) {
         Some(answer) => answer,
         None => match real::connect.get() {
-            // SAFETY: the program's own arguments.
+            // SAFETY: the program's own arguments, or the copy, which lives until the call returns.
             Some(connect) => unsafe { connect(fd, address, len) },
             None => errno::fail(libc::ENOSYS),
         },

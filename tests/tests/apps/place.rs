@@ -102,6 +102,12 @@ impl Place {
         self.world.client(artifacts::underpass()).args(urls).arg("--").arg(program)
     }
 
+    /// The same under a tier.
+    pub(crate) fn under(&self, tier: &str, program: impl AsRef<OsStr>) -> Command {
+        let urls = self.urls.iter().flat_map(|url| ["-x", url]);
+        self.world.client(artifacts::underpass()).args(["--tier", tier]).args(urls).arg("--").arg(program)
+    }
+
     /// A shell script on the client side, under underpass.
     pub(crate) fn script(&self, script: &str) -> Command {
         self.wrapped("bash").args(["-e", "-o", "pipefail", "-c", script])

@@ -24,8 +24,7 @@ fn nmap_tells_open_closed_and_filtered_apart() {
 }
 
 /// apt downloads by a process of its own, which becomes `_apt` if root started it.
-#[test]
-fn apt_get_update() {
+fn apt_get_update(tier: &str) {
     place::dante(|place| {
         place.write("site/apt/Packages", "");
         let date = place.world.far("date").arg("-Ru").run().success();
@@ -51,13 +50,22 @@ fn apt_get_update() {
              Acquire::http::Timeout \"60\";\n"
         );
         let configuration = place.write("apt.conf", configuration);
-        let apt =
-            place.wrapped("apt-get").env("APT_CONFIG", configuration).args(["update", "--error-on=any"]);
-        let done = apt.limit(Duration::from_secs(200)).run();
+        let apt = place.under(tier, "apt-get").env("APT_CONFIG", configuration);
+        let done = apt.args(["update", "--error-on=any"]).limit(Duration::from_secs(200)).run();
         let release = place.path(&format!("lists/{NAME}:{CGI}_apt_._Release"));
         assert!(done.status.success() && release.exists(), "{done}");
         place.proxied_at_least(CGI, 1);
     });
+}
+
+#[test]
+fn apt_get_update_by_the_library() {
+    apt_get_update("hook");
+}
+
+#[test]
+fn apt_get_update_under_guard() {
+    apt_get_update("guard");
 }
 
 /// Root's programs may become somebody else before they connect.
