@@ -7,6 +7,7 @@
 //! - [`session_env`]: the one environment variable that ties a program to its session.
 //! - [`lookup`]: what the arguments of the resolver functions mean.
 //! - [`preload_path`]: keeping our library first in `LD_PRELOAD`.
+//! - [`privilege`]: whether a program is started with rights that keep our library out.
 //! - `config`, `control`, `upstream`, `runtime_dir`, `failure` (feature `config`): what only the
 //!   launcher and the agent need.
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@
 pub mod destination;
 pub mod lookup;
 pub mod preload_path;
+pub mod privilege;
 pub mod session_env;
 pub mod wire;
 

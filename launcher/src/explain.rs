@@ -3,9 +3,11 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 
+use underpass_core::privilege::{Asker, Privilege};
+
 use crate::lookup;
 use crate::messages::Failure;
-use crate::program::{self, Kind, Known, Link, elf::Class, elf::Elf, privilege::Asker, privilege::Privilege};
+use crate::program::{self, Kind, Known, Link, elf::Class, elf::Elf};
 
 /// The answer for the program of this name.
 pub(crate) fn explain(name: &OsStr, path: Option<&OsStr>, asker: &Asker) -> Result<String, Failure> {

@@ -12,9 +12,9 @@ use crate::cli::Verbosity;
 use crate::configuration::{Found, Origin, logins};
 use crate::library::Remark;
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, note, reason};
-use crate::program::privilege::Asker;
 use crate::session::{self, Session};
 use crate::{environment, exec, guard, inherited, lookup, program, why};
+use underpass_core::privilege::Asker;
 
 /// A program to start.
 #[derive(Debug, PartialEq, Eq)]

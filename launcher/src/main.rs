@@ -49,7 +49,7 @@ use std::panic::catch_unwind;
 
 use cli::Task;
 use messages::{Failure, SETUP, answer, failed};
-use program::privilege::Asker;
+use underpass_core::privilege::Asker;
 
 /// What `main` does; returns the exit status.
 #[cfg_attr(test, allow(dead_code, reason = "the tests have an entry of their own"))]

@@ -95,6 +95,7 @@ pub(crate) unsafe fn repaired<T>(
     start: impl FnOnce(*const *const c_char) -> T,
 ) -> T {
     let (Some(library), Some(value)) = (session::library(), session::value()) else { return start(array) };
+    let library = library.to_bytes();
     let (mut count, mut preload, mut own) = (0, None, None);
     // SAFETY: the caller's promise.
     for entry in unsafe { entries(array) } {

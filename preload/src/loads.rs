@@ -6,6 +6,8 @@ use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use underpass_core::privilege::{Asker, Privilege};
 
 /// Scripts of scripts: the kernel ends the chain there.
 const MAX_SCRIPTS: usize = 5;
@@ -23,17 +25,22 @@ const GLIBC: &[u8] =
     if cfg!(target_arch = "aarch64") { b"ld-linux-aarch64.so.1" } else { b"ld-linux-x86-64.so.2" };
 const MACHINE: u64 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
 
-/// Whether the kernel would start `path` as a program that cannot load us. `except` is a program that may be static all
-/// the same.
+/// Whether the kernel would start `path` as a program that cannot load us, or does not show whether it can. `except` is
+/// a program that may be static all the same.
 pub(crate) fn cannot_load(path: &CStr, except: &CStr) -> bool {
     let mut line;
     let mut next = path;
     for _ in 0..MAX_SCRIPTS {
-        let Some(file) = open(next) else { return false };
+        let file = match open(next) {
+            Ok(Some(file)) => file,
+            Ok(None) => return false,
+            Err(Hidden) => return true,
+        };
         let mut start = [0; LINE];
         let start = read(&file, 0, &mut start);
         if start.starts_with(b"\x7fELF") {
-            return foreign(&file, start) && !is_same(&file, except) && !is_loader(next);
+            let is_foreign = || foreign(&file, start) && !is_same(&file, except) && !is_loader(next);
+            return is_secure(&file) || is_foreign();
         }
         let Some(interpreter) = interpreter(start) else { return false };
         line = [0; LINE];
@@ -45,13 +52,27 @@ pub(crate) fn cannot_load(path: &CStr, except: &CStr) -> bool {
     false
 }
 
-/// Opens what may be executed, so that whatever is wrong with a path is said by execve.
-fn open(path: &CStr) -> Option<OwnedFd> {
-    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).ok()?;
-    let file =
-        rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok()?;
-    let found = rustix::fs::fstat(&file).ok()?;
-    (FileType::from_raw_mode(found.st_mode) == FileType::RegularFile).then_some(file)
+/// A file that may be executed and not read.
+struct Hidden;
+
+/// Opens what may be executed; whatever is wrong with a path is left for execve to say.
+fn open(path: &CStr) -> Result<Option<OwnedFd>, Hidden> {
+    if rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).is_err() {
+        return Ok(None);
+    }
+    match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()) {
+        Ok(file) => {
+            let is_file = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
+            Ok(rustix::fs::fstat(&file).is_ok_and(|found| is_file(found.st_mode)).then_some(file))
+        }
+        Err(Errno::ACCESS) => Err(Hidden),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether it is started with rights of its own, so that ld.so takes no library from us.
+fn is_secure(file: &OwnedFd) -> bool {
+    Privilege::of(file).is_ok_and(|privilege| privilege.secure(&Asker::this_process()).is_some())
 }
 
 fn read<'b>(file: &OwnedFd, at: u64, buffer: &'b mut [u8]) -> &'b [u8] {

@@ -30,8 +30,8 @@ impl<const N: usize> Fixed<N> {
 struct Loaded {
     /// The value of the session variable; `None` where it was absent or malformed.
     session: Option<Fixed<MAX_VALUE>>,
+    /// Both with their terminating zero.
     library: Option<Fixed<{ libc::PATH_MAX as usize }>>,
-    /// With its terminating zero.
     launcher: Option<Fixed<{ libc::PATH_MAX as usize }>>,
 }
 
@@ -42,7 +42,7 @@ fn loaded() -> &'static Loaded {
         session: crate::environment::variable(VARIABLE.as_bytes())
             .filter(|value| SessionEnv::parse(value).is_some())
             .and_then(Fixed::copy),
-        library: own_path().and_then(|path| Fixed::copy(path.to_bytes())),
+        library: own_path().and_then(|path| Fixed::copy(path.to_bytes_with_nul())),
         launcher: own_path().and_then(|path| beside(path.to_bytes())),
     })
 }
@@ -64,15 +64,12 @@ pub(crate) fn value() -> Option<&'static [u8]> {
 }
 
 /// The path by which this library was loaded.
-pub(crate) fn library() -> Option<&'static [u8]> {
-    loaded().library.as_ref().map(Fixed::as_bytes)
+pub(crate) fn library() -> Option<&'static CStr> {
+    CStr::from_bytes_with_nul(loaded().library.as_ref()?.as_bytes()).ok()
 }
 
-/// The launcher, where tier auto wants it for what cannot load this library.
+/// The launcher, which starts what cannot load this library.
 pub(crate) fn launcher() -> Option<&'static CStr> {
-    if !session()?.auto {
-        return None;
-    }
     CStr::from_bytes_with_nul(loaded().launcher.as_ref()?.as_bytes()).ok()
 }
 

@@ -1,6 +1,8 @@
-//! What the exec family starts: as it is, or by the launcher, which holds by the kernel what cannot load us (tier auto).
+//! What the exec family starts: as it is, or by the launcher, which holds by the kernel what cannot load us (tier auto) or
+//! says why it is not started (tier hook).
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int};
+use std::io::Write;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
@@ -15,6 +17,15 @@ const LONGEST: usize = 1024;
 /// Without PATH (execvp(3), confstr(3)).
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
+/// How a program is started.
+enum Way {
+    AsItIs,
+    By(&'static CStr),
+    NotAtAll,
+}
+
+/// A directory, which the kernel executes for nobody (EACCES).
+const NOTHING: &CStr = c"/";
 /// What the launcher is called by.
 const NAME: &CStr = c"underpass";
 const WORDS: [&CStr; 2] = [NAME, c"--argv0"];
@@ -31,10 +42,11 @@ pub(crate) unsafe fn by_path<T>(
     start: impl FnOnce(*const c_char, Strings) -> T,
 ) -> T {
     // SAFETY: the caller's promise.
-    match unsafe { needed(path) } {
+    match unsafe { way(path) } {
         // SAFETY: the caller's promise.
-        Some(launcher) => unsafe { with_launcher(launcher, path, argv, start) },
-        None => start(path, argv),
+        Way::By(launcher) => unsafe { with_launcher(launcher, path, argv, start) },
+        Way::AsItIs => start(path, argv),
+        Way::NotAtAll => start(NOTHING.as_ptr(), argv),
     }
 }
 
@@ -53,14 +65,15 @@ pub(crate) unsafe fn by_name<T>(
     let path = unsafe { searched(name, &mut room) };
     let path = path.map_or(name, CStr::as_ptr);
     // SAFETY: the caller's promise, or a path of ours.
-    match unsafe { needed(path) } {
+    match unsafe { way(path) } {
         // SAFETY: as above.
-        Some(launcher) => unsafe { with_launcher(launcher, path, argv, start) },
-        None => start(name, argv),
+        Way::By(launcher) => unsafe { with_launcher(launcher, path, argv, start) },
+        Way::AsItIs => start(name, argv),
+        Way::NotAtAll => start(NOTHING.as_ptr(), argv),
     }
 }
 
-/// Whether the launcher is to start what has this name.
+/// Whether what has this name is not started as it is.
 ///
 /// # Safety
 ///
@@ -70,7 +83,40 @@ pub(crate) unsafe fn is_needed(name: *const c_char, in_path: bool) -> bool {
     // SAFETY: the caller's promise.
     let path = if in_path { unsafe { searched(name, &mut room) } } else { None };
     // SAFETY: the caller's promise, or a path of ours.
-    unsafe { needed(path.map_or(name, CStr::as_ptr)) }.is_some()
+    !matches!(unsafe { way(path.map_or(name, CStr::as_ptr)) }, Way::AsItIs)
+}
+
+/// Whether what execveat(2) would execute cannot load us: the launcher could not be told which file it is, since the
+/// descriptor may not outlive the call.
+///
+/// # Safety
+///
+/// `path` is null or a C string.
+pub(crate) unsafe fn is_refused(directory: c_int, path: *const c_char) -> bool {
+    // Who is under guard is held whatever it executes.
+    if path.is_null() || session::session().is_none_or(|session| session.supervised) {
+        return false;
+    }
+    // SAFETY: the caller's promise.
+    let name = unsafe { CStr::from_ptr(path) };
+    let mut room = [0; LONGEST];
+    let path = match name.to_bytes() {
+        [b'/', ..] => Some(name),
+        _ if directory == libc::AT_FDCWD => Some(name),
+        name => below(&mut room, directory, name),
+    };
+    // SAFETY: a C string.
+    path.is_none_or(|path| !matches!(unsafe { way(path.as_ptr()) }, Way::AsItIs))
+}
+
+/// The path of a descriptor, or of what is below it; `None` if it is too long.
+fn below<'b>(room: &'b mut [u8; LONGEST], directory: c_int, name: &[u8]) -> Option<&'b CStr> {
+    let mut rest = &mut room[..];
+    write!(rest, "/proc/self/fd/{directory}").ok()?;
+    if !name.is_empty() {
+        rest.write_all(b"/").and_then(|()| rest.write_all(name)).ok()?;
+    }
+    CStr::from_bytes_until_nul(room).ok()
 }
 
 /// What execvp(3) would find; `None` where it does not search.
@@ -79,7 +125,7 @@ pub(crate) unsafe fn is_needed(name: *const c_char, in_path: bool) -> bool {
 ///
 /// `name` is null or a C string.
 unsafe fn searched(name: *const c_char, room: &mut [u8; LONGEST]) -> Option<&CStr> {
-    session::launcher()?;
+    session::session()?;
     if name.is_null() {
         return None;
     }
@@ -99,19 +145,25 @@ unsafe fn searched(name: *const c_char, room: &mut [u8; LONGEST]) -> Option<&CSt
     CStr::from_bytes_until_nul(room).ok()
 }
 
-/// The launcher, if `path` is to be started by it.
-///
 /// # Safety
 ///
 /// `path` is null or a C string.
-unsafe fn needed(path: *const c_char) -> Option<&'static CStr> {
-    let launcher = session::launcher()?;
-    if path.is_null() {
-        return None;
-    }
+unsafe fn way(path: *const c_char) -> Way {
+    let Some(session) = session::session().filter(|_| !path.is_null()) else { return Way::AsItIs };
     // SAFETY: the caller's promise.
     let path = unsafe { CStr::from_ptr(path) };
-    cannot_load(path, launcher).then_some(launcher)
+    let launcher = session::launcher();
+    match (cannot_load(path, launcher.unwrap_or(NOTHING)), launcher) {
+        (true, Some(launcher)) if is_there(launcher) => Way::By(launcher),
+        (false, _) if session::library().is_some_and(is_there) => Way::AsItIs,
+        // Of another root, or of another user: ld.so would go on without us. Who is under guard is held all the same.
+        _ if session.supervised => Way::AsItIs,
+        _ => Way::NotAtAll,
+    }
+}
+
+fn is_there(path: &CStr) -> bool {
+    accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).is_ok()
 }
 
 /// # Safety

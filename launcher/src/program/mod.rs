@@ -4,7 +4,6 @@
 //! program would run and connect directly. So what can be seen before the start is refused.
 
 pub(crate) mod elf;
-pub(crate) mod privilege;
 pub(crate) mod script;
 
 use std::ffi::OsStr;
@@ -18,8 +17,8 @@ use std::path::{Path, PathBuf};
 use crate::lookup;
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, reason};
 use elf::{Class, Elf, Source};
-use privilege::{Asker, Privilege};
 use script::Interpreter;
+use underpass_core::privilege::{Asker, Privilege};
 
 /// `e_machine` of this architecture (elf.h).
 pub(crate) const MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };

@@ -29,6 +29,7 @@ hooks! {
     /// fexecve(3).
     fn fexecve(fd: c_int, argv: Strings, envp: Strings) -> c_int,
         closed errno::fail(libc::ENOMEM) => match real::fexecve.get() {
+            _ if started::is_refused(fd, c"".as_ptr()) => errno::fail(libc::EACCES),
             Some(fexecve) => repaired(envp, |envp| fexecve(fd, argv, envp)),
             None => errno::fail(libc::ENOSYS),
         };
@@ -36,6 +37,7 @@ hooks! {
     /// execveat(2), which glibc has since 2.34.
     fn execveat(directory: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int) -> c_int,
         closed errno::fail(libc::ENOMEM) => match real::execveat.get() {
+            _ if started::is_refused(directory, path) => errno::fail(libc::EACCES),
             Some(execveat) => repaired(envp, |envp| execveat(directory, path, argv, envp, flags)),
             None => errno::fail(libc::ENOSYS),
         };

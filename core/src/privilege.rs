@@ -1,10 +1,10 @@
 //! Whether the kernel starts a program in secure-execution mode (`AT_SECURE`, getauxval(3)), in
 //! which ld.so takes no library from `LD_PRELOAD` that the user chose.
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsFd;
 
 use rustix::fs::StatVfsMountFlags;
+use rustix::io::Errno;
 
 /// Bits of `st_mode` (inode(7)). Set-group-id means something only on what the group may execute.
 const SET_UID: u32 = 0o4000;
@@ -13,17 +13,22 @@ const GROUP_EXECUTE: u32 = 0o0010;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Asker {
-    pub(crate) real_uid: u32,
-    pub(crate) effective_uid: u32,
-    pub(crate) real_gid: u32,
-    pub(crate) effective_gid: u32,
+pub struct Asker {
+    /// getuid(2)
+    pub real_uid: u32,
+    /// geteuid(2)
+    pub effective_uid: u32,
+    /// getgid(2)
+    pub real_gid: u32,
+    /// getegid(2)
+    pub effective_gid: u32,
     /// `PR_SET_NO_NEW_PRIVS`: set-id bits mean nothing.
-    pub(crate) no_new_privileges: bool,
+    pub no_new_privileges: bool,
 }
 
 impl Asker {
-    pub(crate) fn this_process() -> Self {
+    /// The calling process.
+    pub fn this_process() -> Self {
         Self {
             real_uid: rustix::process::getuid().as_raw(),
             effective_uid: rustix::process::geteuid().as_raw(),
@@ -36,24 +41,26 @@ impl Asker {
 
 /// What a file gives to whoever executes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Privilege {
+pub struct Privilege {
     /// The owner, where the file is set-user-ID.
-    pub(crate) uid: Option<u32>,
+    pub uid: Option<u32>,
     /// The group, where the file is set-group-ID.
-    pub(crate) gid: Option<u32>,
+    pub gid: Option<u32>,
     /// The mask of permitted capabilities (capabilities(7)).
-    pub(crate) capabilities: Option<u64>,
+    pub capabilities: Option<u64>,
     /// On a file system mounted `nosuid`, where all of this means nothing.
-    pub(crate) ignored: bool,
+    pub ignored: bool,
 }
 
 impl Privilege {
-    pub(crate) fn of(file: &File) -> std::io::Result<Self> {
-        let found = file.metadata()?;
-        let mode = found.mode();
+    /// Of an open file. Allocates nothing.
+    pub fn of(file: impl AsFd) -> Result<Self, Errno> {
+        let file = file.as_fd();
+        let found = rustix::fs::fstat(file)?;
+        let mode = found.st_mode;
         let mut privilege = Self {
-            uid: (mode & SET_UID != 0).then(|| found.uid()),
-            gid: (mode & SET_GID != 0 && mode & GROUP_EXECUTE != 0).then(|| found.gid()),
+            uid: (mode & SET_UID != 0).then_some(found.st_uid),
+            gid: (mode & SET_GID != 0 && mode & GROUP_EXECUTE != 0).then_some(found.st_gid),
             capabilities: capabilities(file),
             ignored: false,
         };
@@ -66,7 +73,7 @@ impl Privilege {
 
     /// Why `asker` would start this in secure-execution mode; `None` if it would not. Follows
     /// `cap_bprm_creds_from_file` in security/commoncap.c.
-    pub(crate) fn secure(&self, asker: &Asker) -> Option<&'static str> {
+    pub fn secure(&self, asker: &Asker) -> Option<&'static str> {
         let set_id = !self.ignored && !asker.no_new_privileges;
         let uid = self.uid.filter(|_| set_id);
         let gid = self.gid.filter(|_| set_id);
@@ -90,7 +97,7 @@ impl Privilege {
 
 /// `security.capability`: `struct vfs_cap_data`, little-endian. One that cannot be understood
 /// counts as one that gives everything.
-fn capabilities(file: &File) -> Option<u64> {
+fn capabilities(file: impl AsFd) -> Option<u64> {
     let mut data = [0u8; 32];
     let length = rustix::fs::fgetxattr(file, "security.capability", &mut data).ok()?;
     let word = |at: usize| {
