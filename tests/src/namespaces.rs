@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::command::PATIENCE;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// The processes that keep the namespaces.
 pub(crate) struct Namespaces {
@@ -128,9 +129,17 @@ impl Namespaces {
 
     /// Every process of the world, as seen from here.
     pub(crate) fn processes(&self) -> Vec<u32> {
+        processes().filter(|pid| self.holds(*pid)).collect()
+    }
+
+    /// Sends a signal to a process of the world; whether there was one with this number.
+    pub(crate) fn signal(&self, pid: u32, signal: Signal) -> bool {
+        signal_if(pid, signal, |pid| self.holds(pid))
+    }
+
+    fn holds(&self, pid: u32) -> bool {
         let namespace = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let ours = namespace(self.client);
-        processes().filter(|&pid| ours.is_some() && namespace(pid) == ours).collect()
+        namespace(self.client).is_some_and(|ours| namespace(pid) == Some(ours))
     }
 }
 
@@ -152,4 +161,14 @@ pub(crate) fn children(pid: u32) -> impl Iterator<Item = u32> {
 pub(crate) fn processes() -> impl Iterator<Item = u32> {
     let entries = std::fs::read_dir("/proc").expect("/proc is mounted");
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// Sends a signal to a process if it is the one that is meant: between a list of processes and a signal the number may
+/// have been given to another one.
+pub(crate) fn signal_if(pid: u32, signal: Signal, is_meant: impl Fn(u32) -> bool) -> bool {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let Some(process) = process.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+        return false;
+    };
+    is_meant(pid) && pidfd_send_signal(&process, signal).is_ok()
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::command::{DEFAULT_LIMIT, Finished, PATIENCE};
-use crate::namespaces::{children, processes};
+use crate::namespaces::{children, processes, signal_if};
 
 /// A program that was started. Dropping it kills it.
 pub struct Running {
@@ -186,21 +186,21 @@ fn read_lines(pipe: impl Read + Send + 'static, lines: Sender<String>) -> Receiv
 /// program: an orphan would be left to the machine's init, and the world cannot end before it is
 /// reaped.
 fn kill_group(child: &Child) {
-    let in_group = |pid: &u32| {
+    let in_group = |pid: u32| {
         // Fields 3 to 5, after the name in brackets: state, parent, process group.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-        fields.split(' ').nth(2) == Some(&child.id().to_string()) && *pid != child.id()
+        fields.split(' ').nth(2) == Some(&child.id().to_string()) && pid != child.id()
     };
     // Each round catches what was forked during the one before.
     let limit = Instant::now() + PATIENCE;
     while Instant::now() < limit {
-        let mut members = processes().filter(in_group).peekable();
+        let mut members = processes().filter(|pid| in_group(*pid)).peekable();
         if members.peek().is_none() {
             break;
         }
         for member in members {
-            let _ = kill_process(pid(member), Signal::KILL);
+            signal_if(member, Signal::KILL, in_group);
         }
         std::thread::sleep(Duration::from_millis(1));
     }

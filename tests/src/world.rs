@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::artifacts;
 use crate::command::{Command, PATIENCE};
 use crate::namespaces::Namespaces;
@@ -231,6 +233,11 @@ impl World {
     /// Every process of this world, as process ids of the test's own namespace.
     pub fn processes(&self) -> Vec<u32> {
         self.namespaces.processes()
+    }
+
+    /// Sends a signal to a process of this world; whether there was one with this number.
+    pub fn signal(&self, pid: u32, signal: Signal) -> bool {
+        self.namespaces.signal(pid, signal)
     }
 }
 

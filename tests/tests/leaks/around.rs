@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use underpass_tests::{Running, World, artifacts};
 
 use crate::tiers::Tier;
@@ -70,8 +71,7 @@ pub(crate) fn somebody_comes(world: &World, program: &mut Running, _: Tier) {
 pub(crate) fn agent_ends(world: &World, program: &mut Running, _: Tier) {
     assert_eq!(program.next_line(), "ready");
     for agent in world.agents() {
-        let agent = i32::try_from(agent).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
-        let _ = rustix::process::kill_process(agent, rustix::process::Signal::KILL);
+        world.signal(agent, Signal::KILL);
     }
     program.say("go on");
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use underpass_tests::proxies::Real;
 use underpass_tests::{Finished, World, proxies, servers};
 
@@ -111,9 +112,7 @@ impl<'a> Trial<'a> {
             }
             assert!(Instant::now() < limit, "{left:?} do not end");
             for pid in left {
-                let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-                let _ =
-                    rustix::process::kill_process(pid.expect("a process id"), rustix::process::Signal::KILL);
+                self.world.signal(pid, Signal::KILL);
             }
             std::thread::sleep(Duration::from_millis(5));
         }
