@@ -77,50 +77,8 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
         return socket.iter().for_each(sys::dissolve);
     };
     match (request, socket) {
-        (Request::Connect { address, watched, held_at }, Some(socket)) => {
-            let Ok(facts) = Facts::read(&socket, agent.network) else {
-                return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
-            };
-            let (agent, since) = (Arc::clone(agent), Instant::now());
-            let client = client(&plan, peer);
-            let supervised = false;
-            attempt::begin(Attempt {
-                agent,
-                plan,
-                client,
-                connection,
-                socket,
-                facts,
-                address,
-                watched,
-                held_at,
-                supervised,
-                since,
-            });
-        }
-        (Request::Supervised { process, address }, Some(socket)) => {
-            let client = client_of(&plan, process as i32, peer);
-            let facts = Facts::read(&socket, agent.network);
-            let (agent, since) = (Arc::clone(agent), Instant::now());
-            let Ok(facts) = facts else {
-                // One of the supervisor's own, for the datagrams of a program, or none that is carried.
-                let purpose = Purpose::Connect;
-                return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
-            };
-            let (watched, held_at, supervised) = (true, 0, true);
-            attempt::begin(Attempt {
-                agent,
-                plan,
-                client,
-                connection,
-                socket,
-                facts,
-                address,
-                watched,
-                held_at,
-                supervised,
-                since,
-            });
+        (asked @ (Request::Connect { .. } | Request::Supervised { .. }), Some(socket)) => {
+            connect(agent, plan, connection, socket, peer, asked);
         }
         (Request::Datagram { address, purpose }, Some(socket)) => {
             let agent = Arc::clone(agent);
@@ -161,6 +119,49 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
         // Datagram.
         _ => {}
     }
+}
+
+/// A connection that a program or its supervisor asks for.
+fn connect(
+    agent: &Arc<Agent>,
+    plan: Arc<Plan>,
+    connection: OwnedFd,
+    socket: OwnedFd,
+    peer: UCred,
+    asked: Request<'_>,
+) {
+    let (address, watched, held_at, client, supervised) = match asked {
+        Request::Connect { address, watched, held_at } => {
+            (address, watched, held_at, client(&plan, peer), false)
+        }
+        Request::Supervised { process, address } => {
+            (address, true, 0, client_of(&plan, process as i32, peer), true)
+        }
+        _ => return,
+    };
+    let (agent, since) = (Arc::clone(agent), Instant::now());
+    let facts = match Facts::read(&socket, agent.network) {
+        Ok(facts) => facts,
+        Err(_) if supervised => {
+            // One of the supervisor's own, for the datagrams of a program, or none that is carried.
+            let purpose = Purpose::Connect;
+            return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
+        }
+        Err(_) => return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH }),
+    };
+    attempt::begin(Attempt {
+        agent,
+        plan,
+        client,
+        connection,
+        socket,
+        facts,
+        address,
+        watched,
+        held_at,
+        supervised,
+        since,
+    });
 }
 
 /// Who asks, as far as anything depends on it.

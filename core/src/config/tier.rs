@@ -27,7 +27,6 @@ impl FromStr for Tier {
         if word == "sealed" {
             return Err("sealed is not in this version; guard is the strictest");
         }
-        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
-        found.map(|(_, tier)| *tier).ok_or("neither auto nor hook nor guard")
+        super::one_of(&Self::WORDS, word).ok_or("neither auto nor hook nor guard")
     }
 }

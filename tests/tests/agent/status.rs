@@ -79,6 +79,7 @@ fn connections_of_both_mechanisms_are_shown_with_what_has_passed() {
         assert_eq!(hop["url"], proxy.url());
         assert_eq!(hop["passed_over_seconds"], Value::Null);
         assert!(hop["round_trip_microseconds"].is_u64(), "{hop}");
+        assert_eq!(hop["dialled_by"], Value::Null);
     }
 
     let place = directory(&world).display().to_string();
@@ -176,6 +177,12 @@ fn a_program_that_has_the_proxy_too_is_noticed_once_and_served() {
     let noticed = lines(&world, "a program connects to the first hop itself, and goes through it twice");
     assert_eq!(noticed.len(), 1, "{noticed:?}");
     assert_eq!(noticed[0]["chain"], "main", "{noticed:?}");
+    // And shown to whoever asks, whether there is a log or not.
+    let hop = &status(&world)["hops"][0];
+    assert!(hop["dialled_by"].as_i64().is_some_and(|pid| pid > 0), "{hop}");
+    let table = ask(&world, &["status"]).run().success();
+    let note = format!("chain main: process {} connects to the first hop itself", hop["dialled_by"]);
+    assert!(table.contains(&note), "{table}");
 }
 
 #[test]

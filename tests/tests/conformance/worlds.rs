@@ -10,7 +10,7 @@ use underpass_tests::{Command, Finished, World, artifacts, proxies, servers};
 pub(crate) const FAMILIES: [&str; 3] = ["v4", "v6", "mapped"];
 pub(crate) const MODES: [&str; 2] = ["blocking", "nonblocking"];
 /// Programs at once in a world: most of their time they wait.
-const WORKERS: usize = 4;
+const WORKERS: usize = 8;
 
 /// A program of `programs/`, with the host (10.99.0.HOST and fd99::HOST), the port and what
 /// follows them.
@@ -127,11 +127,15 @@ impl Both {
 
     /// Sockets are handed off wherever they can be, also to a proxy that looks far away on a busy machine.
     pub(crate) fn handing_off() -> Self {
-        let both = Self::new();
-        let file = both.redirected.directory().join("always.toml");
-        let text = format!("proxy = '{}'\nhandoff = 'always'\n", both.upstream);
+        Self::new().configured("handoff = 'always'\n")
+    }
+
+    /// Its configuration is a file with these lines, too.
+    pub(crate) fn configured(self, lines: &str) -> Self {
+        let file = self.redirected.directory().join("configuration.toml");
+        let text = format!("proxy = '{}'\n{lines}", self.upstream);
         std::fs::write(&file, text).expect("the directory is ours");
-        Self { configuration: Some(file), ..both }
+        Self { configuration: Some(file), ..self }
     }
 
     fn with(redirected: World) -> Self {
