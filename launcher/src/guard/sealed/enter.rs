@@ -10,6 +10,7 @@ use crate::guard::datagram::namespace::Namespace;
 
 /// Goes in. An error is said in words; the process is then neither in nor out, and has to end.
 pub(crate) fn enter(namespace: &Namespace, seal: Seal<'_>) -> Result<(), String> {
+    let bound = system::capabilities();
     let said = |what: &'static str| move |error: io::Error| refused(what, &error);
     let handles = namespace.handles().map_err(said("a network of its own"))?;
     system::enter(&handles.users, CLONE_NEWUSER).map_err(said("its user namespace"))?;
@@ -21,5 +22,7 @@ pub(crate) fn enter(namespace: &Namespace, seal: Seal<'_>) -> Result<(), String>
     system::leave(CLONE_NEWUSER | CLONE_NEWNS).map_err(said("a second user namespace"))?;
     // Who has changed namespaces is not looked at any more (prctl(2)); who gives it its users has to.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable);
-    namespace.map(std::process::id()).map_err(said("users of its own"))
+    namespace.map(std::process::id()).map_err(said("users of its own"))?;
+    // A new user namespace has all of them.
+    system::keep_capabilities(bound).map_err(said("its capabilities"))
 }

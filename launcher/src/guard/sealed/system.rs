@@ -51,6 +51,25 @@ pub(super) fn connect(socket: &impl AsFd, address: &[u8]) -> Result<(), Errno> {
     if returned == 0 { Ok(()) } else { Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)) }
 }
 
+/// The capabilities that programs may get (capabilities(7), the bounding set), as bits.
+pub(super) fn capabilities() -> u64 {
+    // SAFETY: scalars only.
+    let has = |number: u32| unsafe { libc::prctl(libc::PR_CAPBSET_READ, c_ulong::from(number), 0, 0, 0) };
+    (0..u64::BITS)
+        .take_while(|&number| has(number) >= 0)
+        .filter(|&number| has(number) == 1)
+        .fold(0, |bits, number| bits | 1 << number)
+}
+
+/// Lets programs get no others.
+pub(super) fn keep_capabilities(kept: u64) -> io::Result<()> {
+    let others = capabilities() & !kept;
+    (0..u64::BITS).filter(|number| others & (1 << number) != 0).try_for_each(|number| {
+        // SAFETY: scalars only.
+        checked(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, c_ulong::from(number), 0, 0, 0) })
+    })
+}
+
 /// setsockopt(2) of a number.
 pub(super) fn set(socket: &impl AsFd, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
     let len = size_of::<c_int>() as socklen_t;
