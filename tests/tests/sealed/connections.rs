@@ -44,16 +44,16 @@ fn datagrams_are_carried() {
 fn names_that_are_known_beyond_the_proxy_alone() {
     let world = World::new();
     servers::start(&world);
-    let proxy = proxies::microsocks(&world, None);
+    let proxy = proxies::fake(&world);
     for program in [&["busybox", "nc"][..], &["nc"]] {
         let done =
-            sealed(&world, proxy.url(), program[0]).args(&program[1..]).args(["far.test", "7001"]).run();
+            sealed(&world, proxy.url(), program[0]).args(&program[1..]).args(["echo.test", "7001"]).run();
         assert_eq!(done.stdout, "hello\n", "{program:?}: {done}");
     }
     // Whatever the resolver's file says, and by whatever way a name is asked for.
     let script = r#"
 import socket
-print(socket.create_connection(("far.test", 7001)).getpeername()[1])
+print(socket.create_connection(("echo.test", 7001)).getpeername()[1])
 for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
     s = socket.socket(socket.AF_INET, kind)
     s.connect(("10.77.0.1", 53))
