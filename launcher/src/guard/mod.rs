@@ -17,7 +17,7 @@
 //!
 //! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child.
 //! - [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
-//! - [`datagram`]: datagram sockets, and what carries them.
+//! - [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
 
 mod connect;
 mod datagram;
@@ -29,6 +29,7 @@ mod link;
 mod memory;
 mod notification;
 mod probe;
+mod sealed;
 mod socket;
 mod supervisor;
 mod truth;
@@ -36,3 +37,4 @@ mod truth;
 pub(crate) use datagram::check as check_datagrams;
 pub(crate) use life::{Start, run};
 pub(crate) use probe::check;
+pub(crate) use sealed::Seal;
