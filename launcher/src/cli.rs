@@ -29,6 +29,7 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
       --check            try each hop of each chain; status 1 if one fails
       --why HOST[:PORT]  print how a connection to there would go
       --explain PROGRAM  print what PROGRAM is and whether it can be carried
+      --leaktest         report what COMMAND would let out; status 126 if any
       --version, --help  (-h) print the version, print this
 Without -x and -f: UNDERPASS_CONFIG, ~/.config/underpass/config.toml,
 /etc/underpass/config.toml, ALL_PROXY, HTTPS_PROXY, SOCKS_SERVER. The exit
@@ -38,7 +39,7 @@ be executed or carried, 127 if it is not found. Example:
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 16] = [
     "--proxy",
     "--config",
     "--format",
@@ -52,6 +53,7 @@ const OPTIONS: [&str; 15] = [
     "--check",
     "--why",
     "--explain",
+    "--leaktest",
     "--version",
     "--help",
 ];
@@ -61,6 +63,8 @@ const OPTIONS: [&str; 15] = [
 pub(crate) enum Task {
     /// Start a program.
     Run(Run),
+    /// Start a program where what would leave is counted.
+    Leaktest(Run),
     /// Start a program in the session that we are in, under guard.
     Within { file: PathBuf, program: Program },
     /// Print the environment of a session for the shell that asks.
@@ -100,7 +104,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     let mut source = Source::default();
     let mut verbosity = Verbosity::Normal;
     let mut asked: Vec<(&str, Option<OsString>)> = Vec::new();
-    let mut argv0 = None;
+    let (mut argv0, mut leaktest) = (None, false);
     let mut command = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| misuse(&error))? {
         match argument {
@@ -115,6 +119,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Long("dns") => source.dns = Some(value(&mut parser, "--dns", "MODE")?),
             Short('q') | Long("quiet") => verbosity = Verbosity::Quiet,
             Short('v') | Long("verbose") => verbosity = Verbosity::Verbose,
+            Long("leaktest") => leaktest = true,
             Long("shell") => asked.push(("--shell", None)),
             Long("check") => asked.push(("--check", None)),
             Long("why") => asked.push(("--why", Some(value(&mut parser, "--why", "HOST")?))),
@@ -131,6 +136,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     }
     if let [(first, _), (second, _), ..] = &asked[..] {
         return Err(Failure::setup(format_args!("{second}: not together with {first}")));
+    }
+    if let Some((other, _)) = asked.first().filter(|_| leaktest) {
+        return Err(Failure::setup(format_args!("{other}: not together with --leaktest")));
     }
     let mut words = command.into_iter();
     if let Some(name) = argv0 {
@@ -151,7 +159,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
         (Some((_, None)), None) => Ok(Task::Check { given: source.given()? }),
         (None, Some(program)) => {
             let program = Program { name: program, arguments: words.collect() };
-            Ok(Task::Run(Run { given: source.given()?, verbosity, program }))
+            let run = Run { given: source.given()?, verbosity, program };
+            Ok(if leaktest { Task::Leaktest(run) } else { Task::Run(run) })
         }
         (None, None) => Err(Failure::setup("no command given").hint("underpass --help")),
     }
