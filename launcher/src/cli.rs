@@ -34,13 +34,12 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
       --version, --help  (-h) print the version, print this
 Without -x and -f: UNDERPASS_CONFIG, ~/.config/underpass/config.toml,
 /etc/underpass/config.toml, ALL_PROXY, HTTPS_PROXY, SOCKS_SERVER. Status:
-COMMAND's, 125 (underpass fails), 126 (not to be run or carried), 127 (not
-found). Example:
+COMMAND's; 125: own failure, 126: not to be run or carried, 127: not found.
   underpass -x socks5h://127.0.0.1:9050 curl https://example.com/
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 16] = [
+const OPTIONS: [&str; 17] = [
     "--proxy",
     "--config",
     "--format",

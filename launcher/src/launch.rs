@@ -162,7 +162,7 @@ pub(crate) fn say(found: &Found, verbosity: Verbosity, session: &Session<'_>, he
     let tier = match held {
         Held::ByHook => "hook, which does not hold what goes past the C library",
         Held::ByGuard => "guard, which does not hold sockets that other processes pass",
-        Held::Sealed => "sealed, which does not hold datagrams to Unix sockets outside of /run",
+        Held::Sealed => "sealed, which does not hold what others do for a program by files that they share",
     };
     note(format_args!("session {}, tier {tier}", described(found)));
     if held == Held::ByGuard

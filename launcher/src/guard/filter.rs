@@ -20,9 +20,11 @@ pub(crate) enum Verdict {
     NotifyUnlessSealed,
     /// It fails with this errno.
     Errno(c_int),
+    /// It fails with this errno where the program is sealed.
+    ErrnoIfSealed(c_int),
 }
 
-use Verdict::{Allow, Errno, Notify, NotifyUnlessSealed};
+use Verdict::{Allow, Errno, ErrnoIfSealed, Notify, NotifyUnlessSealed};
 
 /// Whether an argument, as the kernel takes it (its low half), has one of these values under a mask.
 struct Test {
@@ -68,6 +70,8 @@ const CALLS: [Call; 15] = [
     Call {
         number: libc::SYS_socket,
         rules: &[
+            // Each datagram may name a socket of another's, behind a pointer: which, nobody could judge.
+            Rule(&[is(0, &[AF_UNIX]), kind(&[SOCK_DGRAM, SOCK_RAW])], ErrnoIfSealed(ESOCKTNOSUPPORT)),
             Rule(&[is(0, &[AF_UNIX, AF_NETLINK, AF_ALG])], Allow),
             Rule(&[is(0, &[AF_PACKET])], Errno(EPERM)),
             Rule(
@@ -90,7 +94,10 @@ const CALLS: [Call; 15] = [
     },
     Call {
         number: libc::SYS_socketpair,
-        rules: &[Rule(&[is(0, &[AF_UNIX])], Allow)],
+        rules: &[
+            Rule(&[is(0, &[AF_UNIX]), kind(&[SOCK_DGRAM, SOCK_RAW])], ErrnoIfSealed(ESOCKTNOSUPPORT)),
+            Rule(&[is(0, &[AF_UNIX])], Allow),
+        ],
         otherwise: Errno(EAFNOSUPPORT),
     },
     all(libc::SYS_connect, Notify),
@@ -256,8 +263,9 @@ fn value(verdict: Verdict, sealed: bool) -> u32 {
     match verdict {
         Allow => libc::SECCOMP_RET_ALLOW,
         NotifyUnlessSealed if sealed => libc::SECCOMP_RET_ALLOW,
+        ErrnoIfSealed(_) if !sealed => libc::SECCOMP_RET_ALLOW,
         Notify | NotifyUnlessSealed => libc::SECCOMP_RET_USER_NOTIF,
-        Errno(errno) => libc::SECCOMP_RET_ERRNO | errno as u32,
+        Errno(errno) | ErrnoIfSealed(errno) => libc::SECCOMP_RET_ERRNO | errno as u32,
     }
 }
 

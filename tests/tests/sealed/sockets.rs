@@ -86,13 +86,12 @@ for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
     served(kind, f"{here}/too{kind}", f"too{kind}", False)
     served(kind, f"\0{here}{kind}", f"\0{here}{kind}")
 served(socket.SOCK_STREAM, "/run/one", "/run/../run/one")
-# Datagrams, connected and not.
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind("datagrams")
-c = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-c.connect("datagrams")
-c.send(b"sent")
-print(s.recv(9).decode())
+# Datagrams could name a socket of others, each its own.
+for made in (lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)):
+    try:
+        made()
+    except OSError as error:
+        print(error.errno)
 # One that waits until there is room, and meanwhile others go on.
 s = socket.socket(socket.AF_UNIX)
 s.bind("full")
@@ -119,7 +118,7 @@ s.close()
 print(socket.socket(socket.AF_UNIX).connect_ex("full"))
 "#;
     let one = "own True True\n";
-    let expected = format!("{}sent\n{one}late\n111\n", one.repeat(7));
+    let expected = format!("{}94\n94\n{one}late\n111\n", one.repeat(7));
     assert_eq!(python(&world, proxy.url(), script), expected);
 }
 
