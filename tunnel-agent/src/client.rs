@@ -149,9 +149,7 @@ fn connect(
     };
     let (agent, since) = (Arc::clone(agent), Instant::now());
     let network = completing.as_ref().map_or(agent.network, network_of);
-    let facts = match Facts::read(&socket, network) {
-        // Nothing leaves a network of a sealed program's.
-        Ok(facts) if completing.is_some() => Facts { confined: true, ..facts },
+    let mut facts = match Facts::read(&socket, network) {
         Ok(facts) => facts,
         Err(_) if supervised && completing.is_none() => {
             // One of the supervisor's own, for the datagrams of a program, or none that is carried.
@@ -160,6 +158,8 @@ fn connect(
         }
         Err(_) => return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH }),
     };
+    // Nothing leaves a network of a sealed program's.
+    facts.confined |= completing.is_some();
     attempt::begin(Attempt {
         agent,
         plan,
