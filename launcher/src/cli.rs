@@ -30,16 +30,16 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
       --check            try each hop of each chain; status 1 if one fails
       --why HOST[:PORT]  print how a connection to there would go
       --explain PROGRAM  print what PROGRAM is and whether it can be carried
+      --leaktest         report what COMMAND would let out; status 126 if any
       --version, --help  (-h) print the version, print this
 Without -x and -f: UNDERPASS_CONFIG, ~/.config/underpass/config.toml,
 /etc/underpass/config.toml, ALL_PROXY, HTTPS_PROXY, SOCKS_SERVER. Status:
-COMMAND's, 125 (underpass fails), 126 (not to be run or carried), 127 (not
-found). Example:
+COMMAND's; 125: own failure, 126: not to be run or carried, 127: not found.
   underpass -x socks5h://127.0.0.1:9050 curl https://example.com/
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 16] = [
+const OPTIONS: [&str; 17] = [
     "--proxy",
     "--config",
     "--format",
@@ -54,6 +54,7 @@ const OPTIONS: [&str; 16] = [
     "--check",
     "--why",
     "--explain",
+    "--leaktest",
     "--version",
     "--help",
 ];
@@ -63,6 +64,8 @@ const OPTIONS: [&str; 16] = [
 pub(crate) enum Task {
     /// Start a program.
     Run(Run),
+    /// Start a program where what would leave is counted.
+    Leaktest(Run),
     /// Start a program in the session that we are in, under guard.
     Within { file: PathBuf, program: Program },
     /// Print the environment of a session for the shell that asks.
@@ -102,7 +105,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     let mut source = Source::default();
     let mut verbosity = Verbosity::Normal;
     let mut asked: Vec<(&str, Option<OsString>)> = Vec::new();
-    let mut argv0 = None;
+    let (mut argv0, mut leaktest) = (None, false);
     let mut command = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| misuse(&error))? {
         match argument {
@@ -118,6 +121,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Long("dns") => source.dns = Some(value(&mut parser, "--dns", "MODE")?),
             Short('q') | Long("quiet") => verbosity = Verbosity::Quiet,
             Short('v') | Long("verbose") => verbosity = Verbosity::Verbose,
+            Long("leaktest") => leaktest = true,
             Long("shell") => asked.push(("--shell", None)),
             Long("check") => asked.push(("--check", None)),
             Long("why") => asked.push(("--why", Some(value(&mut parser, "--why", "HOST")?))),
@@ -134,6 +138,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     }
     if let [(first, _), (second, _), ..] = &asked[..] {
         return Err(Failure::setup(format_args!("{second}: not together with {first}")));
+    }
+    if let Some((other, _)) = asked.first().filter(|_| leaktest) {
+        return Err(Failure::setup(format_args!("{other}: not together with --leaktest")));
     }
     let mut words = command.into_iter();
     if let Some(name) = argv0 {
@@ -154,7 +161,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
         (Some((_, None)), None) => Ok(Task::Check { given: source.given()? }),
         (None, Some(program)) => {
             let program = Program { name: program, arguments: words.collect() };
-            Ok(Task::Run(Run { given: source.given()?, verbosity, program }))
+            let run = Run { given: source.given()?, verbosity, program };
+            Ok(if leaktest { Task::Leaktest(run) } else { Task::Run(run) })
         }
         (None, None) => Err(Failure::setup("no command given").hint("underpass --help")),
     }

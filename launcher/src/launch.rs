@@ -97,7 +97,7 @@ pub(crate) enum Held {
 }
 
 /// The file of a program that can be carried, what holds it, and whether it is of another C library.
-fn locate(name: &OsStr, tier: Tier) -> Result<(PathBuf, Held, bool), Failure> {
+pub(crate) fn locate(name: &OsStr, tier: Tier) -> Result<(PathBuf, Held, bool), Failure> {
     let path = env::var_os("PATH");
     let file = lookup::find(name, path.as_deref())?;
     let links = program::chain(&file, path.as_deref())?;

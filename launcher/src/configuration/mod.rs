@@ -76,6 +76,8 @@ pub(crate) struct Found {
     pub(crate) logins: BTreeMap<String, Credentials>,
     /// The file is not all that decides, so it cannot be read again.
     pub(crate) once: bool,
+    /// The agent is to wait for the next launch.
+    pub(crate) lingers: bool,
 }
 
 /// Where a configuration comes from.
@@ -136,7 +138,7 @@ fn dns_of_environment() -> Result<Option<Dns>, Failure> {
 impl Found {
     pub(crate) fn new(config: Config, origin: Origin) -> Self {
         let (warnings, taken, logins) = Default::default();
-        Self { config, origin, warnings, taken, logins, once: false }
+        Self { config, origin, warnings, taken, logins, once: false, lingers: true }
     }
 
     /// What the agent has to read for a reload.

@@ -211,6 +211,12 @@ pub(crate) fn fork() -> Result<Forked, Errno> {
     Ok(Pid::from_raw(number as i32).map_or(Forked::Child, Forked::Parent))
 }
 
+/// Puts this process into namespaces of its own (unshare(2)).
+pub(crate) fn unshare(namespaces: c_int) -> Result<(), Errno> {
+    // SAFETY: the launcher has no second thread, and nothing of ours depends on the namespaces that are left.
+    checked(unsafe { libc::unshare(namespaces) }.into()).map(drop)
+}
+
 /// A set of signals.
 #[derive(Clone, Copy)]
 pub(crate) struct Signals(sigset_t);

@@ -23,7 +23,7 @@ mod connect;
 mod datagram;
 mod filter;
 #[allow(unsafe_code, reason = "seccomp, fork and signals have no safe form in rustix")]
-mod kernel;
+pub(crate) mod kernel;
 mod life;
 mod link;
 mod memory;
@@ -35,6 +35,7 @@ mod supervisor;
 mod truth;
 
 pub(crate) use datagram::check as check_datagrams;
+pub(crate) use datagram::{LOOPBACK, Own, V1, bind_to_card, lay_dead_end};
 pub(crate) use life::{Start, run};
 pub(crate) use probe::check;
 pub(crate) use sealed::Seal;

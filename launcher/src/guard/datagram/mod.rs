@@ -41,6 +41,9 @@ use makers::Makers;
 use namespace::Namespace;
 use pump::{Loopback, Pump};
 
+pub(crate) use cable::{LOOPBACK, Own, V1, lay_dead_end};
+pub(crate) use system::bind_to_card;
+
 /// What a supervisor has for datagrams.
 pub(crate) struct Datagrams {
     session: Session,

@@ -41,7 +41,7 @@ pub(super) fn close_from(first: u32) -> bool {
 }
 
 /// Binds a packet socket to a card: from now on it has every packet that passes there, but for its own.
-pub(super) fn bind_to_card(socket: &OwnedFd, index: u32) -> io::Result<()> {
+pub(crate) fn bind_to_card(socket: &OwnedFd, index: u32) -> io::Result<()> {
     /// linux/if_packet.h
     const PACKET_QDISC_BYPASS: c_int = 20;
     const PACKET_IGNORE_OUTGOING: c_int = 23;

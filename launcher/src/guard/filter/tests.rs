@@ -44,7 +44,7 @@ fn of(number: c_long, arguments: &[c_int]) -> u32 {
 }
 
 fn meaning(verdict: Verdict) -> u32 {
-    value(verdict, false)
+    super::value(verdict, false)
 }
 
 #[test]
