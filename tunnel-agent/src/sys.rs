@@ -1,8 +1,10 @@
 //! The system calls that no crate has a safe form for. Unsafe code of the agent is here and nowhere
-//! else; `many` is a part of it.
+//! else; `many` and `addressed` are parts of it.
 
+mod addressed;
 mod many;
 
+pub(crate) use addressed::{Ends, receive_many_from, send_many_to};
 pub(crate) use many::{MANY, receive_many, send_many};
 
 use std::ffi::{c_int, c_void};

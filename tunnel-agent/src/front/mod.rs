@@ -1,50 +1,71 @@
-//! The front door: a SOCKS5 and an HTTP `CONNECT` listener on loopback, for what the library cannot be loaded
-//! into. What comes in is carried by the routes and chains of one session, as a program's connections are.
+//! The front door: listeners for SOCKS and HTTP `CONNECT`, for what the library cannot be loaded into. What comes in is
+//! carried by the routes and chains of one session, as a program's connections are.
 //!
 //! # Layout
 //!
-//! - [`door`]: where it listens; [`configuration`]: which session it serves.
-//! - [`socks5`], [`http`]: what is asked, and how it is answered; [`visit`]: one connection from its first byte
-//!   to its last.
+//! - [`door`]: where it listens; [`configuration`]: which session it serves. [`login`]: who may come in.
+//! - [`visit`]: one connection from its first byte to its last; [`datagrams`]: an association.
+//! - [`conversation`]: what is said first, read byte for byte by [`socks4`], [`socks5`] and [`http`], which have no I/O;
+//!   [`asked`]: what comes of it.
 //!
-//! It carries connections only: `BIND`, `UDP ASSOCIATE` and HTTP's other methods are refused.
+//! `BIND` and HTTP's other methods are refused.
 
+mod asked;
 pub(crate) mod configuration;
+mod conversation;
+mod datagrams;
 pub(crate) mod door;
 mod http;
+mod login;
+mod socks4;
 mod socks5;
 mod visit;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::io::Interest;
 use underpass_core::session_env::SessionEnv;
 use underpass_core::wire::Token;
 
 use crate::agent::Agent;
 use crate::lifetime::Lifetime;
-use crate::listening;
+use crate::listening::Listener;
+use crate::sys;
 use configuration::Chosen;
-use door::{Door, Kind};
+use door::{Door, Kind, Place};
+use login::Login;
+use visit::Visit;
 
 /// How long accepting waits when there are no descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Doors that listen, and what is behind them.
 pub(crate) struct Front {
-    doors: Vec<(Kind, std::net::TcpListener)>,
+    doors: Vec<Opened>,
     chosen: Chosen,
+}
+
+/// A door that listens.
+struct Opened {
+    kind: Kind,
+    login: Option<Arc<Login>>,
+    listener: Listener,
 }
 
 impl Front {
     /// Begins to listen; nothing is accepted before [`serve`].
     pub(crate) fn open(doors: &[Door], chosen: Chosen) -> io::Result<Self> {
         let opened = doors.iter().map(|door| {
-            let listener = listening::bind(door.address, false)
-                .map_err(|error| io::Error::new(error.kind(), format!("{door}: {error}")))?;
-            Ok((door.kind, listener))
+            let listener = match &door.place {
+                Place::Address(address) => Listener::tcp(*address),
+                Place::Path(path) => Listener::unix(path),
+            };
+            let listener =
+                listener.map_err(|error| io::Error::new(error.kind(), format!("{door}: {error}")))?;
+            Ok(Opened { kind: door.kind, login: None, listener })
         });
         Ok(Self { doors: opened.collect::<io::Result<_>>()?, chosen })
     }
@@ -59,30 +80,51 @@ pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Resul
     let session = SessionEnv::parse(value.as_bytes())
         .ok_or_else(|| io::Error::other("the session has no valid name"))?
         .token;
-    for (kind, listener) in doors {
-        let listener = TcpListener::from_std(listener)?;
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!(at = %Door { kind, address }, "listening");
-        }
-        tokio::spawn(accept(Arc::clone(agent), kind, listener, session));
+    let served = doors.into_iter().map(|door| tokio::spawn(accept(Arc::clone(agent), door, session)));
+    let served: Vec<_> = served.collect();
+    for door in served {
+        door.await.map_err(io::Error::other)??;
     }
     std::future::pending().await
 }
 
-async fn accept(agent: Arc<Agent>, kind: Kind, listener: TcpListener, session: Token) {
+async fn accept(agent: Arc<Agent>, door: Opened, session: Token) -> io::Result<()> {
+    let Opened { kind, login, listener } = door;
+    let watched = sys::watch(listener.socket(), Interest::READABLE)?;
+    if let Ok(address) = crate::facts::local_address(&watched.get_ref()) {
+        tracing::info!(at = %Door { kind, place: Place::Address(address) }, "listening");
+    }
     loop {
         // What waits for room waits in the kernel's queue.
-        let Ok(room) = Arc::clone(&agent.room).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        let Ok(room) = Arc::clone(&agent.room).acquire_owned().await else { return Ok(()) };
+        let mut ready = watched.readable().await?;
+        match accept_one(ready.get_inner()) {
+            Ok(Some(stream)) => {
                 // A reload gives the session another plan.
-                let Some(plan) = agent.sessions.plan(&session) else { return };
-                visit::begin(&agent, kind, stream, plan, room);
+                let Some(plan) = agent.sessions.plan(&session) else { return Ok(()) };
+                let (agent, login) = (Arc::clone(&agent), login.clone());
+                visit::begin(Visit { agent, plan, kind, login }, stream, room);
             }
+            Ok(None) => ready.clear_ready(),
             Err(error) => {
                 tracing::warn!(%error, "the front door waits");
                 tokio::time::sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// The next that waits, if one does.
+fn accept_one(listener: &impl std::os::fd::AsFd) -> io::Result<Option<OwnedFd>> {
+    use rustix::io::Errno;
+    use rustix::net::{SocketFlags, accept_with};
+    loop {
+        match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(Errno::AGAIN) => return Ok(None),
+            // It has gone already.
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 
+use super::asked::Asked;
+use super::conversation::{Language, asked};
+use super::datagrams::Association;
 use super::door::Kind;
-use super::{http, socks5};
+use super::login::Login;
+use super::socks5;
 use crate::agent::Agent;
 use crate::attempt::{self, along, trip, way};
 use crate::facts::FarOptions;
@@ -23,80 +26,128 @@ use crate::loopback;
 use crate::plan::Plan;
 use crate::upstream::Far;
 use crate::upstream::hop::Client;
-use crate::upstream::stream::Stream;
+use crate::upstream::stream::{Bare, Stream};
 
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one that was refused may take to close.
 const LEAVE: Duration = Duration::from_secs(1);
 
+/// Who has come in, and by which door.
+pub(super) struct Visit {
+    pub(super) agent: Arc<Agent>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) kind: Kind,
+    pub(super) login: Option<Arc<Login>>,
+}
+
+/// What becomes of a visit.
+enum Next {
+    Relay(OwnedFd, Stream, Trip),
+    Datagrams(Bare<OwnedFd>, Association),
+    Nothing,
+}
+
 /// Serves a client on the thread that relays.
-pub(super) fn begin(
-    agent: &Arc<Agent>,
-    kind: Kind,
-    stream: TcpStream,
-    plan: Arc<Plan>,
-    room: OwnedSemaphorePermit,
-) {
-    let Ok(stream) = stream.into_std() else { return };
-    let (splicer, agent) = (agent.splicer.clone(), Arc::clone(agent));
+pub(super) fn begin(visit: Visit, stream: OwnedFd, room: OwnedSemaphorePermit) {
+    let agent = Arc::clone(&visit.agent);
+    let splicer = agent.splicer.clone();
     splicer.spawn(async move {
         let _usage = (Lifetime::begin(&agent), room);
         // Boxed, so that a long-lived connection does not keep the room of its dial.
-        match Box::pin(carried(&agent, kind, stream, plan)).await {
-            Ok(Some((client, far, trip))) => {
+        let ended = match Box::pin(visit.carried(stream)).await {
+            Ok(Next::Relay(client, far, trip)) => {
                 let listed = Flows::begin(&agent, trip);
                 let ended = agent.splicer.relay(client, far, &listed.flow).await;
                 log::ended(&listed.flow, &ended);
+                Ok(())
             }
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "a client at the front door went away"),
+            Ok(Next::Datagrams(stream, association)) => association.serve(stream).await,
+            Ok(Next::Nothing) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a client at the front door went away");
         }
     });
 }
 
-/// Both ends of a relay, if there is one.
-async fn carried(
-    agent: &Arc<Agent>,
-    kind: Kind,
-    stream: std::net::TcpStream,
-    plan: Arc<Plan>,
-) -> io::Result<Option<(OwnedFd, Stream, Trip)>> {
-    let mut stream = TcpStream::from_std(stream)?;
-    stream.set_nodelay(true)?;
-    loopback::accepted(&stream, stream.peer_addr()?.ip());
-    let asked = async {
-        match kind {
-            Kind::Socks5 => socks5::asked(&mut stream).await,
-            Kind::Http => http::asked(&mut stream).await,
+impl Visit {
+    /// Up to the answer that is good, if there is one.
+    async fn carried(&self, stream: OwnedFd) -> io::Result<Next> {
+        prepare(&stream);
+        let mut stream = Bare::new(stream)?;
+        let login = self.login.as_deref();
+        let asked = tokio::time::timeout(PATIENCE, asked(&mut stream, self.kind, login)).await??;
+        let (answer, next) = match asked {
+            Some((language, Asked::Connect(destination))) => self.connect(language, destination).await,
+            Some((_, Asked::Associate(from))) => {
+                match Association::open(&self.agent, &self.plan, &stream, from) {
+                    Ok(association) => {
+                        let answer = socks5::carried_at(association.place());
+                        (answer, Some(Found::Datagrams(association)))
+                    }
+                    Err(failure) => {
+                        log::no_datagrams(
+                            &self.agent.datagrams,
+                            &self.plan,
+                            None,
+                            &Client::default(),
+                            &failure,
+                        );
+                        (socks5::reply(socks5::COMMAND_NOT_SUPPORTED), None)
+                    }
+                }
+            }
+            None => (Vec::new(), None),
+        };
+        tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await??;
+        Ok(match next {
+            Some(Found::Far(far, trip)) => {
+                log::relayed(&trip);
+                Next::Relay(stream.into_watched().into_inner(), far, trip)
+            }
+            Some(Found::Datagrams(association)) => Next::Datagrams(stream, association),
+            None => {
+                take_leave(stream).await;
+                Next::Nothing
+            }
+        })
+    }
+
+    /// Dials; what is answered, and the far end if there is one.
+    async fn connect(&self, language: Language, destination: Destination) -> (Vec<u8>, Option<Found>) {
+        let client = Client::default();
+        let dialled = dial(&self.agent, &self.plan, &client, &destination).await;
+        let trip = trip(&self.agent, &self.plan, &client, destination);
+        match dialled {
+            Ok(far) => (language.answer(None), Some(Found::Far(far.stream, trip))),
+            Err(failure) => {
+                log::failed(&trip, &failure);
+                (language.answer(Some(&failure)), None)
+            }
         }
-    };
-    let Some(destination) = tokio::time::timeout(PATIENCE, asked).await?? else {
-        take_leave(stream).await;
-        return Ok(None);
-    };
-    let client = Client::default();
-    let dialled = dial(agent, &plan, &client, &destination).await;
-    let trip = trip(agent, &plan, &client, destination);
-    let (answer, far) = match dialled {
-        Ok(far) => (answer(kind, None), Some(far)),
-        Err(failure) => {
-            log::failed(&trip, &failure);
-            (answer(kind, Some(&failure)), None)
-        }
-    };
-    tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await??;
-    let Some(far) = far else {
-        take_leave(stream).await;
-        return Ok(None);
-    };
-    log::relayed(&trip);
-    Ok(Some((stream.into_std()?.into(), far.stream, trip)))
+    }
+}
+
+/// What a client gets.
+enum Found {
+    Far(Stream, Trip),
+    Datagrams(Association),
+}
+
+/// Sets what a connection of TCP needs; a Unix socket needs nothing.
+fn prepare(stream: &OwnedFd) {
+    let peer = rustix::net::getpeername(stream).ok().flatten();
+    if let Some(peer) = peer.and_then(|peer| std::net::SocketAddr::try_from(peer).ok()) {
+        let _ = rustix::net::sockopt::set_tcp_nodelay(stream, true);
+        loopback::accepted(stream, peer.ip());
+    }
 }
 
 /// Ends a connection so that the last answer is read: to close it over bytes that nobody has read would be a
 /// reset, which can overtake the answer (RFC 9112 section 9.6).
-async fn take_leave(mut stream: TcpStream) {
+async fn take_leave(mut stream: Bare<OwnedFd>) {
     let mut rest = [0; 1024];
     let drained = async {
         stream.shutdown().await?;
@@ -108,14 +159,6 @@ async fn take_leave(mut stream: TcpStream) {
         io::Result::Ok(())
     };
     let _ = tokio::time::timeout(LEAVE, drained).await;
-}
-
-fn answer(kind: Kind, failure: Option<&Failure>) -> Vec<u8> {
-    match (kind, failure) {
-        (Kind::Socks5, failure) => socks5::answer(failure.map_or(0, Failure::errno)).to_vec(),
-        (Kind::Http, None) => http::CARRIED.to_vec(),
-        (Kind::Http, Some(failure)) => http::failed(failure),
-    }
 }
 
 async fn dial(
@@ -133,15 +176,4 @@ async fn dial(
     let options = FarOptions::default();
     let far = along(way(plan, client, destination), client, destination, &options, deadline);
     tokio::time::timeout(deadline, far).await.unwrap_or(Err(Failure::TimedOut))
-}
-
-/// A host as a client writes it: an address, or a name.
-pub(super) fn named(host: &[u8], port: u16) -> Option<Destination> {
-    let host = std::str::from_utf8(host).ok()?;
-    if let Ok(ip) = host.parse::<std::net::IpAddr>() {
-        return Some(Destination::Address((ip, port).into()));
-    }
-    let is_name = (1..=255).contains(&host.len())
-        && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:@[]?#\\".contains(&byte));
-    is_name.then(|| Destination::Name { host: host.to_owned(), port })
 }
