@@ -27,6 +27,8 @@ mod streamed;
 mod sweep;
 
 pub(crate) use ask::{Ask, begin};
+pub(crate) use batch::Sent;
+pub(crate) use carry::pass;
 pub(crate) use own::Own;
 
 use std::collections::{HashMap, HashSet};

@@ -22,7 +22,7 @@ pub(crate) struct Batch {
 
 /// What became of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(crate) enum Sent {
     /// All that can be sent; what cannot is dropped, as on a network.
     Done,
     /// Nobody is there (ICMP).

@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::OwnedSemaphorePermit;
-use underpass_core::destination::{Destination, canonical};
+use underpass_core::destination::{DNS_PORT, Destination, canonical};
 use underpass_core::failure::{Failure, reason};
 
 use super::ask::{is_many, way};
@@ -42,6 +42,8 @@ pub(crate) struct Own {
     peers: HashMap<Destination, Arc<Peer>>,
     /// Names that have been peers so far.
     names: u32,
+    /// Whether the agent answers what is sent to port 53, as for programs.
+    with_dns: bool,
     _room: OwnedSemaphorePermit,
 }
 
@@ -62,7 +64,37 @@ impl Own {
         sweep::begin(agent);
         let (agent, plan, client) = (Arc::clone(agent), Arc::clone(plan), client.clone());
         let (watched, peers) = (Arc::new(watched), HashMap::new());
-        Ok(Self { agent, plan, client, watched, local, socket, peers, names: 0, _room: room })
+        Ok(Self {
+            agent,
+            plan,
+            client,
+            watched,
+            local,
+            socket,
+            peers,
+            names: 0,
+            with_dns: false,
+            _room: room,
+        })
+    }
+
+    /// Makes one that is connected to a destination's peer; `with_dns`: names are answered as for programs. What is refused
+    /// is said in the log.
+    pub(crate) fn towards(
+        agent: &Arc<Agent>,
+        plan: &Arc<Plan>,
+        destination: &Destination,
+        with_dns: bool,
+    ) -> Option<Self> {
+        let client = Client::default();
+        let opened = Self::open(agent, plan, &client, Ipv4Addr::LOCALHOST.into());
+        let opened =
+            opened.inspect_err(|failure| log::no_datagrams(&agent.datagrams, plan, None, &client, failure));
+        let mut own = opened.ok()?;
+        own.with_dns = with_dns;
+        let at = own.at(destination.clone())?;
+        rustix::net::connect(own.watched.get_ref(), &at).ok()?;
+        Some(own)
     }
 
     pub(crate) fn watched(&self) -> Arc<AsyncFd<OwnedFd>> {
@@ -110,6 +142,16 @@ impl Own {
                 (asked.clone(), (Ipv4Addr::from_bits(self.names), 0).into())
             }
         };
+        if self.with_dns
+            && destination.port() == DNS_PORT
+            && matches!(
+                way(&self.plan, &self.client, &destination),
+                Ok(Some(_)) | Err(Failure::NoDatagrams(_))
+            )
+        {
+            let to = To::Names(Arc::clone(&self.plan));
+            return Ok(self.socket.add(&self.agent, &self.client, given, destination, to)?.peer);
+        }
         let here = || Course { plan: Arc::clone(&self.plan), chain: None };
         let course = way(&self.plan, &self.client, &destination)?.unwrap_or_else(here);
         if let Some(failure) = self.agent.datagrams.remembered(&course, Some(&destination)) {

@@ -5,10 +5,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use underpass_core::config::listen::Kind;
 use underpass_core::failure::Failure;
 
 use super::asked::{Asked, Parsed, Refused};
-use super::door::Kind;
 use super::login::Login;
 use super::{http, socks4, socks5};
 use crate::upstream::stream::Bare;

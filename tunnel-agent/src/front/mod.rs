@@ -1,10 +1,12 @@
-//! The front door: listeners for SOCKS and HTTP `CONNECT`, for what the library cannot be loaded into. What comes in is
-//! carried by the routes and chains of one session, as a program's connections are.
+//! The front door: proxies for SOCKS and HTTP `CONNECT`, forwards to one destination, and listeners for what the kernel
+//! redirects; for what the library cannot be loaded into. What comes in is carried by the routes and chains of one session, as
+//! a program's connections are.
 //!
 //! # Layout
 //!
-//! - [`door`]: where it listens; [`configuration`]: which session it serves. [`login`]: who may come in.
+//! - [`configuration`]: which session it serves. [`login`]: who may come in.
 //! - [`visit`]: one connection from its first byte to its last; [`datagrams`]: an association.
+//!   [`datagram_door`]: a door for datagrams that say nothing of where they go.
 //! - [`conversation`]: what is said first, read byte for byte by [`socks4`], [`socks5`] and [`http`], which have no I/O;
 //!   [`asked`]: what comes of it.
 //!
@@ -13,8 +15,8 @@
 mod asked;
 pub(crate) mod configuration;
 mod conversation;
+mod datagram_door;
 mod datagrams;
-pub(crate) mod door;
 mod http;
 mod login;
 mod socks4;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::Interest;
+use underpass_core::config::listen::{Door, Place, Service};
 use underpass_core::session_env::SessionEnv;
 use underpass_core::wire::Token;
 
@@ -35,9 +38,9 @@ use crate::lifetime::Lifetime;
 use crate::listening::Listener;
 use crate::sys;
 use configuration::Chosen;
-use door::{Door, Kind, Place};
+use datagram_door::DatagramDoor;
 use login::Login;
-use visit::Visit;
+use visit::{Threshold, Visit};
 
 /// How long accepting waits when there are no descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -49,26 +52,38 @@ pub(crate) struct Front {
 }
 
 /// A door that listens.
-struct Opened {
-    kind: Kind,
-    login: Option<Arc<Login>>,
-    listener: Listener,
+enum Opened {
+    Connections(Listener, Threshold),
+    Datagrams(DatagramDoor),
 }
 
 impl Front {
-    /// Begins to listen; nothing is accepted before [`serve`].
-    pub(crate) fn open(doors: &[Door], chosen: Chosen) -> io::Result<Self> {
-        let opened = doors.iter().map(|door| {
-            let listener = match &door.place {
-                Place::Address(address) => Listener::tcp(*address),
-                Place::Path(path) => Listener::unix(path),
-            };
-            let listener =
-                listener.map_err(|error| io::Error::new(error.kind(), format!("{door}: {error}")))?;
-            Ok(Opened { kind: door.kind, login: None, listener })
+    /// Begins to listen at these doors and at those of the configuration; nothing is accepted before [`serve`].
+    pub(crate) fn open(given: Vec<Door>, mut chosen: Chosen) -> io::Result<Self> {
+        let doors = given.into_iter().chain(std::mem::take(&mut chosen.config.listen));
+        let opened = doors.map(|door| {
+            let name = door.to_string();
+            open(door).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
         });
         Ok(Self { doors: opened.collect::<io::Result<_>>()?, chosen })
     }
+}
+
+fn open(door: Door) -> io::Result<Opened> {
+    let Door { service, place, login } = door;
+    match (&service, &place) {
+        (Service::Udp(_) | Service::Tproxy, Place::Address(address)) => {
+            let to = if let Service::Udp(to) = service { Some(to) } else { None };
+            return DatagramDoor::open(*address, to).map(Opened::Datagrams);
+        }
+        _ => {}
+    }
+    let listener = match &place {
+        Place::Address(address) => Listener::tcp(*address)?,
+        Place::Path(path) => Listener::unix(path)?,
+    };
+    let login = login.credentials().map(Login::new);
+    Ok(Opened::Connections(listener, Threshold { service, login }))
 }
 
 /// Serves the doors for ever; without any it waits for ever.
@@ -80,19 +95,33 @@ pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Resul
     let session = SessionEnv::parse(value.as_bytes())
         .ok_or_else(|| io::Error::other("the session has no valid name"))?
         .token;
-    let served = doors.into_iter().map(|door| tokio::spawn(accept(Arc::clone(agent), door, session)));
-    let served: Vec<_> = served.collect();
-    for door in served {
-        door.await.map_err(io::Error::other)??;
+    let mut served = tokio::task::JoinSet::new();
+    for door in doors {
+        let agent = Arc::clone(agent);
+        match door {
+            Opened::Connections(listener, threshold) => {
+                served.spawn(accept(agent, listener, Arc::new(threshold), session));
+            }
+            Opened::Datagrams(door) => {
+                served.spawn(door.serve(agent, session));
+            }
+        }
+    }
+    while let Some(ended) = served.join_next().await {
+        ended.map_err(io::Error::other)??;
     }
     std::future::pending().await
 }
 
-async fn accept(agent: Arc<Agent>, door: Opened, session: Token) -> io::Result<()> {
-    let Opened { kind, login, listener } = door;
+async fn accept(
+    agent: Arc<Agent>,
+    listener: Listener,
+    threshold: Arc<Threshold>,
+    session: Token,
+) -> io::Result<()> {
     let watched = sys::watch(listener.socket(), Interest::READABLE)?;
     if let Ok(address) = crate::facts::local_address(&watched.get_ref()) {
-        tracing::info!(at = %Door { kind, place: Place::Address(address) }, "listening");
+        tracing::info!(at = %address, "listening");
     }
     loop {
         // What waits for room waits in the kernel's queue.
@@ -102,8 +131,8 @@ async fn accept(agent: Arc<Agent>, door: Opened, session: Token) -> io::Result<(
             Ok(Some(stream)) => {
                 // A reload gives the session another plan.
                 let Some(plan) = agent.sessions.plan(&session) else { return Ok(()) };
-                let (agent, login) = (Arc::clone(&agent), login.clone());
-                visit::begin(Visit { agent, plan, kind, login }, stream, room);
+                let (agent, threshold) = (Arc::clone(&agent), Arc::clone(&threshold));
+                visit::begin(Visit { agent, plan, threshold }, stream, room);
             }
             Ok(None) => ready.clear_ready(),
             Err(error) => {

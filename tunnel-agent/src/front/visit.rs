@@ -1,19 +1,20 @@
 //! One connection at the front door: asked, dialled, answered, and relayed.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
-use underpass_core::destination::Destination;
+use underpass_core::config::listen::Service;
+use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::Failure;
 
 use super::asked::Asked;
 use super::conversation::{Language, asked};
 use super::datagrams::Association;
-use super::door::Kind;
 use super::login::Login;
 use super::socks5;
 use crate::agent::Agent;
@@ -21,24 +22,29 @@ use crate::attempt::{self, along, trip, way};
 use crate::facts::FarOptions;
 use crate::flow::{Flows, Trip};
 use crate::lifetime::Lifetime;
-use crate::log;
 use crate::loopback;
 use crate::plan::Plan;
 use crate::upstream::Far;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::{Bare, Stream};
+use crate::{dns, log, splice, sys};
 
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one that was refused may take to close.
 const LEAVE: Duration = Duration::from_secs(1);
 
+/// What is asked and done at a door.
+pub(super) struct Threshold {
+    pub(super) service: Service,
+    pub(super) login: Option<Login>,
+}
+
 /// Who has come in, and by which door.
 pub(super) struct Visit {
     pub(super) agent: Arc<Agent>,
     pub(super) plan: Arc<Plan>,
-    pub(super) kind: Kind,
-    pub(super) login: Option<Arc<Login>>,
+    pub(super) threshold: Arc<Threshold>,
 }
 
 /// What becomes of a visit.
@@ -77,57 +83,103 @@ impl Visit {
     async fn carried(&self, stream: OwnedFd) -> io::Result<Next> {
         prepare(&stream);
         let mut stream = Bare::new(stream)?;
-        let login = self.login.as_deref();
-        let asked = tokio::time::timeout(PATIENCE, asked(&mut stream, self.kind, login)).await??;
-        let (answer, next) = match asked {
-            Some((language, Asked::Connect(destination))) => self.connect(language, destination).await,
-            Some((_, Asked::Associate(from))) => {
-                match Association::open(&self.agent, &self.plan, &stream, from) {
-                    Ok(association) => {
-                        let answer = socks5::carried_at(association.place());
-                        (answer, Some(Found::Datagrams(association)))
-                    }
-                    Err(failure) => {
-                        log::no_datagrams(
-                            &self.agent.datagrams,
-                            &self.plan,
-                            None,
-                            &Client::default(),
-                            &failure,
-                        );
-                        (socks5::reply(socks5::COMMAND_NOT_SUPPORTED), None)
-                    }
-                }
+        let Threshold { service, login } = &*self.threshold;
+        let asked = match service {
+            Service::Proxy(kind) => {
+                let asked = asked(&mut stream, *kind, login.as_ref());
+                let Some((language, asked)) = tokio::time::timeout(PATIENCE, asked).await?? else {
+                    take_leave(stream).await;
+                    return Ok(Next::Nothing);
+                };
+                (Some(language), asked)
             }
-            None => (Vec::new(), None),
+            Service::Tcp(to) | Service::Udp(to) => (None, Asked::Connect(to.clone())),
+            Service::Redirect | Service::Tproxy => match redirected(&stream) {
+                Some(to) => (None, Asked::Connect(Destination::Address(to))),
+                // Whoever connects to the listener itself wants nothing that is there.
+                None => return reset(&stream),
+            },
+        };
+        let (answer, found) = match asked {
+            (language, Asked::Connect(destination)) => self.connect(language, destination).await,
+            (_, Asked::Associate(from)) => self.associate(&stream, from),
         };
         tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await??;
-        Ok(match next {
+        match found {
             Some(Found::Far(far, trip)) => {
                 log::relayed(&trip);
-                Next::Relay(stream.into_watched().into_inner(), far, trip)
+                Ok(Next::Relay(stream.into_watched().into_inner(), far, trip))
             }
-            Some(Found::Datagrams(association)) => Next::Datagrams(stream, association),
+            Some(Found::Datagrams(association)) => Ok(Next::Datagrams(stream, association)),
+            // Nobody has told why: an end would look like an empty stream.
+            None if answer.is_empty() => reset(&stream),
             None => {
                 take_leave(stream).await;
-                Next::Nothing
-            }
-        })
-    }
-
-    /// Dials; what is answered, and the far end if there is one.
-    async fn connect(&self, language: Language, destination: Destination) -> (Vec<u8>, Option<Found>) {
-        let client = Client::default();
-        let dialled = dial(&self.agent, &self.plan, &client, &destination).await;
-        let trip = trip(&self.agent, &self.plan, &client, destination);
-        match dialled {
-            Ok(far) => (language.answer(None), Some(Found::Far(far.stream, trip))),
-            Err(failure) => {
-                log::failed(&trip, &failure);
-                (language.answer(Some(&failure)), None)
+                Ok(Next::Nothing)
             }
         }
     }
+
+    /// Dials; what is answered, and the far end if there is one.
+    async fn connect(
+        &self,
+        language: Option<Language>,
+        destination: Destination,
+    ) -> (Vec<u8>, Option<Found>) {
+        let client = Client::default();
+        let dialled = self.dial(&client, &destination).await;
+        let trip = trip(&self.agent, &self.plan, &client, destination);
+        let answer = |failure| language.map_or(Vec::new(), |language| language.answer(failure));
+        match dialled {
+            Ok(far) => (answer(None), Some(Found::Far(far.stream, trip))),
+            Err(failure) => {
+                log::failed(&trip, &failure);
+                (answer(Some(&failure)), None)
+            }
+        }
+    }
+
+    async fn dial(&self, client: &Client, asked: &Destination) -> Result<Far, Failure> {
+        let Self { agent, plan, threshold } = self;
+        let deadline = Duration::from_secs(plan.config.deadline.into());
+        // A fake address stands for a name here, too, and is never dialled.
+        let destination = match asked {
+            Destination::Address(address) => &attempt::destination(agent, *address)?,
+            Destination::Name { .. } => asked,
+        };
+        let way = way(plan, client, destination);
+        // Who knows nothing of us asks for names as a program does.
+        if let (Service::Redirect, Destination::Address(address)) = (&threshold.service, asked)
+            && dns::is_served(destination, &way)
+        {
+            return dns::far(agent, plan, client, *address);
+        }
+        let options = FarOptions::default();
+        let far = along(way, client, destination, &options, deadline);
+        tokio::time::timeout(deadline, far).await.unwrap_or(Err(Failure::TimedOut))
+    }
+
+    fn associate(&self, stream: &Bare<OwnedFd>, from: SocketAddr) -> (Vec<u8>, Option<Found>) {
+        match Association::open(&self.agent, &self.plan, stream, from) {
+            Ok(association) => (socks5::carried_at(association.place()), Some(Found::Datagrams(association))),
+            Err(failure) => {
+                log::no_datagrams(&self.agent.datagrams, &self.plan, None, &Client::default(), &failure);
+                (socks5::reply(socks5::COMMAND_NOT_SUPPORTED), None)
+            }
+        }
+    }
+}
+
+/// Where a connection was going that the kernel has redirected to us.
+fn redirected(stream: &Bare<OwnedFd>) -> Option<SocketAddr> {
+    let to = canonical(sys::original_destination(stream.get().get_ref())?);
+    (stream.local().map(canonical) != Some(to)).then_some(to)
+}
+
+/// Closing will be a reset (socket(7)).
+fn reset(stream: &Bare<OwnedFd>) -> io::Result<Next> {
+    splice::linger(stream.get(), Some(Duration::ZERO));
+    Ok(Next::Nothing)
 }
 
 /// What a client gets.
@@ -139,7 +191,7 @@ enum Found {
 /// Sets what a connection of TCP needs; a Unix socket needs nothing.
 fn prepare(stream: &OwnedFd) {
     let peer = rustix::net::getpeername(stream).ok().flatten();
-    if let Some(peer) = peer.and_then(|peer| std::net::SocketAddr::try_from(peer).ok()) {
+    if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
         let _ = rustix::net::sockopt::set_tcp_nodelay(stream, true);
         loopback::accepted(stream, peer.ip());
     }
@@ -159,21 +211,4 @@ async fn take_leave(mut stream: Bare<OwnedFd>) {
         io::Result::Ok(())
     };
     let _ = tokio::time::timeout(LEAVE, drained).await;
-}
-
-async fn dial(
-    agent: &Arc<Agent>,
-    plan: &Arc<Plan>,
-    client: &Client,
-    destination: &Destination,
-) -> Result<Far, Failure> {
-    let deadline = Duration::from_secs(plan.config.deadline.into());
-    // A fake address stands for a name here, too, and is never dialled.
-    let destination = &match destination {
-        Destination::Address(address) => attempt::destination(agent, *address)?,
-        Destination::Name { .. } => destination.clone(),
-    };
-    let options = FarOptions::default();
-    let far = along(way(plan, client, destination), client, destination, &options, deadline);
-    tokio::time::timeout(deadline, far).await.unwrap_or(Err(Failure::TimedOut))
 }

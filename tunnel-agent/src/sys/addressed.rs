@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use libc::{c_uint, c_void, mmsghdr, msghdr};
 use socket2::{SockAddr, SockAddrStorage};
+use underpass_core::destination::canonical;
 
 use super::MANY;
 
@@ -16,6 +17,13 @@ pub(crate) struct Ends {
     pub(crate) from: Option<SocketAddr>,
     /// Only where the socket asks for it (IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR).
     pub(crate) to: Option<SocketAddr>,
+}
+
+impl Ends {
+    /// Both in canonical form, where both are known.
+    pub(crate) fn pair(self) -> Option<(SocketAddr, SocketAddr)> {
+        Some((canonical(self.from?), canonical(self.to?)))
+    }
 }
 
 /// Room for a control message with an address, aligned as one.
