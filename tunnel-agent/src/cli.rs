@@ -28,7 +28,7 @@ enum Command {
     /// --listen, a front door for what the library cannot be loaded into
     Run {
         /// Directory of the sockets, private to the user
-        #[arg(long, value_name = "DIR", required_unless_present_any = ["listen", "config"])]
+        #[arg(long, value_name = "DIR", required_unless_present_any = ["listen", "config", "given"])]
         directory: Option<PathBuf>,
         /// Listen on loopback, and carry what comes in: socks5://127.0.0.1:1080, http://127.0.0.1:8080, any:// for both,
         /// redirect:// and tproxy:// for what a firewall redirects
@@ -40,6 +40,9 @@ enum Command {
         /// A configuration file for --listen, or with doors of its own ([[listen]])
         #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "proxy")]
         config: Option<PathBuf>,
+        /// A launcher gives the door and its configuration by standard input
+        #[arg(long, hide = true, conflicts_with_all = ["listen", "config"])]
+        given: bool,
         /// The directory was made for one launch: remove it at the end
         #[arg(long)]
         private: bool,
@@ -139,11 +142,14 @@ impl fmt::Display for Failure {
 pub(crate) fn run() -> Result<(), Failure> {
     match Cli::parse().command {
         Command::Run { listen, proxy, config, directory, .. } if !listen.is_empty() || config.is_some() => {
-            listening(listen, proxy, config, directory).map_err(Failure::Agent)
+            listening(|| open(listen, proxy, config), directory).map_err(Failure::Agent)
+        }
+        Command::Run { given: true, directory, .. } => {
+            listening(Front::given, directory).map_err(Failure::Agent)
         }
         Command::Forward(Forward { local, dynamic, proxy, config }) => {
             let doors = local.into_iter().chain(dynamic).collect();
-            listening(doors, proxy, config, None).map_err(Failure::Agent)
+            listening(|| open(doors, proxy, config), None).map_err(Failure::Agent)
         }
         Command::Run { directory, private, foreground, .. } => {
             serve(directory.unwrap_or_default(), private, foreground).map_err(Failure::Agent)
@@ -168,19 +174,19 @@ fn asked(answer: Result<(), Unanswered>) -> Result<(), Failure> {
     }
 }
 
-/// Serves a front door in the foreground, as `ssh -N -D` does.
-fn listening(
-    doors: Vec<Door>,
-    proxies: Vec<Upstream>,
-    config: Option<PathBuf>,
-    directory: Option<PathBuf>,
-) -> io::Result<()> {
-    log::to(io::stderr, "warn")?;
+/// Opens the doors that are given, and those of the configuration.
+fn open(doors: Vec<Door>, proxies: Vec<Upstream>, config: Option<PathBuf>) -> io::Result<Front> {
     let chosen = configuration::choose(proxies, config).map_err(io::Error::other)?;
     if doors.is_empty() && chosen.config.listen.is_empty() {
         return Err(io::Error::other("no door: add --listen URL, or [[listen]] to the file"));
     }
-    let front = Front::open(doors, chosen)?;
+    Front::open(doors, chosen)
+}
+
+/// Serves a front door in the foreground, as `ssh -N -D` does.
+fn listening(open: impl FnOnce() -> io::Result<Front>, directory: Option<PathBuf>) -> io::Result<()> {
+    log::to(io::stderr, "warn")?;
+    let front = open()?;
     let (directory, private) = match directory {
         Some(directory) => (directory, false),
         // One of its own: an agent that programs are launched with may have the usual one.

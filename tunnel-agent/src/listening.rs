@@ -40,6 +40,11 @@ impl Listener {
         Ok(Self { socket: bind(address, false)?.into(), path: None })
     }
 
+    /// One that somebody else has made.
+    pub(crate) fn of(listener: TcpListener) -> Self {
+        Self { socket: listener.into(), path: None }
+    }
+
     /// At a path, for this user alone: the directory may let others in, and the owner may change the file's mode.
     pub(crate) fn unix(path: &Path) -> io::Result<Self> {
         remove_dead(path)?;

@@ -38,6 +38,7 @@ pub use problem::{ConfigError, Warning};
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,9 @@ pub struct Config {
     /// Doors of an agent that is started to listen: nothing to a session.
     #[serde(skip)]
     pub listen: Vec<listen::Door>,
+    /// What a sealed program may reach besides: the launcher's alone.
+    #[serde(skip)]
+    pub let_in: Vec<PathBuf>,
 }
 
 /// Several upstreams and how one path is made of them.
@@ -207,6 +211,7 @@ impl Config {
             inherited: inherited::Inherited::default(),
             tier: tier::Tier::default(),
             listen: Vec::new(),
+            let_in: Vec::new(),
         }
     }
 }

@@ -15,6 +15,7 @@ use underpass_core::failure::Failure;
 use super::asked::named;
 use crate::agent::Agent;
 use crate::datagram::Own;
+use crate::facts::network_of;
 use crate::plan::Plan;
 use crate::sys::MANY;
 use crate::upstream::hop::Client;
@@ -48,6 +49,9 @@ impl Association {
         // Behind a translator what the client knows of itself is wrong.
         let is_true = said.ip() == ip || said.ip().is_unspecified();
         let port = Some(said.port()).filter(|port| *port != 0 && is_true);
+        if network_of(stream.get().get_ref()) != agent.network {
+            return Err(Failure::Socket("its door is in another network, which has no relay of ours"));
+        }
         if !plan.carries_datagrams() {
             return Err(Failure::Socket("no chain of this configuration carries datagrams"));
         }

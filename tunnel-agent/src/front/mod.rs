@@ -4,7 +4,7 @@
 //!
 //! # Layout
 //!
-//! - [`configuration`]: which session it serves. [`login`]: who may come in.
+//! - [`configuration`]: which session it serves, or [`given`]: a launcher says so. [`login`]: who may come in.
 //! - [`visit`]: one connection from its first byte to its last; [`datagrams`]: an association.
 //!   [`datagram_door`]: a door for datagrams that say nothing of where they go.
 //! - [`conversation`]: what is said first, read byte for byte by [`socks4`], [`socks5`] and [`http`], which have no I/O;
@@ -17,6 +17,7 @@ pub(crate) mod configuration;
 mod conversation;
 mod datagram_door;
 mod datagrams;
+mod given;
 mod http;
 mod login;
 mod socks4;
@@ -25,6 +26,7 @@ mod visit;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +51,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Front {
     doors: Vec<Opened>,
     chosen: Chosen,
+    /// Serves as long as this launcher wants it.
+    launcher: Option<UnixStream>,
 }
 
 /// A door that listens.
@@ -65,18 +69,20 @@ impl Front {
             let name = door.to_string();
             open(door).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
         });
-        Ok(Self { doors: opened.collect::<io::Result<_>>()?, chosen })
+        Ok(Self { doors: opened.collect::<io::Result<_>>()?, chosen, launcher: None })
+    }
+
+    /// What the launcher that has started us gives by standard input.
+    pub(crate) fn given() -> io::Result<Self> {
+        given::receive()
     }
 }
 
 fn open(door: Door) -> io::Result<Opened> {
     let Door { service, place, login } = door;
-    match (&service, &place) {
-        (Service::Udp(_) | Service::Tproxy, Place::Address(address)) => {
-            let to = if let Service::Udp(to) = service { Some(to) } else { None };
-            return DatagramDoor::open(*address, to).map(Opened::Datagrams);
-        }
-        _ => {}
+    if let (Service::Udp(_) | Service::Tproxy, Place::Address(address)) = (&service, &place) {
+        let to = if let Service::Udp(to) = &service { Some(to.clone()) } else { None };
+        return DatagramDoor::open(*address, to).map(Opened::Datagrams);
     }
     let listener = match &place {
         Place::Address(address) => Listener::tcp(*address)?,
@@ -86,9 +92,9 @@ fn open(door: Door) -> io::Result<Opened> {
     Ok(Opened::Connections(listener, Threshold { service, login }))
 }
 
-/// Serves the doors for ever; without any it waits for ever.
+/// Serves the doors for ever, or as long as their launcher is there; without any it waits for ever.
 pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Result<()> {
-    let Some(Front { doors, chosen }) = front else { return std::future::pending().await };
+    let Some(Front { doors, chosen, launcher }) = front else { return std::future::pending().await };
     let _usage = Lifetime::begin(agent);
     agent.names.add(&chosen.config.pool).map_err(io::Error::other)?;
     let value = agent.sessions.open_session(chosen.config, chosen.source, None).map_err(io::Error::other)?;
@@ -107,10 +113,17 @@ pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Resul
             }
         }
     }
-    while let Some(ended) = served.join_next().await {
-        ended.map_err(io::Error::other)??;
+    let left = async {
+        match launcher {
+            Some(launcher) => given::until_left(launcher).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        // One ends only with an error, or with its session.
+        Some(ended) = served.join_next() => ended.map_err(io::Error::other)?,
+        left = left => left,
     }
-    std::future::pending().await
 }
 
 async fn accept(
