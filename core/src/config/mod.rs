@@ -12,6 +12,7 @@
 //! - [`environment`]: `ALL_PROXY` and its kin; `no_proxy`: the list of what goes direct.
 //! - [`dns`]: how names are answered; [`pool`]: the addresses that stand for them.
 //! - [`inherited`]: what becomes of sockets that others have made. [`tier`]: how a program is held.
+//! - [`listen`]: doors of the agent, for those that do not load the library.
 //! - [`logins`]: what is elsewhere: credentials in files and variables, users by name.
 //! - [`reader`]: TOML with the place of each value; [`problem`]: mistakes, and the words that were probably
 //!   meant.
@@ -22,6 +23,7 @@ pub mod file;
 pub mod format;
 pub mod inherited;
 pub mod legacy;
+pub mod listen;
 pub mod logins;
 mod no_proxy;
 pub mod pattern;
@@ -36,6 +38,7 @@ pub use problem::{ConfigError, Warning};
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +91,12 @@ pub struct Config {
     /// How a program is held: the launcher's alone.
     #[serde(skip)]
     pub tier: tier::Tier,
+    /// Doors of an agent that is started to listen: nothing to a session.
+    #[serde(skip)]
+    pub listen: Vec<listen::Door>,
+    /// What a sealed program may reach besides: the launcher's alone.
+    #[serde(skip)]
+    pub let_in: Vec<PathBuf>,
 }
 
 /// Several upstreams and how one path is made of them.
@@ -205,6 +214,8 @@ impl Config {
             foreign_sockets: inherited::ForeignSockets::default(),
             inherited: inherited::Inherited::default(),
             tier: tier::Tier::default(),
+            listen: Vec::new(),
+            let_in: Vec::new(),
         }
     }
 }
