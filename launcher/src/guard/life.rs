@@ -30,6 +30,7 @@ use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptio
 
 use super::kernel::{self, Disposition, Forked, Listener, Signals};
 use super::link::Session;
+use super::stopped::is_stopped;
 use super::supervisor::Supervisor;
 use super::{filter, probe};
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, failed, reason};
@@ -119,8 +120,7 @@ fn wait(supervisor: &OwnedFd) -> u8 {
         let [signalled, told] = ready.map(|fd| !fd.revents().is_empty());
         if signalled
             && let Some(came) = kernel::next_signal(&signals)
-            // What the terminal sends the whole group has.
-            && !came.from_kernel
+            && came.is_ours_alone()
         {
             let _ = rustix::net::send(supervisor, &[came.number as u8], SendFlags::NOSIGNAL);
         }
@@ -135,7 +135,7 @@ fn told_by(supervisor: &OwnedFd) -> Option<u8> {
     let mut message = [0; MAX_MESSAGE];
     let len = rustix::net::recv(supervisor, &mut message, RecvFlags::empty()).map_or(0, |(len, _)| len);
     let status = match message.get(..len) {
-        Some([STATUS, raw @ ..]) => raw.try_into().ok().map(i32::from_ne_bytes),
+        Some([STATUS, raw @ ..]) => raw.try_into().ok().map(u64::from_ne_bytes),
         Some([FAILURE, why @ ..]) => {
             return Some(failed(&Failure::setup(format_args!(
                 "tier guard: {}",
@@ -144,7 +144,7 @@ fn told_by(supervisor: &OwnedFd) -> Option<u8> {
         }
         _ => None,
     };
-    let Some(status) = status else {
+    let Some((status, program)) = status.map(|both| (both as i32, Pid::from_raw((both >> 32) as i32))) else {
         let why = "the supervisor has been killed, and the program has no network any more";
         return Some(failed(&Failure::setup(format_args!("tier guard: {why}"))));
     };
@@ -153,7 +153,9 @@ fn told_by(supervisor: &OwnedFd) -> Option<u8> {
     }
     if libc::WIFSTOPPED(status) {
         // Our caller sees us stopped as the program is.
-        kernel::raise(libc::WSTOPSIG(status));
+        if program.is_some_and(is_stopped) {
+            kernel::raise(libc::WSTOPSIG(status));
+        }
         return None;
     }
     if libc::WIFSIGNALED(status) {
@@ -309,7 +311,10 @@ impl Family {
     }
 
     fn kill(&self, signal: c_int) {
-        if let (Some(program), Some(signal)) = (self.program, Signal::from_named_raw(signal)) {
+        if let (Some(program), Some(signal)) = (self.program, Signal::from_named_raw(signal))
+            // What runs again has had it: it was for the whole group.
+            && (signal != Signal::CONT || is_stopped(program))
+        {
             // Its number is not given away before we have waited for it.
             let _ = rustix::process::kill_process(program, signal);
         }
@@ -337,7 +342,8 @@ impl Family {
             self.program = None;
         }
         if ended || status.stopped() {
-            let message = [&[STATUS][..], &status.as_raw().to_ne_bytes()].concat();
+            let both = u64::from(pid.as_raw_nonzero().get() as u32) << 32 | u64::from(status.as_raw() as u32);
+            let message = [&[STATUS][..], &both.to_ne_bytes()].concat();
             let _ = rustix::net::send(&self.front, &message, SendFlags::NOSIGNAL);
         }
     }

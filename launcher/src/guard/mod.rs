@@ -16,7 +16,7 @@
 //! # Layout
 //!
 //! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child.
-//! - [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
+//! - [`stopped`]: whether a process is. [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
 //! - [`datagram`]: datagram sockets, and what carries them.
 
 mod connect;
@@ -30,6 +30,7 @@ mod memory;
 mod notification;
 mod probe;
 mod socket;
+mod stopped;
 mod supervisor;
 mod truth;
 
@@ -37,3 +38,4 @@ pub(crate) use datagram::check as check_datagrams;
 pub(crate) use datagram::{LOOPBACK, Own, V1, bind_to_card, lay_dead_end};
 pub(crate) use life::{Start, run};
 pub(crate) use probe::check;
+pub(crate) use stopped::is_stopped;
