@@ -19,7 +19,8 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
                          [:PORT], ssh://HOST, local: (none); repeated: a chain
   -f, --config FILE      chains and routes: TOML, or by its name or by NAME as
       --format NAME      the peers have it: proxychains, torsocks, tsocks
-      --tier TIER        hook (a library), guard (the kernel), auto (default)
+      --tier TIER        hook (library), guard (kernel), sealed, auto (default)
+      --let-in PATH      sealed: what of /run, or which Unix socket, it reaches
       --dns MODE[:ADDR]  names get fake addresses (default), or real ones from
                          the far exit or this local machine; ADDR: a resolver
       --udp MODE         carry datagrams (default), or refuse them
@@ -32,14 +33,13 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
       --leaktest         report what COMMAND would let out; status 126 if any
       --version, --help  (-h) print the version, print this
 Without -x and -f: UNDERPASS_CONFIG, ~/.config/underpass/config.toml,
-/etc/underpass/config.toml, ALL_PROXY, HTTPS_PROXY, SOCKS_SERVER. The exit
-status is COMMAND's, or 125 if underpass itself fails, 126 if COMMAND cannot
-be executed or carried, 127 if it is not found. Example:
+/etc/underpass/config.toml, ALL_PROXY, HTTPS_PROXY, SOCKS_SERVER. Status:
+COMMAND's; 125: own failure, 126: not to be run or carried, 127: not found.
   underpass -x socks5h://127.0.0.1:9050 curl https://example.com/
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 16] = [
+const OPTIONS: [&str; 17] = [
     "--proxy",
     "--config",
     "--format",
@@ -47,6 +47,7 @@ const OPTIONS: [&str; 16] = [
     "--udp",
     "--inherited",
     "--tier",
+    "--let-in",
     "--quiet",
     "--verbose",
     "--shell",
@@ -114,6 +115,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Long("udp") => source.udp = Some(value(&mut parser, "--udp", "MODE")?),
             Long("inherited") => source.inherited = Some(value(&mut parser, "--inherited", "WHAT")?),
             Long("tier") => source.tier = Some(value(&mut parser, "--tier", "TIER")?),
+            Long("let-in") => source.let_in.push(value(&mut parser, "--let-in", "PATH")?.into()),
             // What the library starts us with, instead of a program that cannot load it.
             Long("argv0") => argv0 = Some(value(&mut parser, "--argv0", "NAME")?),
             Long("dns") => source.dns = Some(value(&mut parser, "--dns", "MODE")?),
@@ -176,6 +178,7 @@ struct Source {
     udp: Option<OsString>,
     inherited: Option<OsString>,
     tier: Option<OsString>,
+    let_in: Vec<PathBuf>,
 }
 
 impl Source {
@@ -187,6 +190,7 @@ impl Source {
             && self.udp.is_none()
             && self.inherited.is_none()
             && self.tier.is_none()
+            && self.let_in.is_empty()
     }
 
     fn given(mut self) -> Result<Given, Failure> {
@@ -199,8 +203,12 @@ impl Source {
             inherited.transpose().map_err(|why: &str| Failure::setup(format_args!("--inherited: {why}")))?;
         let tier = self.tier.take().map(|tier| tier.to_string_lossy().parse());
         let tier = tier.transpose().map_err(|why: &str| Failure::setup(format_args!("--tier: {why}")))?;
+        let let_in = std::mem::take(&mut self.let_in);
+        if let Some(path) = let_in.iter().find(|path| !path.is_absolute()) {
+            return Err(Failure::setup(format_args!("--let-in: {}: not an absolute path", path.display())));
+        }
         let place = self.place()?;
-        let changes = Changes { dns, udp, inherited, tier };
+        let changes = Changes { dns, udp, inherited, tier, let_in };
         Ok(if changes == Changes::default() { place } else { Given::With(changes, Box::new(place)) })
     }
 

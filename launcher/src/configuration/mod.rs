@@ -59,6 +59,8 @@ pub(crate) struct Changes {
     pub(crate) inherited: Option<Inherited>,
     /// `--tier`
     pub(crate) tier: Option<Tier>,
+    /// `--let-in`
+    pub(crate) let_in: Vec<PathBuf>,
 }
 
 /// A configuration and where it comes from.
@@ -91,7 +93,7 @@ pub(crate) enum Origin {
 
 /// The configuration of this launch; its paths are absolute, its credentials not fetched yet.
 pub(crate) fn find(given: Given) -> Result<Found, Failure> {
-    let (given, Changes { dns, udp, inherited, tier }) = match given {
+    let (given, Changes { dns, udp, inherited, tier, let_in }) = match given {
         Given::With(changes, given) => (*given, changes),
         given => (given, Changes::default()),
     };
@@ -123,6 +125,7 @@ pub(crate) fn find(given: Given) -> Result<Found, Failure> {
     if let Some(tier) = tier {
         found.config.tier = tier;
     }
+    found.config.let_in.extend(let_in);
     found.with_absolute_paths()
 }
 

@@ -117,7 +117,7 @@ impl Listener {
                     self.fail(id, error.raw_os_error());
                 }
             }
-            Answer::Later => {}
+            Answer::Later | Answer::Here(_) => {}
         }
     }
 

@@ -17,7 +17,7 @@
 //!
 //! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child.
 //! - [`stopped`]: whether a process is. [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
-//! - [`datagram`]: datagram sockets, and what carries them.
+//! - [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
 
 mod connect;
 mod datagram;
@@ -29,6 +29,7 @@ mod link;
 mod memory;
 mod notification;
 mod probe;
+mod sealed;
 mod socket;
 mod stopped;
 mod supervisor;
@@ -38,4 +39,5 @@ pub(crate) use datagram::check as check_datagrams;
 pub(crate) use datagram::{LOOPBACK, Own, V1, bind_to_card, lay_dead_end};
 pub(crate) use life::{Start, run};
 pub(crate) use probe::check;
+pub(crate) use sealed::Seal;
 pub(crate) use stopped::is_stopped;

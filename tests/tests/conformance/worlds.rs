@@ -85,8 +85,8 @@ pub(crate) struct Both {
     pub(crate) upstream: String,
     /// Or by this file.
     pub(crate) configuration: Option<std::path::PathBuf>,
-    /// The programs are static, and the redirected ones under guard.
-    pub(crate) guarded: bool,
+    /// The programs are static, and the redirected ones under this tier.
+    pub(crate) tier: Option<&'static str>,
     /// Live as long as the worlds.
     pub(crate) _proxies: Vec<Real>,
 }
@@ -100,7 +100,7 @@ impl Both {
     /// The same with static programs, which only the guard tier carries.
     #[allow(dead_code, reason = "the tests of the guard tier use it")]
     pub(crate) fn guarded() -> Self {
-        Self { guarded: true, ..Self::new() }
+        Self { tier: Some("auto"), ..Self::new() }
     }
 
     /// The redirected programs go through the agent and no proxy.
@@ -140,7 +140,7 @@ impl Both {
         servers::start(&redirected);
         let proxy = proxies::fake(&redirected);
         let (upstream, configuration) = (String::new(), None);
-        Self { native, redirected, proxy, upstream, configuration, guarded: false, _proxies: Vec::new() }
+        Self { native, redirected, proxy, upstream, configuration, tier: None, _proxies: Vec::new() }
     }
 
     /// Runs a command line natively and redirected.
@@ -162,7 +162,7 @@ impl Both {
             Some(file) => underpass.arg("-f").arg(file),
             None => underpass.args(self.upstream.split(' ').flat_map(|hop| ["-x", hop])),
         };
-        underpass.arg("--").arg(program)
+        underpass.args(["--tier", self.tier.unwrap_or("auto")]).arg("--").arg(program)
     }
 
     #[track_caller]
@@ -179,7 +179,7 @@ impl Both {
     /// The same for some families and modes.
     #[track_caller]
     pub(crate) fn compare_in(&self, cases: &[Case], families: &[&str], modes: &[&str]) {
-        let built = |case: &Case| match self.guarded {
+        let built = |case: &Case| match self.tier.is_some() {
             true => artifacts::compiled(case.program, &format!("{}.static", case.program), &["-static"]),
             false => case.built(),
         };

@@ -8,7 +8,7 @@ fn sessions() -> PathBuf {
     artifacts::workspace().join("tests/programs/terminal.py")
 }
 
-/// The same natively, under guard, and under guard in a leak test.
+/// The same natively, under guard, sealed, and under guard in a leak test.
 #[track_caller]
 fn is_the_same(scene: &str) {
     let world = World::new();
@@ -27,6 +27,7 @@ fn is_the_same(scene: &str) {
     let native = told(&[]);
     assert!(!native.is_empty(), "{scene}");
     assert_eq!(told(&["-x", "local:", "--tier", "guard"]), native, "{scene}, guard");
+    assert_eq!(told(&["-x", "local:", "--tier", "sealed"]), native, "{scene}, sealed");
     assert_eq!(told(&["-q", "--leaktest", "-x", "local:", "--tier", "guard"]), native, "{scene}, leak test");
 }
 
