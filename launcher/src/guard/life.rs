@@ -13,12 +13,11 @@ use std::borrow::Cow;
 use std::ffi::{CStr, OsStr, OsString};
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use libc::{
-    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
-    SIGWINCH, c_int,
+    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH, c_int,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -26,9 +25,10 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
-use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus};
+use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit};
 
 use super::datagram::namespace::Namespace;
+use super::family::Family;
 use super::kernel::{self, Disposition, Forked, Listener, Signals};
 use super::link::Session;
 use super::sealed::{self, Seal};
@@ -47,7 +47,7 @@ const SUPERVISOR: &CStr = c"underpass";
 /// The longest message between our processes.
 const MAX_MESSAGE: usize = 512;
 /// What a message from the supervisor begins with.
-const STATUS: u8 = b's';
+pub(super) const STATUS: u8 = b's';
 const FAILURE: u8 = b'f';
 
 /// A program to start.
@@ -221,7 +221,7 @@ fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Sig
     let supervisor = Supervisor::new(Listener::new(listener), session, sealed)
         .map_err(|error| format!("supervisor: {}", reason(&error)))?;
     let front = front.try_clone().map_err(|error| reason(&error))?;
-    let family = Family { front, signals: children, program: Some(program) };
+    let family = Family::new(front, children, program);
     rustix::net::send(&ours, &[0], SendFlags::NOSIGNAL).map_err(|error| said("send", error))?;
     drop(ours);
     // What it cannot go on after, ends it: the kernel refuses then what it would have asked.
@@ -305,81 +305,4 @@ fn receive_listener(program: &OwnedFd) -> Result<(OwnedFd, c_int), String> {
 fn raw(fd: &impl AsFd) -> c_int {
     use std::os::fd::AsRawFd;
     fd.as_fd().as_raw_fd()
-}
-
-/// The supervisor's relatives.
-pub(crate) struct Family {
-    front: OwnedFd,
-    signals: OwnedFd,
-    /// Until it has ended.
-    program: Option<Pid>,
-}
-
-impl Family {
-    pub(crate) fn front(&self) -> BorrowedFd<'_> {
-        self.front.as_fd()
-    }
-
-    pub(crate) fn signals(&self) -> BorrowedFd<'_> {
-        self.signals.as_fd()
-    }
-
-    pub(crate) fn has_program(&self) -> bool {
-        self.program.is_some()
-    }
-
-    /// A signal to pass on, or the front's end; whether it was that.
-    pub(crate) fn front_said(&mut self) -> bool {
-        let mut number = [0];
-        match rustix::net::recv(&self.front, &mut number, RecvFlags::DONTWAIT) {
-            Ok((1, _)) => {
-                self.kill(number[0].into());
-                false
-            }
-            Err(Errno::AGAIN | Errno::INTR) => false,
-            // Only SIGKILL ends the front before its program: that is meant for the program.
-            _ => {
-                self.kill(SIGKILL);
-                true
-            }
-        }
-    }
-
-    fn kill(&self, signal: c_int) {
-        if let (Some(program), Some(signal)) = (self.program, Signal::from_named_raw(signal))
-            // What runs again has had it: it was for the whole group.
-            && (signal != Signal::CONT || is_stopped(program))
-        {
-            // Its number is not given away before we have waited for it.
-            let _ = rustix::process::kill_process(program, signal);
-        }
-    }
-
-    /// Takes in whoever has ended or stopped; whether nobody is left.
-    pub(crate) fn children_changed(&mut self) -> bool {
-        while kernel::next_signal(&self.signals).is_some() {}
-        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
-        loop {
-            match rustix::process::wait(options) {
-                Ok(Some((pid, status))) => self.changed(pid, status),
-                Ok(None) | Err(Errno::INTR) => return false,
-                Err(_) => return true,
-            }
-        }
-    }
-
-    fn changed(&mut self, pid: Pid, status: WaitStatus) {
-        if self.program != Some(pid) {
-            return;
-        }
-        let ended = status.exited() || status.signaled();
-        if ended {
-            self.program = None;
-        }
-        if ended || status.stopped() {
-            let both = u64::from(pid.as_raw_nonzero().get() as u32) << 32 | u64::from(status.as_raw() as u32);
-            let message = [&[STATUS][..], &both.to_ne_bytes()].concat();
-            let _ = rustix::net::send(&self.front, &message, SendFlags::NOSIGNAL);
-        }
-    }
 }
