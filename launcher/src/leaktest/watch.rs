@@ -148,6 +148,7 @@ impl Watch {
     /// looked at, ends with its programs.
     fn end_what_is_left(&mut self) {
         let end = Instant::now() + PATIENCE;
+        let mut told = Vec::new();
         loop {
             let left: Vec<u32> = owner::processes(self.network).collect();
             let (agents, programs): (Vec<u32>, Vec<u32>) =
@@ -155,7 +156,11 @@ impl Watch {
             let (signal, whom) =
                 if programs.is_empty() { (Signal::TERM, &agents) } else { (Signal::KILL, &programs) };
             for &process in whom {
-                self.end(process, signal);
+                // Once: an agent takes its time to remove its files.
+                if !told.contains(&(process, signal)) {
+                    told.push((process, signal));
+                    self.end(process, signal);
+                }
             }
             self.drain();
             let _ = self.children();
