@@ -13,12 +13,11 @@ use std::borrow::Cow;
 use std::ffi::{CStr, OsStr, OsString};
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use libc::{
-    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
-    SIGWINCH, c_int,
+    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH, c_int,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -26,12 +25,14 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
-use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus};
+use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit};
 
 use super::datagram::namespace::Namespace;
+use super::family::Family;
 use super::kernel::{self, Disposition, Forked, Listener, Signals};
 use super::link::Session;
 use super::sealed::{self, Seal};
+use super::stopped::is_stopped;
 use super::supervisor::Supervisor;
 use super::{filter, probe};
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, failed, reason};
@@ -46,7 +47,7 @@ const SUPERVISOR: &CStr = c"underpass";
 /// The longest message between our processes.
 const MAX_MESSAGE: usize = 512;
 /// What a message from the supervisor begins with.
-const STATUS: u8 = b's';
+pub(super) const STATUS: u8 = b's';
 const FAILURE: u8 = b'f';
 
 /// A program to start.
@@ -136,8 +137,7 @@ fn wait(supervisor: &OwnedFd, start: &Start<'_>) -> u8 {
         let [signalled, told] = ready.map(|fd| !fd.revents().is_empty());
         if signalled
             && let Some(came) = kernel::next_signal(&signals)
-            // What the terminal sends the whole group has.
-            && !came.from_kernel
+            && came.is_ours_alone()
         {
             let _ = rustix::net::send(supervisor, &[came.number as u8], SendFlags::NOSIGNAL);
         }
@@ -152,13 +152,13 @@ fn told_by(supervisor: &OwnedFd, start: &Start<'_>) -> Option<u8> {
     let mut message = [0; MAX_MESSAGE];
     let len = rustix::net::recv(supervisor, &mut message, RecvFlags::empty()).map_or(0, |(len, _)| len);
     let status = match message.get(..len) {
-        Some([STATUS, raw @ ..]) => raw.try_into().ok().map(i32::from_ne_bytes),
+        Some([STATUS, raw @ ..]) => raw.try_into().ok().map(u64::from_ne_bytes),
         Some([FAILURE, why @ ..]) => {
             return Some(failed(&start.failure(String::from_utf8_lossy(why))));
         }
         _ => None,
     };
-    let Some(status) = status else {
+    let Some((status, program)) = status.map(|both| (both as i32, Pid::from_raw((both >> 32) as i32))) else {
         let why = "the supervisor has been killed, and the program has no network any more";
         return Some(failed(&Failure::setup(format_args!("tier guard: {why}"))));
     };
@@ -167,7 +167,9 @@ fn told_by(supervisor: &OwnedFd, start: &Start<'_>) -> Option<u8> {
     }
     if libc::WIFSTOPPED(status) {
         // Our caller sees us stopped as the program is.
-        kernel::raise(libc::WSTOPSIG(status));
+        if program.is_some_and(is_stopped) {
+            kernel::raise(libc::WSTOPSIG(status));
+        }
         return None;
     }
     if libc::WIFSIGNALED(status) {
@@ -220,7 +222,7 @@ fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Sig
     let supervisor = Supervisor::new(Listener::new(listener), session, sealed)
         .map_err(|error| format!("supervisor: {}", reason(&error)))?;
     let front = front.try_clone().map_err(|error| reason(&error))?;
-    let family = Family { front, signals: children, program: Some(program) };
+    let family = Family::new(front, children, program);
     rustix::net::send(&ours, &[0], SendFlags::NOSIGNAL).map_err(|error| said("send", error))?;
     drop(ours);
     // What it cannot go on after, ends it: the kernel refuses then what it would have asked.
@@ -305,77 +307,4 @@ fn receive_listener(program: &OwnedFd) -> Result<(OwnedFd, Option<OwnedFd>, c_in
 fn raw(fd: &impl AsFd) -> c_int {
     use std::os::fd::AsRawFd;
     fd.as_fd().as_raw_fd()
-}
-
-/// The supervisor's relatives.
-pub(crate) struct Family {
-    front: OwnedFd,
-    signals: OwnedFd,
-    /// Until it has ended.
-    program: Option<Pid>,
-}
-
-impl Family {
-    pub(crate) fn front(&self) -> BorrowedFd<'_> {
-        self.front.as_fd()
-    }
-
-    pub(crate) fn signals(&self) -> BorrowedFd<'_> {
-        self.signals.as_fd()
-    }
-
-    pub(crate) fn has_program(&self) -> bool {
-        self.program.is_some()
-    }
-
-    /// A signal to pass on, or the front's end; whether it was that.
-    pub(crate) fn front_said(&mut self) -> bool {
-        let mut number = [0];
-        match rustix::net::recv(&self.front, &mut number, RecvFlags::DONTWAIT) {
-            Ok((1, _)) => {
-                self.kill(number[0].into());
-                false
-            }
-            Err(Errno::AGAIN | Errno::INTR) => false,
-            // Only SIGKILL ends the front before its program: that is meant for the program.
-            _ => {
-                self.kill(SIGKILL);
-                true
-            }
-        }
-    }
-
-    fn kill(&self, signal: c_int) {
-        if let (Some(program), Some(signal)) = (self.program, Signal::from_named_raw(signal)) {
-            // Its number is not given away before we have waited for it.
-            let _ = rustix::process::kill_process(program, signal);
-        }
-    }
-
-    /// Takes in whoever has ended or stopped; whether nobody is left.
-    pub(crate) fn children_changed(&mut self) -> bool {
-        while kernel::next_signal(&self.signals).is_some() {}
-        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
-        loop {
-            match rustix::process::wait(options) {
-                Ok(Some((pid, status))) => self.changed(pid, status),
-                Ok(None) | Err(Errno::INTR) => return false,
-                Err(_) => return true,
-            }
-        }
-    }
-
-    fn changed(&mut self, pid: Pid, status: WaitStatus) {
-        if self.program != Some(pid) {
-            return;
-        }
-        let ended = status.exited() || status.signaled();
-        if ended {
-            self.program = None;
-        }
-        if ended || status.stopped() {
-            let message = [&[STATUS][..], &status.as_raw().to_ne_bytes()].concat();
-            let _ = rustix::net::send(&self.front, &message, SendFlags::NOSIGNAL);
-        }
-    }
 }

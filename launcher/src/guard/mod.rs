@@ -15,12 +15,13 @@
 //!
 //! # Layout
 //!
-//! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child.
-//! - [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
+//! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child; [`family`]: what they tell each other.
+//! - [`stopped`]: whether a process is. [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
 //! - [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
 
 mod connect;
 mod datagram;
+mod family;
 mod filter;
 #[allow(unsafe_code, reason = "seccomp, fork and signals have no safe form in rustix")]
 pub(crate) mod kernel;
@@ -31,6 +32,7 @@ mod notification;
 mod probe;
 mod sealed;
 mod socket;
+mod stopped;
 mod supervisor;
 mod truth;
 
@@ -39,3 +41,4 @@ pub(crate) use datagram::{LOOPBACK, Own, V1, bind_to_card, lay_dead_end};
 pub(crate) use life::{Start, run};
 pub(crate) use probe::check;
 pub(crate) use sealed::Seal;
+pub(crate) use stopped::is_stopped;
