@@ -3,19 +3,22 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use libc::{EACCES, EINPROGRESS, ENETUNREACH, SO_DOMAIN, SO_ERROR, SO_PROTOCOL, SOL_SOCKET, c_int};
+use libc::{
+    EACCES, EINPROGRESS, ENETUNREACH, SO_COOKIE, SO_DOMAIN, SO_ERROR, SO_PROTOCOL, SOL_SOCKET, c_int,
+};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, socket_timeout};
 use underpass_core::destination::{DNS_PORT, canonical, is_local};
 use underpass_core::wire::{Reply, Request};
 
+use super::begun::Begun;
 use super::kernel;
 use super::link::{Link, Session};
 use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
 
 /// net/tcp_states.h
-const ESTABLISHED: u8 = 1;
+pub(crate) const ESTABLISHED: u8 = 1;
 const CLOSE: u8 = 7;
 
 /// A `connect()` that waits for the agent.
@@ -23,6 +26,7 @@ const CLOSE: u8 = 7;
 pub(crate) struct Connecting {
     /// A copy of the program's socket, to undo what was begun if the agent is lost.
     copy: OwnedFd,
+    cookie: u64,
     /// When SO_SNDTIMEO ends the program's wait.
     pub(crate) until: Option<Instant>,
 }
@@ -50,8 +54,13 @@ pub(crate) fn kind(session: &Session, socket: &OwnedFd) -> Kind {
     if is_in(socket, CLOSE) { Kind::Closed } else { Kind::Tcp }
 }
 
+/// The kernel's name for the socket.
+pub(crate) fn cookie(socket: &OwnedFd) -> Result<u64, Errno> {
+    kernel::option(socket, SOL_SOCKET, SO_COOKIE)
+}
+
 /// The state is the first byte of `struct tcp_info`.
-fn is_in(socket: &OwnedFd, state: u8) -> bool {
+pub(crate) fn is_in(socket: &OwnedFd, state: u8) -> bool {
     kernel::option::<u8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO) == Ok(state)
 }
 
@@ -70,6 +79,7 @@ pub(crate) fn copy(call: &Notification, number: c_int) -> Result<OwnedFd, Answer
 /// Judges the call. What waits for the agent has a link.
 pub(crate) fn begin(
     session: &Session,
+    begun: &mut Begun,
     call: &Notification,
     still_waits: impl Fn() -> bool,
 ) -> Result<(Link, Connecting), Answer> {
@@ -96,16 +106,21 @@ pub(crate) fn begin(
         Kind::Foreign if is_local(ip) => return Err(Answer::Continue),
         Kind::Foreign => return Err(Answer::Fail(ENETUNREACH)),
     }
+    let Ok(cookie) = cookie(&copy) else { return Err(Answer::Fail(ENETUNREACH)) };
+    begun.note(cookie);
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
     match session.ask(&Request::Supervised { process, address }, Some(copy.as_fd())) {
-        Ok(link) => Ok((link, Connecting { copy, until: None })),
+        Ok(link) => Ok((link, Connecting { copy, cookie, until: None })),
         Err(_) => Err(Answer::Fail(ENETUNREACH)),
     }
 }
 
 impl Connecting {
     /// What the agent's reply comes to; `None`: another one follows.
-    pub(crate) fn replied(&mut self, reply: Option<Reply<'_>>) -> Option<Answer> {
+    pub(crate) fn replied(&mut self, begun: &mut Begun, reply: Option<Reply<'_>>) -> Option<Answer> {
+        if let Some(Reply::Outcome { .. }) = reply {
+            begun.told(self.cookie);
+        }
         match reply {
             Some(Reply::Direct) => Some(Answer::Continue),
             Some(Reply::Held { blocking: false, .. }) => Some(Answer::Fail(EINPROGRESS)),

@@ -11,7 +11,8 @@
 //!    change the address meanwhile: the socket cannot leave.
 //! 4. Else [`link`] asks the agent, with a copy of the socket (pidfd_getfd(2)). The agent holds it, and a program that does
 //!    not wait is told EINPROGRESS at once; one that waits is answered with the outcome.
-//! 5. [`truth`] answers `SO_ERROR` and `getpeername`, which would show the hold.
+//! 5. [`truth`] answers `SO_ERROR` and `getpeername`, which would show the hold; [`begun`] knows of whom nobody need be
+//!    asked.
 //!
 //! # Layout
 //!
@@ -19,6 +20,7 @@
 //! - [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
 //! - [`datagram`]: datagram sockets, and what carries them.
 
+mod begun;
 mod connect;
 mod datagram;
 mod filter;

@@ -4,11 +4,12 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use libc::{EFAULT, SO_COOKIE, SO_DOMAIN, SO_ERROR, SOL_SOCKET, c_int};
+use libc::{EFAULT, IPPROTO_TCP, SO_DOMAIN, SO_ERROR, SOL_SOCKET, TCP_MAXSEG, c_int};
 use underpass_core::destination::is_local;
 use underpass_core::wire::{Reply, Request};
 
-use super::connect::{Kind, copy, kind};
+use super::begun::Begun;
+use super::connect::{ESTABLISHED, Kind, cookie, copy, is_in, kind};
 use super::link::{Link, Session};
 use super::notification::{Answer, Notification};
 use super::{kernel, memory};
@@ -16,23 +17,41 @@ use super::{kernel, memory};
 /// A call that waits for what the agent knows.
 #[derive(Debug)]
 pub(crate) enum Asking {
-    /// A copy of the socket.
-    Error(OwnedFd),
+    /// A copy of the socket, and its cookie.
+    Error(OwnedFd, u64),
     /// Whom it reaches.
     Peer { ipv6: bool },
     /// The address that it leaves from, with the port that it has here.
     Local { ipv6: bool, port: u16 },
 }
 
-/// `getsockopt(fd, SOL_SOCKET, SO_ERROR, …)`: asked only where an attempt may have failed.
-pub(crate) fn error(session: &Session, call: &Notification) -> Result<(Link, Asking), Answer> {
+/// The kernel's guess at a segment's size, for a socket that was never on its way anywhere (net/tcp.h).
+const UNROUTED: c_int = 536;
+
+/// `getsockopt(fd, SOL_SOCKET, SO_ERROR, …)`: asked only where an attempt may have failed. The library's attempts are not
+/// known here, but leave a trace: the size of a segment stays when a socket is made unconnected.
+pub(crate) fn error(
+    session: &Session,
+    begun: &mut Begun,
+    call: &Notification,
+) -> Result<(Link, Asking), Answer> {
     let copy = copy(call, call.int(0)).map_err(|_| Answer::Continue)?;
-    if kind(session, &copy) != Kind::Closed {
+    let kind = kind(session, &copy);
+    if !matches!(kind, Kind::Closed | Kind::Tcp) {
         return Err(Answer::Continue);
     }
-    let cookie = kernel::option::<u64>(&copy, SOL_SOCKET, SO_COOKIE).map_err(|_| Answer::Continue)?;
+    let cookie = cookie(&copy).map_err(|_| Answer::Continue)?;
+    if kind == Kind::Tcp {
+        if is_in(&copy, ESTABLISHED) {
+            begun.told(cookie);
+        }
+        return Err(Answer::Continue);
+    }
+    if !begun.may_contain(cookie) && kernel::option::<c_int>(&copy, IPPROTO_TCP, TCP_MAXSEG) == Ok(UNROUTED) {
+        return Err(Answer::Continue);
+    }
     let link = session.ask(&Request::Outcome { cookie }, None).map_err(|_| Answer::Continue)?;
-    Ok((link, Asking::Error(copy)))
+    Ok((link, Asking::Error(copy, cookie)))
 }
 
 /// `getpeername(fd, …)` and `getsockname(fd, …)`: asked only where the kernel would show this machine at both ends.
@@ -48,7 +67,7 @@ pub(crate) fn name(session: &Session, call: &Notification) -> Result<(Link, Aski
         return Err(Answer::Continue);
     }
     let ipv6 = kernel::option::<c_int>(&copy, SOL_SOCKET, SO_DOMAIN) == Ok(libc::AF_INET6);
-    let cookie = kernel::option::<u64>(&copy, SOL_SOCKET, SO_COOKIE).map_err(|_| Answer::Continue)?;
+    let cookie = cookie(&copy).map_err(|_| Answer::Continue)?;
     let link = session.ask(&Request::Peer { cookie }, None).map_err(|_| Answer::Continue)?;
     let asking = match call.number {
         libc::SYS_getsockname => Asking::Local { ipv6, port: here.port() },
@@ -59,9 +78,15 @@ pub(crate) fn name(session: &Session, call: &Notification) -> Result<(Link, Aski
 
 impl Asking {
     /// Writes what the agent knows, if it knows something.
-    pub(crate) fn replied(&self, call: &Notification, reply: Option<Reply<'_>>, still_waits: bool) -> Answer {
+    pub(crate) fn replied(
+        &self,
+        begun: &mut Begun,
+        call: &Notification,
+        reply: Option<Reply<'_>>,
+        still_waits: bool,
+    ) -> Answer {
         let (value, length) = match self {
-            Self::Error(_) => (call.pointer(3), call.pointer(4)),
+            Self::Error(..) => (call.pointer(3), call.pointer(4)),
             Self::Peer { .. } | Self::Local { .. } => (call.pointer(1), call.pointer(2)),
         };
         // What is wrong with the pointers the kernel says itself.
@@ -73,7 +98,8 @@ impl Asking {
         }
         let place = (value, length, room);
         let written = match (self, reply) {
-            (Self::Error(copy), Some(Reply::Outcome { errno })) if errno != 0 => {
+            (Self::Error(copy, cookie), Some(Reply::Outcome { errno })) if errno != 0 => {
+                begun.told(*cookie);
                 // Told once, as the kernel does.
                 let _ = kernel::option::<c_int>(copy, SOL_SOCKET, SO_ERROR);
                 memory::write_option(call, place, errno)
