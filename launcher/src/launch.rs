@@ -144,6 +144,9 @@ pub(crate) fn say(found: &Found, verbosity: Verbosity, session: &Session<'_>, he
         Held::ByGuard => "guard, which does not hold sockets that other processes pass",
     };
     note(format_args!("session {}, tier {tier}", described(found)));
+    if held == Held::ByGuard && guard::check() == Ok(guard::Copies::Kept) {
+        note("pidfd_getfd is refused, so copies of sockets are kept: one that was bound is not connected");
+    }
     if held == Held::ByGuard
         && let Err(error) = guard::check_datagrams()
     {

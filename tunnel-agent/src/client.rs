@@ -98,7 +98,7 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 since,
             });
         }
-        (Request::Supervised { process, address }, Some(socket)) => {
+        (Request::Supervised { process, watched, address }, Some(socket)) => {
             let client = client_of(&plan, process as i32, peer);
             let facts = Facts::read(&socket, agent.network);
             let (agent, since) = (Arc::clone(agent), Instant::now());
@@ -107,7 +107,7 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 let purpose = Purpose::Connect;
                 return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
             };
-            let (watched, held_at, supervised) = (true, 0, true);
+            let (held_at, supervised) = (0, true);
             attempt::begin(Attempt {
                 agent,
                 plan,

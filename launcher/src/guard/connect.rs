@@ -12,10 +12,14 @@ use underpass_core::destination::{DNS_PORT, canonical, is_local};
 use underpass_core::wire::{Reply, Request};
 
 use super::begun::Begun;
+use super::kept::Found;
 use super::kernel;
 use super::link::{Link, Session};
 use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
+use super::sockets::Sockets;
+use super::supervisor::What;
+use super::truth::Asking;
 
 /// net/tcp_states.h
 pub(crate) const ESTABLISHED: u8 = 1;
@@ -25,7 +29,7 @@ const CLOSE: u8 = 7;
 #[derive(Debug)]
 pub(crate) struct Connecting {
     /// A copy of the program's socket, to undo what was begun if the agent is lost.
-    copy: OwnedFd,
+    pub(crate) copy: OwnedFd,
     cookie: u64,
     /// When SO_SNDTIMEO ends the program's wait.
     pub(crate) until: Option<Instant>,
@@ -64,25 +68,14 @@ pub(crate) fn is_in(socket: &OwnedFd, state: u8) -> bool {
     kernel::option::<u8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO) == Ok(state)
 }
 
-/// A copy of the program's descriptor. An error is what the call is answered.
-pub(crate) fn copy(call: &Notification, number: c_int) -> Result<OwnedFd, Answer> {
-    let copied =
-        kernel::process_of(call.thread).and_then(|process| kernel::descriptor_of(process.as_fd(), number));
-    copied.map_err(|error| match error {
-        // The kernel says so itself.
-        Errno::BADF => Answer::Continue,
-        Errno::PERM => Answer::Fail(EACCES),
-        _ => Answer::Fail(ENETUNREACH),
-    })
-}
-
 /// Judges the call. What waits for the agent has a link.
 pub(crate) fn begin(
     session: &Session,
     begun: &mut Begun,
+    sockets: &mut Sockets,
     call: &Notification,
     still_waits: impl Fn() -> bool,
-) -> Result<(Link, Connecting), Answer> {
+) -> Result<(Link, What), Answer> {
     let address = match memory::address(call, call.pointer(1), call.int(2)) {
         Ok(Given::Inet(address)) => address,
         // The kernel meets the same fault.
@@ -93,9 +86,19 @@ pub(crate) fn begin(
     let ip = canonical(address).ip();
     // Loopback is direct where no route names it, but for the stub resolver's port, where the agent answers.
     if is_local(ip) && !session.loopback && address.port() != DNS_PORT {
+        sockets.let_go(call);
         return Err(Answer::Continue);
     }
-    let copy = copy(call, call.int(0))?;
+    let copy = match sockets.take(call)? {
+        Found::Copy(copy) => copy,
+        // EALREADY, EISCONN or a wait, by the kernel itself.
+        Found::Begun(known) if known.is_open() => return Err(Answer::Continue),
+        Found::Begun(known) => {
+            let link = session.ask(&Request::Outcome { cookie: known.cookie }, None);
+            let asking = What::Truth(Asking::Again);
+            return link.map(|link| (link, asking)).map_err(|_| Answer::Fail(ENETUNREACH));
+        }
+    };
     if !still_waits() {
         return Err(Answer::Later);
     }
@@ -109,27 +112,38 @@ pub(crate) fn begin(
     let Ok(cookie) = cookie(&copy) else { return Err(Answer::Fail(ENETUNREACH)) };
     begun.note(cookie);
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
-    match session.ask(&Request::Supervised { process, address }, Some(copy.as_fd())) {
-        Ok(link) => Ok((link, Connecting { copy, cookie, until: None })),
+    let watched = !has_one_thread(process);
+    // Of a socket that does not block the outcome comes before any end of a wait.
+    let patience: Option<Duration> = socket_timeout(&copy, Timeout::Send).ok().flatten();
+    let until = patience.map(|patience| Instant::now() + patience);
+    match session.ask(&Request::Supervised { process, watched, address }, Some(copy.as_fd())) {
+        Ok(link) => {
+            sockets.is_begun(&copy);
+            Ok((link, What::Connect(Connecting { copy, cookie, until })))
+        }
         Err(_) => Err(Answer::Fail(ENETUNREACH)),
     }
+}
+
+/// Whether no other thread of its process can see a socket meanwhile. Each thread is a directory.
+fn has_one_thread(thread: u32) -> bool {
+    const WITH_ITSELF_AND_ITS_PARENT: u64 = 3;
+    let threads = rustix::fs::stat(format!("/proc/{thread}/task"));
+    threads.is_ok_and(|threads| threads.st_nlink == WITH_ITSELF_AND_ITS_PARENT)
 }
 
 impl Connecting {
     /// What the agent's reply comes to; `None`: another one follows.
     pub(crate) fn replied(&mut self, begun: &mut Begun, reply: Option<Reply<'_>>) -> Option<Answer> {
-        if let Some(Reply::Outcome { .. }) = reply {
+        if let Some(Reply::Outcome { .. } | Reply::HandedOff) = reply {
             begun.told(self.cookie);
         }
         match reply {
             Some(Reply::Direct) => Some(Answer::Continue),
             Some(Reply::Held { blocking: false, .. }) => Some(Answer::Fail(EINPROGRESS)),
-            Some(Reply::Held { blocking: true, .. }) => {
-                let patience = socket_timeout(&self.copy, Timeout::Send).ok().flatten();
-                self.until = patience.map(|patience: Duration| Instant::now() + patience);
-                None
-            }
-            Some(Reply::Outcome { errno: 0 }) => {
+            // Another thread connects it as well: the kernel waits with this one.
+            Some(Reply::Held { blocking: true, .. }) => Some(Answer::Continue),
+            Some(Reply::HandedOff | Reply::Outcome { errno: 0 }) => {
                 // As the end of a connect(2) that has waited: the next one says EISCONN.
                 if is_in(&self.copy, ESTABLISHED) {
                     kernel::settle(&self.copy);

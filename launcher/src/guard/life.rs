@@ -30,6 +30,7 @@ use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptio
 
 use super::kernel::{self, Disposition, Forked, Listener, Signals};
 use super::link::Session;
+use super::sockets::Copies;
 use super::supervisor::Supervisor;
 use super::{filter, probe};
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, failed, reason};
@@ -60,6 +61,10 @@ pub(crate) fn run(session: &str, start: &Start<'_>) -> Failure {
     let Some(session) = Session::parse(session.as_bytes()) else {
         return Failure::setup("tier guard: the session cannot be read");
     };
+    let copies = match probe::look_at(rustix::process::getpid(), 0, None) {
+        Ok(copies) => copies,
+        Err(why) => return Failure::setup(format_args!("tier guard: {why}")),
+    };
     let setup = |what: &str, error: Errno| {
         Failure::setup(format_args!("tier guard: {what}: {}", reason(&error.into())))
     };
@@ -79,7 +84,7 @@ pub(crate) fn run(session: &str, start: &Start<'_>) -> Failure {
     match forked {
         Forked::Child => {
             drop(front);
-            let ended = supervise(&supervisor, session, start, &before);
+            let ended = supervise(&supervisor, session, start, &before, copies);
             if let Err(why) = ended {
                 let message = [&[FAILURE], why.as_bytes()].concat();
                 let _ = rustix::net::send(
@@ -166,7 +171,13 @@ fn told_by(supervisor: &OwnedFd) -> Option<u8> {
 }
 
 /// The supervisor: starts the program, and stays.
-fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Signals) -> Result<(), String> {
+fn supervise(
+    front: &OwnedFd,
+    session: Session,
+    start: &Start<'_>,
+    signals: &Signals,
+    copies: Copies,
+) -> Result<(), String> {
     let said = |what: &str, error: Errno| format!("{what}: {}", reason(&error.into()));
     // Inherited as ignored, nobody would be told of a child's end.
     let on_child = Disposition::default(SIGCHLD);
@@ -178,14 +189,16 @@ fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Sig
     let program = match kernel::fork().map_err(|error| said("fork", error))? {
         Forked::Child => {
             on_child.restore();
-            become_program(&theirs, start, signals)
+            become_program(&theirs, start, signals, copies)
         }
         Forked::Parent(program) => program,
     };
     drop(theirs);
     let (listener, number) = receive_listener(&ours)?;
     // Before it is the program: our own copy, so what we may do to it we may do to all that follows.
-    probe::look_at(program, number, Some(&PROBED))?;
+    if probe::look_at(program, number, Some(&PROBED))? != copies {
+        return Err("pidfd_getfd: it is refused for children, as under ptrace_scope 2 and 3".to_owned());
+    }
     let children = Signals::of(&[SIGCHLD]).descriptor().map_err(|error| said("signalfd", error))?;
     kernel::keep_only(&[raw(front), raw(&ours), raw(&listener), raw(&children)]);
     let _ = rustix::process::chdir("/");
@@ -194,7 +207,7 @@ fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Sig
     // Nothing that we supervise may look at us.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let supervisor =
-        Supervisor::new(Listener::new(listener), session).map_err(|error| said("epoll", error))?;
+        Supervisor::new(Listener::new(listener), session, copies).map_err(|error| said("epoll", error))?;
     let front = front.try_clone().map_err(|error| reason(&error))?;
     let family = Family { front, signals: children, program: Some(program) };
     rustix::net::send(&ours, &[0], SendFlags::NOSIGNAL).map_err(|error| said("send", error))?;
@@ -207,8 +220,8 @@ fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Sig
 static PROBED: u8 = 0x5a;
 
 /// The program's process until exec.
-fn become_program(supervisor: &OwnedFd, start: &Start<'_>, signals: &Signals) -> ! {
-    if let Err(error) = give_listener(supervisor) {
+fn become_program(supervisor: &OwnedFd, start: &Start<'_>, signals: &Signals, copies: Copies) -> ! {
+    if let Err(error) = give_listener(supervisor, copies) {
         let why = match error {
             Errno::BUSY => "another one supervises us already".to_owned(),
             error => format!("seccomp: {}", reason(&error.into())),
@@ -228,9 +241,9 @@ fn become_program(supervisor: &OwnedFd, start: &Start<'_>, signals: &Signals) ->
     kernel::leave(failed(&Failure::new(status, why)))
 }
 
-fn give_listener(supervisor: &OwnedFd) -> Result<(), Errno> {
+fn give_listener(supervisor: &OwnedFd, copies: Copies) -> Result<(), Errno> {
     rustix::thread::set_no_new_privs(true)?;
-    let listener = kernel::install(&mut filter::program())?;
+    let listener = kernel::install(&mut filter::program(copies))?;
     let number = raw(&listener).to_ne_bytes();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);

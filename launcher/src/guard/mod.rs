@@ -24,6 +24,7 @@ mod begun;
 mod connect;
 mod datagram;
 mod filter;
+mod kept;
 #[allow(unsafe_code, reason = "seccomp, fork and signals have no safe form in rustix")]
 mod kernel;
 mod life;
@@ -32,9 +33,11 @@ mod memory;
 mod notification;
 mod probe;
 mod socket;
+mod sockets;
 mod supervisor;
 mod truth;
 
 pub(crate) use datagram::check as check_datagrams;
 pub(crate) use life::{Start, run};
 pub(crate) use probe::check;
+pub(crate) use sockets::Copies;

@@ -18,6 +18,7 @@ use super::life::Family;
 use super::link::{Link, Session};
 use super::notification::{Answer, Notification};
 use super::socket;
+use super::sockets::{Copies, Sockets};
 use super::truth::{self, Asking};
 
 /// What the events are about; greater numbers are calls that wait.
@@ -32,7 +33,8 @@ struct Waiting {
     what: What,
 }
 
-enum What {
+/// What it waits for.
+pub(crate) enum What {
     Connect(Connecting),
     Truth(Asking),
 }
@@ -41,6 +43,7 @@ pub(crate) struct Supervisor {
     listener: Listener,
     session: Session,
     begun: Begun,
+    sockets: Sockets,
     datagrams: Datagrams,
     /// All that is waited for but the listener: through an epoll set the kernel would forget that who is told of a call
     /// is to go on where the program has just stopped, and wake us on another processor.
@@ -50,18 +53,12 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(crate) fn new(listener: Listener, session: Session) -> Result<Self, Errno> {
+    pub(crate) fn new(listener: Listener, session: Session, copies: Copies) -> Result<Self, Errno> {
         let events = epoll::create(CreateFlags::CLOEXEC)?;
         let datagrams = Datagrams::new(session.clone());
-        Ok(Self {
-            listener,
-            session,
-            begun: Begun::default(),
-            datagrams,
-            events,
-            waiting: HashMap::new(),
-            next: FIRST,
-        })
+        let (begun, sockets) = (Begun::default(), Sockets::new(copies));
+        let (waiting, next) = (HashMap::new(), FIRST);
+        Ok(Self { listener, session, begun, sockets, datagrams, events, waiting, next })
     }
 
     /// Serves until no process is left that could ask (whatever the program starts is a descendant of ours), and what the
@@ -136,19 +133,18 @@ impl Supervisor {
     }
 
     fn judge(&mut self, call: Notification) {
-        let listener = &self.listener;
+        let Self { listener, session, begun, sockets, datagrams, .. } = self;
+        let truth = |(link, asking)| (link, What::Truth(asking));
         let asked = match call.number {
-            libc::SYS_socket => Err(socket::answer(&mut self.datagrams, &call)),
-            libc::SYS_connect => {
-                connect::begin(&self.session, &mut self.begun, &call, || listener.waits(call.id))
-                    .map(|(link, connecting)| (link, What::Connect(connecting)))
+            libc::SYS_socket => Err(socket::answer(datagrams, sockets, &call)),
+            libc::SYS_connect => connect::begin(session, begun, sockets, &call, || listener.waits(call.id)),
+            libc::SYS_getsockopt => truth::error(session, begun, sockets, &call).map(truth),
+            libc::SYS_getpeername | libc::SYS_getsockname => truth::name(session, sockets, &call).map(truth),
+            // bind(2) and listen(2), where they are asked about at all.
+            _ => {
+                sockets.let_go(&call);
+                Err(Answer::Continue)
             }
-            libc::SYS_getsockopt => truth::error(&self.session, &mut self.begun, &call)
-                .map(|(link, asking)| (link, What::Truth(asking))),
-            libc::SYS_getpeername | libc::SYS_getsockname => {
-                truth::name(&self.session, &call).map(|(link, asking)| (link, What::Truth(asking)))
-            }
-            _ => Err(Answer::Continue),
         };
         match asked {
             Ok((link, what)) => self.wait(Waiting { call, link, what }),
@@ -174,7 +170,7 @@ impl Supervisor {
             What::Connect(connecting) => connecting.replied(&mut self.begun, reply),
             What::Truth(asking) => {
                 let still_waits = self.listener.waits(waiting.call.id);
-                Some(asking.replied(&mut self.begun, &waiting.call, reply, still_waits))
+                Some(asking.replied(&mut self.begun, &mut self.sockets, &waiting.call, reply, still_waits))
             }
         };
         match answer {
@@ -184,9 +180,12 @@ impl Supervisor {
     }
 
     /// Copies of the socket go first: as long as there is one, closing the program's own does not end it.
-    fn finish(&self, waiting: Waiting, answer: Answer) {
+    fn finish(&mut self, waiting: Waiting, answer: Answer) {
         let id = waiting.call.id;
-        drop(waiting);
+        match waiting.what {
+            What::Connect(connecting) => self.sockets.ended(connecting.copy, &answer),
+            What::Truth(asking) => drop(asking),
+        }
         self.listener.answer(id, answer);
     }
 
