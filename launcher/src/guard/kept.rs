@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 
 use libc::{AF_INET6, EACCES, ENETUNREACH, SO_COOKIE, SO_DOMAIN, SOL_SOCKET, c_int};
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 use super::kernel;
 use super::notification::{Answer, Notification};
@@ -48,7 +49,7 @@ impl Begun {
     }
 }
 
-/// The sockets by their inodes, as [`kernel::socket_behind`] tells them; the oldest first.
+/// The sockets by their inodes, as [`socket_behind`] tells them; the oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     copies: HashMap<u64, OwnedFd>,
@@ -61,9 +62,22 @@ fn inode(socket: &OwnedFd) -> Result<u64, Errno> {
     rustix::fs::fstat(socket).map(|stat| stat.st_ino)
 }
 
+/// The inode of the socket that a number stands for in another process; `None` if it is no socket.
+pub(crate) fn socket_behind(thread: Pid, number: c_int) -> Result<Option<u64>, Errno> {
+    let place = format!("/proc/{}/fd/{number}", thread.as_raw_nonzero());
+    match rustix::fs::readlink(place, Vec::new()) {
+        Ok(link) => {
+            let inode = link.to_str().ok().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']'));
+            Ok(inode.and_then(|inode| inode.parse().ok()))
+        }
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The call's first argument. An error is what the call is answered.
 fn asked(call: &Notification) -> Result<u64, Answer> {
-    match kernel::socket_behind(call.thread, call.int(0)) {
+    match socket_behind(call.thread, call.int(0)) {
         Ok(Some(inode)) => Ok(inode),
         // The kernel says what is wrong with it.
         Ok(None) => Err(Answer::Continue),

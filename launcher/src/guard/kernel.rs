@@ -161,19 +161,6 @@ pub(crate) fn descriptor_of(process: BorrowedFd<'_>, number: c_int) -> Result<Ow
     checked(returned).map(|number| unsafe { owned(number) })
 }
 
-/// The inode of the socket that a number stands for in another process; `None` if it is no socket.
-pub(crate) fn socket_behind(thread: Pid, number: c_int) -> Result<Option<u64>, Errno> {
-    let place = format!("/proc/{}/fd/{number}", thread.as_raw_nonzero());
-    match rustix::fs::readlink(place, Vec::new()) {
-        Ok(link) => {
-            let inode = link.to_str().ok().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']'));
-            Ok(inode.and_then(|inode| inode.parse().ok()))
-        }
-        Err(Errno::NOENT) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 /// A descriptor for a thread's process: pidfd_open(2) knows threads since Linux 6.9, and leaders before.
 pub(crate) fn process_of(thread: Pid) -> Result<OwnedFd, Errno> {
     let open = |flags: c_int| {

@@ -4,8 +4,8 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::Pid;
 
-use super::kernel;
 use super::sockets::Copies;
+use super::{kept, kernel};
 
 /// socket(7); by number.
 const SO_BINDTOIFINDEX: i32 = 62;
@@ -35,7 +35,7 @@ pub(crate) fn look_at(process: Pid, descriptor: i32, memory: Option<&u8>) -> Res
         .and_then(|pidfd| kernel::descriptor_of(std::os::fd::AsFd::as_fd(&pidfd), descriptor));
     let copies = match copied {
         Ok(_) | Err(Errno::BADF) => Copies::Taken,
-        Err(error) => match kernel::socket_behind(process, descriptor) {
+        Err(error) => match kept::socket_behind(process, descriptor) {
             Ok(_) => Copies::Kept,
             Err(_) => return Err(refused("pidfd_getfd", error)),
         },
