@@ -4,8 +4,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use libc::{
-    EACCES, EINPROGRESS, ENETUNREACH, SO_COOKIE, SO_DOMAIN, SO_ERROR, SO_PROTOCOL, SOL_SOCKET, c_int,
+    EACCES, EALREADY, EINPROGRESS, EISCONN, ENETUNREACH, SO_COOKIE, SO_DOMAIN, SO_ERROR, SO_PROTOCOL,
+    SOL_SOCKET, c_int,
 };
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, socket_timeout};
 use underpass_core::destination::{DNS_PORT, canonical, is_local};
@@ -17,13 +19,17 @@ use super::kernel;
 use super::link::{Link, Session};
 use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
+use super::pending::has_signal;
 use super::sockets::Sockets;
 use super::supervisor::What;
 use super::truth::Asking;
 
 /// net/tcp_states.h
 pub(crate) const ESTABLISHED: u8 = 1;
+const SYN_SENT: u8 = 2;
 const CLOSE: u8 = 7;
+/// How often a program that waits is looked at. Most connections come about before.
+const LOOK: Duration = Duration::from_millis(40);
 
 /// A `connect()` that waits for the agent.
 #[derive(Debug)]
@@ -33,6 +39,8 @@ pub(crate) struct Connecting {
     cookie: u64,
     /// When SO_SNDTIMEO ends the program's wait.
     pub(crate) until: Option<Instant>,
+    /// When it is to be seen whether a signal waits for the program; `None` once one does.
+    pub(crate) look: Option<Instant>,
 }
 
 /// What a socket is, as far as anything depends on it.
@@ -104,6 +112,8 @@ pub(crate) fn begin(
     }
     match kind(session, &copy) {
         Kind::Closed => {}
+        // A signal has ended a wait, and it goes on.
+        Kind::Tcp if is_in(&copy, SYN_SENT) && blocks(&copy) => {}
         // EALREADY, EISCONN or a wait, by the kernel itself; another family or network: its refusal.
         Kind::Tcp | Kind::Other => return Err(Answer::Continue),
         Kind::Foreign if is_local(ip) => return Err(Answer::Continue),
@@ -119,7 +129,7 @@ pub(crate) fn begin(
     match session.ask(&Request::Supervised { process, watched, address }, Some(copy.as_fd())) {
         Ok(link) => {
             sockets.is_begun(&copy);
-            Ok((link, What::Connect(Connecting { copy, cookie, until })))
+            Ok((link, What::Connect(Connecting { copy, cookie, until, look: Some(Instant::now() + LOOK) })))
         }
         Err(_) => Err(Answer::Fail(ENETUNREACH)),
     }
@@ -132,7 +142,21 @@ fn has_one_thread(thread: u32) -> bool {
     threads.is_ok_and(|threads| threads.st_nlink == WITH_ITSELF_AND_ITS_PARENT)
 }
 
+fn blocks(socket: &OwnedFd) -> bool {
+    rustix::fs::fcntl_getfl(socket).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK))
+}
+
 impl Connecting {
+    /// Whether the agent is to be told that the program waits in the kernel from now on.
+    pub(crate) fn is_interrupted(&mut self, call: &Notification, now: Instant) -> bool {
+        if self.look.is_none_or(|look| now < look) {
+            return false;
+        }
+        let interrupted = has_signal(call.thread);
+        self.look = (!interrupted).then(|| now + LOOK);
+        interrupted
+    }
+
     /// What the agent's reply comes to; `None`: another one follows.
     pub(crate) fn replied(&mut self, begun: &mut Begun, reply: Option<Reply<'_>>) -> Option<Answer> {
         if let Some(Reply::Outcome { .. } | Reply::HandedOff) = reply {
@@ -141,8 +165,10 @@ impl Connecting {
         match reply {
             Some(Reply::Direct) => Some(Answer::Continue),
             Some(Reply::Held { blocking: false, .. }) => Some(Answer::Fail(EINPROGRESS)),
-            // Another thread connects it as well: the kernel waits with this one.
+            // Another thread connects it as well, or a signal has come: the kernel waits with this one.
             Some(Reply::Held { blocking: true, .. }) => Some(Answer::Continue),
+            // The kernel finds the same state, and has its own word for it.
+            Some(Reply::Refuse { errno: EALREADY | EISCONN }) => Some(Answer::Continue),
             Some(Reply::HandedOff | Reply::Outcome { errno: 0 }) => {
                 // As the end of a connect(2) that has waited: the next one says EISCONN.
                 if is_in(&self.copy, ESTABLISHED) {

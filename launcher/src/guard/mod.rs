@@ -11,6 +11,7 @@
 //!    change the address meanwhile: the socket cannot leave.
 //! 4. Else [`link`] asks the agent, with a copy of the socket (pidfd_getfd(2)). The agent holds it, and a program that does
 //!    not wait is told EINPROGRESS at once; one that waits is answered with the outcome.
+//!    For a signal that comes meanwhile ([`pending`]) the wait is left to the kernel, which ends it as any other.
 //! 5. [`truth`] answers `SO_ERROR` and `getpeername`, which would show the hold; [`begun`] knows of whom nobody need be
 //!    asked.
 //!
@@ -31,6 +32,7 @@ mod life;
 mod link;
 mod memory;
 mod notification;
+mod pending;
 mod probe;
 mod socket;
 mod sockets;

@@ -60,7 +60,7 @@ impl Sockets {
     pub(crate) fn ended(&mut self, copy: OwnedFd, answer: &Answer) {
         let Some(kept) = &mut self.0 else { return };
         match answer {
-            Answer::Done | Answer::Fail(EINPROGRESS) => kept.is_begun(&copy),
+            Answer::Done | Answer::Fail(EINPROGRESS) | Answer::Continue => kept.is_begun(&copy),
             // It may be connected again.
             Answer::Fail(_) => kept.give_back(copy),
             _ => {}

@@ -189,21 +189,27 @@ impl Supervisor {
         self.listener.answer(id, answer);
     }
 
-    /// Until the first wait ends that a program has bounded.
+    /// Until the first wait ends that a program has bounded, or one is to be looked at.
     fn patience(&self) -> Option<Timespec> {
-        let first = self.waiting.values().filter_map(|waiting| waiting.until()).min()?;
+        let first = self.waiting.values().filter_map(Waiting::next).min()?;
         let left = first.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         Timespec::try_from(left).ok()
     }
 
     fn end_waits(&mut self) {
         let now = Instant::now();
-        let ended: Vec<u64> = self
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.until().is_some_and(|until| until <= now))
-            .map(|(&number, _)| number)
-            .collect();
+        if self.waiting.values().filter_map(Waiting::next).all(|next| now < next) {
+            return;
+        }
+        let mut ended = Vec::new();
+        for (&number, Waiting { call, link, what }) in &mut self.waiting {
+            let What::Connect(connecting) = what else { continue };
+            if connecting.until.is_some_and(|until| until <= now) {
+                ended.push(number);
+            } else if connecting.is_interrupted(call, now) {
+                self.session.convert(link);
+            }
+        }
         for number in ended {
             if let Some(waiting) = self.waiting.remove(&number) {
                 self.finish(waiting, Answer::Fail(libc::EINPROGRESS));
@@ -213,9 +219,10 @@ impl Supervisor {
 }
 
 impl Waiting {
-    fn until(&self) -> Option<Instant> {
+    /// When something is to be done about it, unless the agent says something before.
+    fn next(&self) -> Option<Instant> {
         match &self.what {
-            What::Connect(connecting) => connecting.until,
+            What::Connect(connecting) => connecting.until.into_iter().chain(connecting.look).min(),
             What::Truth(_) => None,
         }
     }
