@@ -17,6 +17,7 @@ use super::kernel;
 use super::link::{Link, Session};
 use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
+use super::sealed::Here;
 use super::sockets::Sockets;
 use super::supervisor::What;
 use super::truth::Asking;
@@ -30,9 +31,11 @@ const CLOSE: u8 = 7;
 pub(crate) struct Connecting {
     /// A copy of the program's socket, to undo what was begun if the agent is lost.
     pub(crate) copy: OwnedFd,
-    cookie: u64,
+    pub(crate) cookie: u64,
     /// When SO_SNDTIMEO ends the program's wait.
     pub(crate) until: Option<Instant>,
+    /// Sealed: what is done if the agent leaves it to the program.
+    here: Option<Box<[u8]>>,
 }
 
 /// What a socket is, as far as anything depends on it.
@@ -71,7 +74,6 @@ pub(crate) fn is_in(socket: &OwnedFd, state: u8) -> bool {
 /// Judges the call. What waits for the agent has a link.
 pub(crate) fn begin(
     session: &Session,
-    begun: &mut Begun,
     sockets: &mut Sockets,
     call: &Notification,
     still_waits: impl Fn() -> bool,
@@ -109,17 +111,12 @@ pub(crate) fn begin(
         Kind::Foreign if is_local(ip) => return Err(Answer::Continue),
         Kind::Foreign => return Err(Answer::Fail(ENETUNREACH)),
     }
-    let Ok(cookie) = cookie(&copy) else { return Err(Answer::Fail(ENETUNREACH)) };
-    begun.note(cookie);
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
     let watched = !has_one_thread(process);
-    // Of a socket that does not block the outcome comes before any end of a wait.
-    let patience: Option<Duration> = socket_timeout(&copy, Timeout::Send).ok().flatten();
-    let until = patience.map(|patience| Instant::now() + patience);
     match session.ask(&Request::Supervised { process, watched, address }, Some(copy.as_fd())) {
         Ok(link) => {
             sockets.is_begun(&copy);
-            Ok((link, What::Connect(Connecting { copy, cookie, until })))
+            Ok((link, What::Connect(Connecting::new(copy, None))))
         }
         Err(_) => Err(Answer::Fail(ENETUNREACH)),
     }
@@ -133,16 +130,33 @@ fn has_one_thread(thread: u32) -> bool {
 }
 
 impl Connecting {
+    pub(super) fn new(copy: OwnedFd, here: Option<Box<[u8]>>) -> Self {
+        // Of a socket that does not block the outcome comes before any end of a wait.
+        let patience: Option<Duration> = socket_timeout(&copy, Timeout::Send).ok().flatten();
+        let until = patience.map(|patience| Instant::now() + patience);
+        let cookie = cookie(&copy).unwrap_or(0);
+        Self { copy, cookie, until, here }
+    }
+
+    /// The call is left to the kernel, or done here where nothing is left to it.
+    fn goes_on(&mut self) -> Answer {
+        match self.here.take().map(|address| (address, self.copy.try_clone())) {
+            None => Answer::Continue,
+            Some((address, Ok(copy))) => Answer::Here(Here::new(copy, address)),
+            Some((_, Err(_))) => Answer::Fail(ENETUNREACH),
+        }
+    }
+
     /// What the agent's reply comes to; `None`: another one follows.
     pub(crate) fn replied(&mut self, begun: &mut Begun, reply: Option<Reply<'_>>) -> Option<Answer> {
         if let Some(Reply::Outcome { .. } | Reply::HandedOff) = reply {
             begun.told(self.cookie);
         }
         match reply {
-            Some(Reply::Direct) => Some(Answer::Continue),
+            Some(Reply::Direct) => Some(self.goes_on()),
             Some(Reply::Held { blocking: false, .. }) => Some(Answer::Fail(EINPROGRESS)),
             // Another thread connects it as well: the kernel waits with this one.
-            Some(Reply::Held { blocking: true, .. }) => Some(Answer::Continue),
+            Some(Reply::Held { blocking: true, .. }) => Some(self.goes_on()),
             Some(Reply::HandedOff | Reply::Outcome { errno: 0 }) => {
                 // As the end of a connect(2) that has waited: the next one says EISCONN.
                 if is_in(&self.copy, ESTABLISHED) {
