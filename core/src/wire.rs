@@ -93,6 +93,7 @@ mod kind {
     pub(super) const QUERY: u8 = 9;
     pub(super) const BARRED: u8 = 10;
     pub(super) const SUPERVISED: u8 = 11;
+    pub(super) const SEALED: u8 = 12;
 
     pub(super) const DIRECT: u8 = 0x80;
     pub(super) const REFUSE: u8 = 0x81;

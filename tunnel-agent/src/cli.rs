@@ -28,7 +28,7 @@ enum Command {
     /// --listen, a front door for what the library cannot be loaded into
     Run {
         /// Directory of the sockets, private to the user
-        #[arg(long, value_name = "DIR", required_unless_present = "listen")]
+        #[arg(long, value_name = "DIR", required_unless_present_any = ["listen", "given"])]
         directory: Option<PathBuf>,
         /// Listen on loopback, and carry what comes in: socks5://127.0.0.1:1080 or http://127.0.0.1:8080
         #[arg(long, value_name = "URL")]
@@ -39,6 +39,9 @@ enum Command {
         /// A configuration file for --listen
         #[arg(short = 'f', long, value_name = "FILE", requires = "listen", conflicts_with = "proxy")]
         config: Option<PathBuf>,
+        /// A launcher gives the door and its configuration by standard input
+        #[arg(long, hide = true, conflicts_with = "listen")]
+        given: bool,
         /// The directory was made for one launch: remove it at the end
         #[arg(long)]
         private: bool,
@@ -119,7 +122,14 @@ impl fmt::Display for Failure {
 pub(crate) fn run() -> Result<(), Failure> {
     match Cli::parse().command {
         Command::Run { listen, proxy, config, directory, .. } if !listen.is_empty() => {
-            listening(&listen, proxy, config, directory).map_err(Failure::Agent)
+            let open = || {
+                let chosen = configuration::choose(proxy, config).map_err(io::Error::other)?;
+                Front::open(&listen, chosen)
+            };
+            listening(open, directory).map_err(Failure::Agent)
+        }
+        Command::Run { given: true, directory, .. } => {
+            listening(Front::given, directory).map_err(Failure::Agent)
         }
         Command::Run { directory, private, foreground, .. } => {
             serve(directory.unwrap_or_default(), private, foreground).map_err(Failure::Agent)
@@ -145,14 +155,9 @@ fn asked(answer: Result<(), Unanswered>) -> Result<(), Failure> {
 }
 
 /// Serves a front door in the foreground, as `ssh -N -D` does.
-fn listening(
-    doors: &[Door],
-    proxies: Vec<Upstream>,
-    config: Option<PathBuf>,
-    directory: Option<PathBuf>,
-) -> io::Result<()> {
+fn listening(open: impl FnOnce() -> io::Result<Front>, directory: Option<PathBuf>) -> io::Result<()> {
     log::to(io::stderr, "warn")?;
-    let front = Front::open(doors, configuration::choose(proxies, config).map_err(io::Error::other)?)?;
+    let front = open()?;
     let (directory, private) = match directory {
         Some(directory) => (directory, false),
         // One of its own: an agent that programs are launched with may have the usual one.

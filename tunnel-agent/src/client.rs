@@ -18,7 +18,7 @@ use underpass_core::wire::{self, Family, Purpose, Reply, Request};
 use crate::agent::Agent;
 use crate::attempt::{self, Attempt};
 use crate::datagram::{self, Ask};
-use crate::facts::Facts;
+use crate::facts::{Facts, network_of};
 use crate::frames::{self, NoFrame, Received};
 use crate::plan::Plan;
 use crate::upstream::hop::Client;
@@ -69,13 +69,16 @@ fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
 
 /// A connection that shows no session, or no frame, is closed without an answer.
 fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer: UCred) {
-    let socket = received.socket.take();
+    let (socket, second) = (received.socket.take(), received.second.take());
     let session = Request::decode(received.frame()).ok();
     let session = session.and_then(|(token, request)| Some((agent.sessions.plan(&token)?, request)));
     let Some((plan, request)) = session else {
         // A socket may be held already, and would wait for ever.
         return socket.iter().for_each(sys::dissolve);
     };
+    if second.is_some() && !matches!(request, Request::Sealed { .. }) {
+        return socket.iter().for_each(sys::dissolve);
+    }
     match (request, socket) {
         (Request::Connect { address, watched, held_at }, Some(socket)) => {
             let Ok(facts) = Facts::read(&socket, agent.network) else {
@@ -83,7 +86,7 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
             };
             let (agent, since) = (Arc::clone(agent), Instant::now());
             let client = client(&plan, peer);
-            let supervised = false;
+            let (supervised, completing) = (false, None);
             attempt::begin(Attempt {
                 agent,
                 plan,
@@ -95,6 +98,7 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 watched,
                 held_at,
                 supervised,
+                completing,
                 since,
             });
         }
@@ -107,7 +111,7 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 let purpose = Purpose::Connect;
                 return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
             };
-            let (held_at, supervised) = (0, true);
+            let (held_at, supervised, completing) = (0, true, None);
             attempt::begin(Attempt {
                 agent,
                 plan,
@@ -119,6 +123,36 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 watched,
                 held_at,
                 supervised,
+                completing,
+                since,
+            });
+        }
+        (Request::Sealed { process, address }, Some(socket)) => {
+            let completing = second.filter(|completing| network_of(completing) != agent.network);
+            let facts = completing.and_then(|completing| {
+                let mut facts = Facts::read(&socket, network_of(&completing)).ok()?;
+                // Nothing leaves that network.
+                facts.confined = true;
+                Some((completing, facts))
+            });
+            let Some((completing, facts)) = facts else {
+                return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
+            };
+            let client = client_of(&plan, process as i32, peer);
+            let (agent, since) = (Arc::clone(agent), Instant::now());
+            let (watched, held_at, supervised, completing) = (true, 0, true, Some(completing));
+            attempt::begin(Attempt {
+                agent,
+                plan,
+                client,
+                connection,
+                socket,
+                facts,
+                address,
+                watched,
+                held_at,
+                supervised,
+                completing,
                 since,
             });
         }

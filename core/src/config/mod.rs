@@ -36,6 +36,7 @@ pub use problem::{ConfigError, Warning};
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,9 @@ pub struct Config {
     /// How a program is held: the launcher's alone.
     #[serde(skip)]
     pub tier: tier::Tier,
+    /// What a sealed program may reach besides: the launcher's alone.
+    #[serde(skip)]
+    pub let_in: Vec<PathBuf>,
 }
 
 /// Several upstreams and how one path is made of them.
@@ -201,6 +205,7 @@ impl Config {
             foreign_sockets: inherited::ForeignSockets::default(),
             inherited: inherited::Inherited::default(),
             tier: tier::Tier::default(),
+            let_in: Vec::new(),
         }
     }
 }

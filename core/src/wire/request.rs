@@ -79,6 +79,15 @@ pub enum Request<'a> {
         /// As the program gave it; it may be a fake address.
         address: SocketAddr,
     },
+    /// [`Request::Supervised`] for a program in a network of its own. A second descriptor comes with it, by which the agent
+    /// completes: a socket of that network, bound to the address at which the program's is to be held. Loopback is the
+    /// program's own, unless a route names it.
+    Sealed {
+        /// Whose socket it is.
+        process: u32,
+        /// As the program gave it; it may be a fake address.
+        address: SocketAddr,
+    },
     /// On the connection of a waiting [`Request::Connect`]: the program's wait was interrupted, go
     /// on without it.
     Convert,
@@ -131,6 +140,7 @@ impl<'a> Request<'a> {
         let kind = match self {
             Self::Connect { .. } => kind::CONNECT,
             Self::Supervised { .. } => kind::SUPERVISED,
+            Self::Sealed { .. } => kind::SEALED,
             Self::Convert => kind::CONVERT,
             Self::Outcome { .. } => kind::OUTCOME,
             Self::Peer { .. } => kind::PEER,
@@ -149,6 +159,7 @@ impl<'a> Request<'a> {
             Self::Supervised { process, watched, address } => {
                 frame.put(&process.to_le_bytes()).put(&[u8::from(watched)]).address(address)
             }
+            Self::Sealed { process, address } => frame.put(&process.to_le_bytes()).address(address),
             Self::Convert => frame,
             Self::Outcome { cookie } | Self::Peer { cookie } => frame.put(&cookie.to_le_bytes()),
             Self::Resolve { name, family } => {
@@ -180,6 +191,7 @@ impl<'a> Request<'a> {
             kind::SUPERVISED => {
                 Self::Supervised { process: r.u32()?, watched: r.flag()?, address: r.address()? }
             }
+            kind::SEALED => Self::Sealed { process: r.u32()?, address: r.address()? },
             kind::CONVERT => Self::Convert,
             kind::OUTCOME => Self::Outcome { cookie: r.cookie()? },
             kind::PEER => Self::Peer { cookie: r.cookie()? },

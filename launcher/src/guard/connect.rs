@@ -20,6 +20,7 @@ use super::link::{Link, Session};
 use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
 use super::pending::has_signal;
+use super::sealed::Here;
 use super::sockets::Sockets;
 use super::supervisor::What;
 use super::truth::Asking;
@@ -36,11 +37,13 @@ const LOOK: Duration = Duration::from_millis(40);
 pub(crate) struct Connecting {
     /// A copy of the program's socket, to undo what was begun if the agent is lost.
     pub(crate) copy: OwnedFd,
-    cookie: u64,
+    pub(crate) cookie: u64,
     /// When SO_SNDTIMEO ends the program's wait.
     pub(crate) until: Option<Instant>,
     /// When it is to be seen whether a signal waits for the program; `None` once one does.
-    pub(crate) look: Option<Instant>,
+    look: Option<Instant>,
+    /// Sealed: what is done if the agent leaves it to the program.
+    here: Option<Box<[u8]>>,
 }
 
 /// What a socket is, as far as anything depends on it.
@@ -79,7 +82,6 @@ pub(crate) fn is_in(socket: &OwnedFd, state: u8) -> bool {
 /// Judges the call. What waits for the agent has a link.
 pub(crate) fn begin(
     session: &Session,
-    begun: &mut Begun,
     sockets: &mut Sockets,
     call: &Notification,
     still_waits: impl Fn() -> bool,
@@ -119,17 +121,12 @@ pub(crate) fn begin(
         Kind::Foreign if is_local(ip) => return Err(Answer::Continue),
         Kind::Foreign => return Err(Answer::Fail(ENETUNREACH)),
     }
-    let Ok(cookie) = cookie(&copy) else { return Err(Answer::Fail(ENETUNREACH)) };
-    begun.note(cookie);
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
     let watched = !has_one_thread(process);
-    // Of a socket that does not block the outcome comes before any end of a wait.
-    let patience: Option<Duration> = socket_timeout(&copy, Timeout::Send).ok().flatten();
-    let until = patience.map(|patience| Instant::now() + patience);
     match session.ask(&Request::Supervised { process, watched, address }, Some(copy.as_fd())) {
         Ok(link) => {
             sockets.is_begun(&copy);
-            Ok((link, What::Connect(Connecting { copy, cookie, until, look: Some(Instant::now() + LOOK) })))
+            Ok((link, What::Connect(Connecting::new(copy, None))))
         }
         Err(_) => Err(Answer::Fail(ENETUNREACH)),
     }
@@ -147,6 +144,20 @@ fn blocks(socket: &OwnedFd) -> bool {
 }
 
 impl Connecting {
+    pub(super) fn new(copy: OwnedFd, here: Option<Box<[u8]>>) -> Self {
+        // Of a socket that does not block the outcome comes before any end of a wait.
+        let patience: Option<Duration> = socket_timeout(&copy, Timeout::Send).ok().flatten();
+        let until = patience.map(|patience| Instant::now() + patience);
+        let look = here.is_none().then(|| Instant::now() + LOOK);
+        let cookie = cookie(&copy).unwrap_or(0);
+        Self { copy, cookie, until, look, here }
+    }
+
+    /// When something is to be done about it, unless the agent says something before.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.until.into_iter().chain(self.look).min()
+    }
+
     /// Whether the agent is to be told that the program waits in the kernel from now on.
     pub(crate) fn is_interrupted(&mut self, call: &Notification, now: Instant) -> bool {
         if self.look.is_none_or(|look| now < look) {
@@ -157,18 +168,27 @@ impl Connecting {
         interrupted
     }
 
+    /// The call is left to the kernel, or done here where nothing is left to it.
+    fn goes_on(&mut self) -> Answer {
+        match self.here.take().map(|address| (address, self.copy.try_clone())) {
+            None => Answer::Continue,
+            Some((address, Ok(copy))) => Answer::Here(Here::new(copy, address)),
+            Some((_, Err(_))) => Answer::Fail(ENETUNREACH),
+        }
+    }
+
     /// What the agent's reply comes to; `None`: another one follows.
     pub(crate) fn replied(&mut self, begun: &mut Begun, reply: Option<Reply<'_>>) -> Option<Answer> {
         if let Some(Reply::Outcome { .. } | Reply::HandedOff) = reply {
             begun.told(self.cookie);
         }
         match reply {
-            Some(Reply::Direct) => Some(Answer::Continue),
+            Some(Reply::Direct) => Some(self.goes_on()),
             Some(Reply::Held { blocking: false, .. }) => Some(Answer::Fail(EINPROGRESS)),
             // Another thread connects it as well, or a signal has come: the kernel waits with this one.
-            Some(Reply::Held { blocking: true, .. }) => Some(Answer::Continue),
+            Some(Reply::Held { blocking: true, .. }) => Some(self.goes_on()),
             // The kernel finds the same state, and has its own word for it.
-            Some(Reply::Refuse { errno: EALREADY | EISCONN }) => Some(Answer::Continue),
+            Some(Reply::Refuse { errno: EALREADY | EISCONN }) => Some(self.goes_on()),
             Some(Reply::HandedOff | Reply::Outcome { errno: 0 }) => {
                 // As the end of a connect(2) that has waited: the next one says EISCONN.
                 if is_in(&self.copy, ESTABLISHED) {

@@ -28,8 +28,10 @@ use rustix::net::{
 };
 use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus};
 
+use super::datagram::namespace::Namespace;
 use super::kernel::{self, Disposition, Forked, Listener, Signals};
 use super::link::Session;
+use super::sealed::{self, Seal};
 use super::sockets::Copies;
 use super::supervisor::Supervisor;
 use super::{filter, probe};
@@ -54,20 +56,39 @@ pub(crate) struct Start<'a> {
     pub(crate) name: &'a OsStr,
     pub(crate) arguments: &'a [OsString],
     pub(crate) environment: &'a [Cow<'a, CStr>],
+    /// In tier sealed.
+    pub(crate) seal: Option<Seal<'a>>,
+}
+
+impl Start<'_> {
+    fn tier(&self) -> &'static str {
+        if self.seal.is_some() { "sealed" } else { "guard" }
+    }
+
+    /// Why nothing was started.
+    fn failure(&self, why: impl std::fmt::Display) -> Failure {
+        let failure = Failure::setup(format_args!("tier {}: {why}", self.tier()));
+        match self.seal {
+            Some(_) => failure.hint("--tier guard needs no user namespace, and holds all but Unix sockets"),
+            None => failure,
+        }
+    }
 }
 
 /// Starts the program under a supervisor, and ends as it ends. Returns only if nothing was started.
 pub(crate) fn run(session: &str, start: &Start<'_>) -> Failure {
     let Some(session) = Session::parse(session.as_bytes()) else {
-        return Failure::setup("tier guard: the session cannot be read");
+        return start.failure("the session cannot be read");
     };
     let copies = match probe::look_at(rustix::process::getpid(), 0, None) {
+        // There are none of ours to keep.
+        Ok(Copies::Kept) if start.seal.is_some() => {
+            return start.failure("pidfd_getfd: it is refused here, as in containers");
+        }
         Ok(copies) => copies,
-        Err(why) => return Failure::setup(format_args!("tier guard: {why}")),
+        Err(why) => return start.failure(why),
     };
-    let setup = |what: &str, error: Errno| {
-        Failure::setup(format_args!("tier guard: {what}: {}", reason(&error.into())))
-    };
+    let setup = |what: &str, error: Errno| start.failure(format_args!("{what}: {}", reason(&error.into())));
     // Whatever comes now is dealt with once there is somebody to pass it on to.
     let before = Signals::every().block();
     let forked = pair().map_err(|error| setup("socketpair", error)).and_then(|pair| {
@@ -97,7 +118,7 @@ pub(crate) fn run(session: &str, start: &Start<'_>) -> Failure {
         }
         Forked::Parent(_) => {
             drop(supervisor);
-            kernel::leave(wait(&front))
+            kernel::leave(wait(&front, start))
         }
     }
 }
@@ -107,7 +128,7 @@ fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
 }
 
 /// The front: passes signals on until the program has ended; the exit status.
-fn wait(supervisor: &OwnedFd) -> u8 {
+fn wait(supervisor: &OwnedFd, start: &Start<'_>) -> u8 {
     let signals = match Signals::of(&MIRRORED).descriptor() {
         Ok(signals) => signals,
         Err(error) => return failed(&Failure::setup(reason(&error.into()))),
@@ -129,23 +150,20 @@ fn wait(supervisor: &OwnedFd) -> u8 {
         {
             let _ = rustix::net::send(supervisor, &[came.number as u8], SendFlags::NOSIGNAL);
         }
-        if told && let Some(status) = told_by(supervisor) {
+        if told && let Some(status) = told_by(supervisor, start) {
             return status;
         }
     }
 }
 
 /// What the supervisor has said; the exit status if that is the end.
-fn told_by(supervisor: &OwnedFd) -> Option<u8> {
+fn told_by(supervisor: &OwnedFd, start: &Start<'_>) -> Option<u8> {
     let mut message = [0; MAX_MESSAGE];
     let len = rustix::net::recv(supervisor, &mut message, RecvFlags::empty()).map_or(0, |(len, _)| len);
     let status = match message.get(..len) {
         Some([STATUS, raw @ ..]) => raw.try_into().ok().map(i32::from_ne_bytes),
         Some([FAILURE, why @ ..]) => {
-            return Some(failed(&Failure::setup(format_args!(
-                "tier guard: {}",
-                String::from_utf8_lossy(why)
-            ))));
+            return Some(failed(&start.failure(String::from_utf8_lossy(why))));
         }
         _ => None,
     };
@@ -186,10 +204,17 @@ fn supervise(
     // As the agent knows us by, whatever name we were started by.
     let _ = rustix::thread::set_name(SUPERVISOR);
     let (ours, theirs) = pair().map_err(|error| said("socketpair", error))?;
+    let sealed = match start.seal {
+        Some(seal) => {
+            let refused = |error| sealed::refused("a network of its own", &error);
+            Some((Namespace::for_program().map_err(refused)?, seal))
+        }
+        None => None,
+    };
     let program = match kernel::fork().map_err(|error| said("fork", error))? {
         Forked::Child => {
             on_child.restore();
-            become_program(&theirs, start, signals, copies)
+            become_program(&theirs, start, sealed.as_ref(), signals, copies)
         }
         Forked::Parent(program) => program,
     };
@@ -200,14 +225,16 @@ fn supervise(
         return Err("pidfd_getfd: it is refused for children, as under ptrace_scope 2 and 3".to_owned());
     }
     let children = Signals::of(&[SIGCHLD]).descriptor().map_err(|error| said("signalfd", error))?;
-    kernel::keep_only(&[raw(front), raw(&ours), raw(&listener), raw(&children)]);
+    let mut kept = vec![raw(front), raw(&ours), raw(&listener), raw(&children)];
+    kept.extend(sealed.iter().flat_map(|(namespace, _)| namespace.descriptors()));
+    kernel::keep_only(&kept);
     let _ = rustix::process::chdir("/");
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     // Nothing that we supervise may look at us.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let supervisor =
-        Supervisor::new(Listener::new(listener), session, copies).map_err(|error| said("epoll", error))?;
+    let supervisor = Supervisor::new(Listener::new(listener), session, sealed, copies)
+        .map_err(|error| format!("supervisor: {}", reason(&error)))?;
     let front = front.try_clone().map_err(|error| reason(&error))?;
     let family = Family { front, signals: children, program: Some(program) };
     rustix::net::send(&ours, &[0], SendFlags::NOSIGNAL).map_err(|error| said("send", error))?;
@@ -220,8 +247,21 @@ fn supervise(
 static PROBED: u8 = 0x5a;
 
 /// The program's process until exec.
-fn become_program(supervisor: &OwnedFd, start: &Start<'_>, signals: &Signals, copies: Copies) -> ! {
-    if let Err(error) = give_listener(supervisor, copies) {
+fn become_program(
+    supervisor: &OwnedFd,
+    start: &Start<'_>,
+    sealed: Option<&(Namespace, Seal<'_>)>,
+    signals: &Signals,
+    copies: Copies,
+) -> ! {
+    if let Some((namespace, seal)) = sealed
+        && let Err(why) = sealed::enter(namespace, *seal)
+    {
+        let why = &why.as_bytes()[..why.len().min(MAX_MESSAGE)];
+        let _ = rustix::net::send(supervisor, why, SendFlags::NOSIGNAL);
+        kernel::leave(crate::messages::SETUP);
+    }
+    if let Err(error) = give_listener(supervisor, sealed.is_some(), copies) {
         let why = match error {
             Errno::BUSY => "another one supervises us already".to_owned(),
             error => format!("seccomp: {}", reason(&error.into())),
@@ -241,9 +281,9 @@ fn become_program(supervisor: &OwnedFd, start: &Start<'_>, signals: &Signals, co
     kernel::leave(failed(&Failure::new(status, why)))
 }
 
-fn give_listener(supervisor: &OwnedFd, copies: Copies) -> Result<(), Errno> {
+fn give_listener(supervisor: &OwnedFd, sealed: bool, copies: Copies) -> Result<(), Errno> {
     rustix::thread::set_no_new_privs(true)?;
-    let listener = kernel::install(&mut filter::program(copies))?;
+    let listener = kernel::install(&mut filter::program(sealed, copies))?;
     let number = raw(&listener).to_ne_bytes();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);

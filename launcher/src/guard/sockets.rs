@@ -83,7 +83,7 @@ impl Sockets {
 }
 
 /// A copy of the program's descriptor. An error is what the call is answered.
-fn copy(call: &Notification, number: c_int) -> Result<OwnedFd, Answer> {
+pub(crate) fn copy(call: &Notification, number: c_int) -> Result<OwnedFd, Answer> {
     let copied =
         kernel::process_of(call.thread).and_then(|process| kernel::descriptor_of(process.as_fd(), number));
     copied.map_err(|error| match error {

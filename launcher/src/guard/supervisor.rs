@@ -1,8 +1,10 @@
 //! The loop of the supervisor: one thread that waits for calls, for the agent's answers, and for its children.
 
 use std::collections::HashMap;
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -13,10 +15,12 @@ use underpass_core::wire::MAX_FRAME;
 use super::begun::Begun;
 use super::connect::{self, Connecting};
 use super::datagram::Datagrams;
+use super::datagram::namespace::Namespace;
 use super::kernel::Listener;
 use super::life::Family;
 use super::link::{Link, Session};
 use super::notification::{Answer, Notification};
+use super::sealed::{self, Seal, Sealed};
 use super::socket;
 use super::sockets::{Copies, Sockets};
 use super::truth::{self, Asking};
@@ -40,11 +44,12 @@ pub(crate) enum What {
 }
 
 pub(crate) struct Supervisor {
-    listener: Listener,
+    listener: Arc<Listener>,
     session: Session,
     begun: Begun,
     sockets: Sockets,
     datagrams: Datagrams,
+    sealed: Option<Sealed>,
     /// All that is waited for but the listener: through an epoll set the kernel would forget that who is told of a call
     /// is to go on where the program has just stopped, and wake us on another processor.
     events: OwnedFd,
@@ -53,12 +58,25 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(crate) fn new(listener: Listener, session: Session, copies: Copies) -> Result<Self, Errno> {
+    /// For a program that is in this namespace, if it is in one of its own.
+    pub(crate) fn new(
+        listener: Listener,
+        session: Session,
+        sealed: Option<(Namespace, Seal<'_>)>,
+        copies: Copies,
+    ) -> io::Result<Self> {
         let events = epoll::create(CreateFlags::CLOEXEC)?;
-        let datagrams = Datagrams::new(session.clone());
-        let (begun, sockets) = (Begun::default(), Sockets::new(copies));
+        let (session, datagrams, sealed) = match sealed {
+            None => (session.clone(), Datagrams::new(session), None),
+            Some((namespace, seal)) => {
+                let session = sealed::session(session, &namespace, seal)?;
+                let sealed = Sealed::new(&namespace, seal)?;
+                (session.clone(), Datagrams::within(session, namespace)?, Some(sealed))
+            }
+        };
+        let (listener, begun, sockets) = (Arc::new(listener), Begun::default(), Sockets::new(copies));
         let (waiting, next) = (HashMap::new(), FIRST);
-        Ok(Self { listener, session, begun, sockets, datagrams, events, waiting, next })
+        Ok(Self { listener, session, begun, sockets, datagrams, sealed, events, waiting, next })
     }
 
     /// Serves until no process is left that could ask (whatever the program starts is a descendant of ours), and what the
@@ -133,11 +151,20 @@ impl Supervisor {
     }
 
     fn judge(&mut self, call: Notification) {
-        let Self { listener, session, begun, sockets, datagrams, .. } = self;
+        let Self { listener, session, begun, sockets, datagrams, sealed, .. } = self;
         let truth = |(link, asking)| (link, What::Truth(asking));
         let asked = match call.number {
             libc::SYS_socket => Err(socket::answer(datagrams, sockets, &call)),
-            libc::SYS_connect => connect::begin(session, begun, sockets, &call, || listener.waits(call.id)),
+            libc::SYS_connect => {
+                let still_waits = || listener.waits(call.id);
+                match (sealed, datagrams.namespace()) {
+                    (Some(sealed), Some(namespace)) => {
+                        sealed::begin(sealed, namespace, session, &call, still_waits)
+                            .map(|(link, connecting)| (link, What::Connect(connecting)))
+                    }
+                    _ => connect::begin(session, sockets, &call, still_waits),
+                }
+            }
             libc::SYS_getsockopt => truth::error(session, begun, sockets, &call).map(truth),
             libc::SYS_getpeername | libc::SYS_getsockname => truth::name(session, sockets, &call).map(truth),
             // bind(2) and listen(2), where they are asked about at all.
@@ -148,11 +175,14 @@ impl Supervisor {
         };
         match asked {
             Ok((link, what)) => self.wait(Waiting { call, link, what }),
-            Err(answer) => self.listener.answer(call.id, answer),
+            Err(answer) => self.answer(call.id, answer),
         }
     }
 
     fn wait(&mut self, waiting: Waiting) {
+        if let What::Connect(connecting) = &waiting.what {
+            self.begun.note(connecting.cookie);
+        }
         let number = self.next;
         self.next += 1;
         match epoll::add(&self.events, &waiting.link, EventData::new_u64(number), EventFlags::IN) {
@@ -186,7 +216,14 @@ impl Supervisor {
             What::Connect(connecting) => self.sockets.ended(connecting.copy, &answer),
             What::Truth(asking) => drop(asking),
         }
-        self.listener.answer(id, answer);
+        self.answer(id, answer);
+    }
+
+    fn answer(&self, id: u64, answer: Answer) {
+        match answer {
+            Answer::Here(connect) => connect.answer(&self.listener, id),
+            answer => self.listener.answer(id, answer),
+        }
     }
 
     /// Until the first wait ends that a program has bounded, or one is to be looked at.
@@ -222,7 +259,7 @@ impl Waiting {
     /// When something is to be done about it, unless the agent says something before.
     fn next(&self) -> Option<Instant> {
         match &self.what {
-            What::Connect(connecting) => connecting.until.into_iter().chain(connecting.look).min(),
+            What::Connect(connecting) => connecting.next(),
             What::Truth(_) => None,
         }
     }

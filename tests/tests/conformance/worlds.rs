@@ -85,8 +85,8 @@ pub(crate) struct Both {
     pub(crate) upstream: String,
     /// Or by this file.
     pub(crate) configuration: Option<std::path::PathBuf>,
-    /// The programs are static, and the redirected ones under guard.
-    pub(crate) guarded: bool,
+    /// The programs are static, and the redirected ones under this tier.
+    pub(crate) tier: Option<&'static str>,
     /// What starts the launcher, if it is not the shell alone.
     pub(crate) before: &'static [&'static str],
     /// Live as long as the worlds.
@@ -102,7 +102,7 @@ impl Both {
     /// The same with static programs, which only the guard tier carries.
     #[allow(dead_code, reason = "the tests of the guard tier use it")]
     pub(crate) fn guarded() -> Self {
-        Self { guarded: true, ..Self::new() }
+        Self { tier: Some("auto"), ..Self::new() }
     }
 
     /// The redirected programs go through the agent and no proxy.
@@ -142,8 +142,8 @@ impl Both {
         servers::start(&redirected);
         let proxy = proxies::fake(&redirected);
         let (upstream, configuration) = (String::new(), None);
-        let (guarded, before, _proxies) = (false, &[][..], Vec::new());
-        Self { native, redirected, proxy, upstream, configuration, guarded, before, _proxies }
+        let (tier, before, _proxies) = (None, &[][..], Vec::new());
+        Self { native, redirected, proxy, upstream, configuration, tier, before, _proxies }
     }
 
     /// Runs a command line natively and redirected.
@@ -168,7 +168,7 @@ impl Both {
             Some(file) => underpass.arg("-f").arg(file),
             None => underpass.args(self.upstream.split(' ').flat_map(|hop| ["-x", hop])),
         };
-        underpass.arg("--").arg(program)
+        underpass.args(["--tier", self.tier.unwrap_or("auto")]).arg("--").arg(program)
     }
 
     #[track_caller]
@@ -185,7 +185,7 @@ impl Both {
     /// The same for some families and modes.
     #[track_caller]
     pub(crate) fn compare_in(&self, cases: &[Case], families: &[&str], modes: &[&str]) {
-        let built = |case: &Case| match self.guarded {
+        let built = |case: &Case| match self.tier.is_some() {
             true => artifacts::compiled(case.program, &format!("{}.static", case.program), &["-static"]),
             false => case.built(),
         };

@@ -9,6 +9,7 @@ mod document;
 mod place;
 mod races;
 mod tiers;
+mod told;
 mod trial;
 
 use std::sync::Mutex;

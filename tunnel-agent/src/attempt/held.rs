@@ -27,11 +27,25 @@ impl Attempt {
     /// Holds the socket, answers, and leaves the rest to the relay thread.
     pub(super) fn hold(self, destination: Destination, room: OwnedSemaphorePermit) {
         let deadline = self.deadline();
-        let Self { agent, plan, client, connection, socket, facts, address, held_at, supervised, .. } = self;
+        let Self {
+            agent,
+            plan,
+            client,
+            connection,
+            socket,
+            facts,
+            address,
+            held_at,
+            supervised,
+            completing,
+            ..
+        } = self;
         let cookie = facts.cookie;
-        let held = match held_at {
-            0 => agent.holds.hold(socket, &facts),
-            port => Holds::adopt(socket, port),
+        let is_sealed = completing.is_some();
+        let held = match (held_at, completing) {
+            (_, Some(completing)) => Holds::hold_with(socket, completing, &facts),
+            (0, None) => agent.holds.hold(socket, &facts),
+            (port, None) => Holds::adopt(socket, port),
         };
         let held = match held {
             Ok(held) => held,
@@ -47,7 +61,16 @@ impl Attempt {
             frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port });
         }
         let relays = agent.splicer.clone();
-        let attempt = HeldAttempt { agent: Arc::clone(&agent), plan, client, deadline, held, facts, address };
+        let attempt = HeldAttempt {
+            agent: Arc::clone(&agent),
+            plan,
+            client,
+            deadline,
+            held,
+            facts,
+            address,
+            is_sealed,
+        };
         let table = Arc::clone(&agent);
         let outcome = table.attempts.begin(cookie, |number, teller| {
             relays.spawn(async move {
@@ -62,6 +85,9 @@ impl Attempt {
                 let listed = Flows::begin(&agent, trip);
                 let ended = agent.splicer.relay(program, far, &listed.flow).await;
                 log::ended(&listed.flow, &ended);
+                if is_sealed {
+                    agent.carried.forget(cookie);
+                }
             })
         });
         if waits {
@@ -79,6 +105,7 @@ struct HeldAttempt {
     held: Held,
     facts: Facts,
     address: SocketAddr,
+    is_sealed: bool,
 }
 
 impl HeldAttempt {
@@ -86,7 +113,7 @@ impl HeldAttempt {
     async fn dial(self, destination: Destination, number: u64) -> Result<(OwnedFd, Stream, Trip), i32> {
         let options = FarOptions::read(self.held.copy(), &self.facts);
         let dialled = tokio::time::timeout(self.deadline, self.far(&destination, &options)).await;
-        let Self { agent, plan, client, held, facts, address, .. } = self;
+        let Self { agent, plan, client, mut held, facts, address, is_sealed, .. } = self;
         let trip = trip(&agent, &plan, &client, destination);
         let cookie = facts.cookie;
         let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
@@ -104,7 +131,8 @@ impl HeldAttempt {
                 return Err((held, io::Error::other("the program has dissolved it")));
             }
             // Before the program can see its connection and ask.
-            agent.carried.begin(cookie, address, facts.showable(far.local, address));
+            let local = facts.showable(far.local, address);
+            agent.carried.begin(cookie, address, local, is_sealed);
             match held.open(options.has_congestion()) {
                 Ok(ours) => Ok((held, ours)),
                 Err(error) => Err((held, error)),

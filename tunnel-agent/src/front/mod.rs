@@ -3,7 +3,7 @@
 //!
 //! # Layout
 //!
-//! - [`door`]: where it listens; [`configuration`]: which session it serves.
+//! - [`door`]: where it listens; [`configuration`]: which session it serves; [`given`]: a launcher says both.
 //! - [`socks5`], [`http`]: what is asked, and how it is answered; [`visit`]: one connection from its first byte
 //!   to its last.
 //!
@@ -11,11 +11,13 @@
 
 pub(crate) mod configuration;
 pub(crate) mod door;
+mod given;
 mod http;
 mod socks5;
 mod visit;
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +38,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Front {
     doors: Vec<(Kind, std::net::TcpListener)>,
     chosen: Chosen,
+    /// Serves as long as this launcher wants it.
+    launcher: Option<UnixStream>,
 }
 
 impl Front {
@@ -46,13 +50,18 @@ impl Front {
                 .map_err(|error| io::Error::new(error.kind(), format!("{door}: {error}")))?;
             Ok((door.kind, listener))
         });
-        Ok(Self { doors: opened.collect::<io::Result<_>>()?, chosen })
+        Ok(Self { doors: opened.collect::<io::Result<_>>()?, chosen, launcher: None })
+    }
+
+    /// What the launcher that has started us gives by standard input.
+    pub(crate) fn given() -> io::Result<Self> {
+        given::receive()
     }
 }
 
-/// Serves the doors for ever; without any it waits for ever.
+/// Serves the doors for ever, or as long as their launcher is there; without any it waits for ever.
 pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Result<()> {
-    let Some(Front { doors, chosen }) = front else { return std::future::pending().await };
+    let Some(Front { doors, chosen, launcher }) = front else { return std::future::pending().await };
     let _usage = Lifetime::begin(agent);
     agent.names.add(&chosen.config.pool).map_err(io::Error::other)?;
     let value = agent.sessions.open_session(chosen.config, chosen.source, None).map_err(io::Error::other)?;
@@ -66,7 +75,10 @@ pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Resul
         }
         tokio::spawn(accept(Arc::clone(agent), kind, listener, session));
     }
-    std::future::pending().await
+    match launcher {
+        Some(launcher) => given::until_left(launcher).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn accept(agent: Arc<Agent>, kind: Kind, listener: TcpListener, session: Token) {

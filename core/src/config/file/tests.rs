@@ -100,7 +100,7 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
         (
             "colour = 1",
             "1:1: unknown key \"colour\"; known are proxy, client-key, deadline, handoff, warm, udp, default, chain, route, \
-             no-proxy, dns, fake-pool, fake-pool6, inherited, foreign-sockets, tier",
+             no-proxy, dns, fake-pool, fake-pool6, inherited, foreign-sockets, tier, let-in",
         ),
         ("proxy = 'local:'\n\nno_proxy = 'a'", "3:1: unknown key \"no_proxy\" (did you mean \"no-proxy\"?)"),
         ("[chain.a]\nknid = 'strict'\nhops = 'local:'", "2:1: unknown key \"knid\" (did you mean \"kind\"?)"),
@@ -186,6 +186,7 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
             "5:9: unknown errno \"ECONREFUSED\" (did you mean \"ECONNREFUSED\"?)",
         ),
         ("proxy = 'local:'\ndeadline = 0", "2:12: \"deadline\" is a whole number from 1 to 3600"),
+        ("proxy = 'local:'\nlet-in = ['run/x']", "2:11: let-in is a list of absolute paths"),
         ("proxy = 'local:'\ntier = 'gaurd'", "2:8: unknown tier \"gaurd\" (did you mean \"guard\"?)"),
         ("proxy = 'local:'\ninherited = 'kep'", "2:13: unknown inherited \"kep\" (did you mean \"keep\"?)"),
         ("proxy = 'local:'\nudp = 'cary'", "2:7: unknown udp \"cary\" (did you mean \"carry\"?)"),
