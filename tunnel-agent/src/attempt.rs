@@ -2,10 +2,11 @@
 //!
 //! # Layout
 //!
-//! - [`handoff`]: on the program's own socket; [`held`]: with the socket held, and a relay.
+//! - [`handoff`]: on the program's own socket; [`held`]: with the socket held, and a relay; [`waiting`]: for that.
 
 mod handoff;
 mod held;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -69,6 +70,14 @@ pub(crate) fn begin(mut attempt: Attempt) {
         match sys::tcp_state(&attempt.socket) {
             Ok(sys::CLOSE) => agent.attempts.end(cookie),
             Ok(sys::SYN_SENT) => {
+                // A wait that a signal has ended goes on.
+                if attempt.supervised
+                    && attempt.facts.blocking
+                    && let Some(outcome) = agent.attempts.outcome(cookie)
+                {
+                    tokio::spawn(waiting::tell(agent, cookie, attempt.connection, outcome));
+                    return;
+                }
                 return frames::reply(&attempt.connection, &Reply::Refuse { errno: errno::EALREADY });
             }
             _ => return frames::reply(&attempt.connection, &Reply::Refuse { errno: errno::EISCONN }),

@@ -139,8 +139,8 @@ fn connect(
         Request::Connect { address, watched, held_at } => {
             (address, watched, held_at, client(&plan, peer), false)
         }
-        Request::Supervised { process, address } => {
-            (address, true, 0, client_of(&plan, process as i32, peer), true)
+        Request::Supervised { process, watched, address } => {
+            (address, watched, 0, client_of(&plan, process as i32, peer), true)
         }
         Request::Sealed { process, address } if completing.is_some() => {
             (address, true, 0, client_of(&plan, process as i32, peer), true)
