@@ -59,7 +59,11 @@ impl Plan {
 
     /// Notices a program that connects to the first hop of its own chain, and says so, once.
     pub(crate) fn notice(&self, chain: &Chain, asked: &Asked<'_>, pid: i32) {
-        if chain.begins_at(asked) && !self.has_told.swap(true, Ordering::Relaxed) {
+        if !chain.begins_at(asked) {
+            return;
+        }
+        chain.is_dialled_by(pid);
+        if !self.has_told.swap(true, Ordering::Relaxed) {
             let name = self.chains().find(|(_, other)| std::ptr::eq(*other, chain)).map(|(name, _)| name);
             tracing::warn!(
                 pid,

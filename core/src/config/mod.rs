@@ -163,9 +163,13 @@ impl std::str::FromStr for Udp {
     type Err = &'static str;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
-        found.map(|(_, udp)| *udp).ok_or("neither carry nor refuse")
+        one_of(&Self::WORDS, word).ok_or("neither carry nor refuse")
     }
+}
+
+/// What a word of a list means.
+fn one_of<T: Copy>(words: &[(&str, T)], word: &str) -> Option<T> {
+    words.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning)
 }
 
 /// How long a connection attempt may take if nothing else is said, in seconds.

@@ -204,12 +204,13 @@ fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Sig
         Forked::Parent(program) => program,
     };
     drop(theirs);
-    let (listener, number) = receive_listener(&ours)?;
+    let (listener, above, number) = receive_listener(&ours)?;
     // Before it is the program: our own copy, so what we may do to it we may do to all that follows.
     probe::look_at(program, number, Some(&PROBED))?;
     let children = Signals::of(&[SIGCHLD]).descriptor().map_err(|error| said("signalfd", error))?;
     let mut kept = vec![raw(front), raw(&ours), raw(&listener), raw(&children)];
     kept.extend(sealed.iter().flat_map(|(namespace, _)| namespace.descriptors()));
+    kept.extend(above.as_ref().map(raw));
     kernel::keep_only(&kept);
     let _ = rustix::process::chdir("/");
     let limit = rustix::process::getrlimit(Resource::Nofile);
@@ -236,14 +237,14 @@ fn become_program(
     sealed: Option<&(Namespace, Seal<'_>)>,
     signals: &Signals,
 ) -> ! {
-    if let Some((namespace, seal)) = sealed
-        && let Err(why) = sealed::enter(namespace, *seal)
-    {
+    let entered = sealed.map(|(namespace, seal)| sealed::enter(namespace, *seal)).transpose();
+    if let Err(why) = &entered {
         let why = &why.as_bytes()[..why.len().min(MAX_MESSAGE)];
         let _ = rustix::net::send(supervisor, why, SendFlags::NOSIGNAL);
         kernel::leave(crate::messages::SETUP);
     }
-    if let Err(error) = give_listener(supervisor, sealed.is_some()) {
+    let above = entered.ok().flatten();
+    if let Err(error) = give_listener(supervisor, above) {
         let why = match error {
             Errno::BUSY => "another one supervises us already".to_owned(),
             error => format!("seccomp: {}", reason(&error.into())),
@@ -263,13 +264,14 @@ fn become_program(
     kernel::leave(failed(&Failure::new(status, why)))
 }
 
-fn give_listener(supervisor: &OwnedFd, sealed: bool) -> Result<(), Errno> {
+/// Besides it the supervisor keeps, of a program that is sealed, what that has come from.
+fn give_listener(supervisor: &OwnedFd, above: Option<OwnedFd>) -> Result<(), Errno> {
     rustix::thread::set_no_new_privs(true)?;
-    let listener = kernel::install(&mut filter::program(sealed))?;
+    let listener = kernel::install(&mut filter::program(above.is_some()))?;
     let number = raw(&listener).to_ne_bytes();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let passed = [listener.as_fd()];
+    let passed: Vec<BorrowedFd<'_>> = [&listener].into_iter().chain(&above).map(AsFd::as_fd).collect();
     ancillary.push(SendAncillaryMessage::ScmRights(&passed));
     rustix::net::sendmsg(supervisor, &[IoSlice::new(&number)], &mut ancillary, SendFlags::NOSIGNAL)?;
     // Open until exec: the supervisor tries whether it may take it from here.
@@ -277,10 +279,10 @@ fn give_listener(supervisor: &OwnedFd, sealed: bool) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The listener, and its number there.
-fn receive_listener(program: &OwnedFd) -> Result<(OwnedFd, c_int), String> {
+/// The listener, what came with it, and its number there.
+fn receive_listener(program: &OwnedFd) -> Result<(OwnedFd, Option<OwnedFd>, c_int), String> {
     let mut message = [0; MAX_MESSAGE];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = rustix::net::recvmsg(
         program,
@@ -290,12 +292,12 @@ fn receive_listener(program: &OwnedFd) -> Result<(OwnedFd, c_int), String> {
     )
     .map_err(|error| reason(&error.into()))?;
     let text = message.get(..received.bytes).unwrap_or_default();
-    let listener = ancillary.drain().find_map(|passed| match passed {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+    let passed = ancillary.drain().find_map(|passed| match passed {
+        RecvAncillaryMessage::ScmRights(mut fds) => Some((fds.next()?, fds.next())),
         _ => None,
     });
-    match (listener, text.try_into()) {
-        (Some(listener), Ok(number)) => Ok((listener, c_int::from_ne_bytes(number))),
+    match (passed, text.try_into()) {
+        (Some((listener, above)), Ok(number)) => Ok((listener, above, c_int::from_ne_bytes(number))),
         _ => Err(String::from_utf8_lossy(text).into_owned()),
     }
 }
