@@ -197,6 +197,8 @@ fn kill_group(child: &mut Child) {
         let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
         fields.split(' ').nth(2) == Some(&child.id().to_string()) && pid != child.id()
     };
+    // nsenter stops with a program that is stopped, and would not reap it.
+    let _ = kill_process(pid(child.id()), Signal::CONT);
     // Each round catches what was forked during the one before.
     let limit = Instant::now() + PATIENCE;
     while Instant::now() < limit {
