@@ -107,7 +107,11 @@ pub(crate) fn locate(name: &OsStr, tier: Tier) -> Result<(PathBuf, Held, bool), 
         Tier::Guard | Tier::Sealed => {
             let (word, held) =
                 if tier == Tier::Guard { ("guard", Held::ByGuard) } else { ("sealed", Held::Sealed) };
-            guard::check().map_err(|why| Failure::setup(format_args!("tier {word}: {why}")))?;
+            let copies = guard::check().map_err(|why| Failure::setup(format_args!("tier {word}: {why}")))?;
+            if tier == Tier::Sealed && copies == guard::Copies::Kept {
+                let why = "tier sealed: pidfd_getfd: it is refused here, as in containers";
+                return Err(Failure::setup(why).hint("--tier guard does without"));
+            }
             program::judge_for_guard(&links, &asker).map(|()| held)?
         }
         Tier::Auto => match program::judge(&links, &asker) {
@@ -165,6 +169,9 @@ pub(crate) fn say(found: &Found, verbosity: Verbosity, session: &Session<'_>, he
         Held::Sealed => "sealed, which does not hold what others do for a program by files that they share",
     };
     note(format_args!("session {}, tier {tier}", described(found)));
+    if held == Held::ByGuard && guard::check() == Ok(guard::Copies::Kept) {
+        note("pidfd_getfd is refused, so copies of sockets are kept: one that was bound is not connected");
+    }
     if held == Held::ByGuard
         && let Err(error) = guard::check_datagrams()
     {

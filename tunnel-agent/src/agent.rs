@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -101,6 +101,9 @@ pub(crate) fn run(
         ));
     }
     rustix::process::umask(Mode::from_bits_retain(0o077));
+    // A program of the same user may neither trace us nor take our sockets, and a core file would hold passwords. What we
+    // look at in others hangs on them.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let uid = rustix::process::geteuid().as_raw();
     check_directory(directory, uid)?;
     let _lock = sole(directory)?;

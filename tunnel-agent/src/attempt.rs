@@ -122,7 +122,8 @@ pub(crate) fn begin(mut attempt: Attempt) {
         }
         return attempt.refuse(&Failure::Socket("it is held by another agent"));
     }
-    if by_agent {
+    // A socket of another network is never driven: it would be one of this network then.
+    if by_agent || attempt.completing.is_some() {
         return attempt.hold_or_refuse(destination, room);
     }
     agent.attempts.begin_handoff(cookie);

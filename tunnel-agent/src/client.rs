@@ -102,7 +102,7 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 since,
             });
         }
-        (Request::Supervised { process, address }, Some(socket)) => {
+        (Request::Supervised { process, watched, address }, Some(socket)) => {
             let client = client_of(&plan, process as i32, peer);
             let facts = Facts::read(&socket, agent.network);
             let (agent, since) = (Arc::clone(agent), Instant::now());
@@ -111,7 +111,7 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
                 let purpose = Purpose::Connect;
                 return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
             };
-            let (watched, held_at, supervised, completing) = (true, 0, true, None);
+            let (held_at, supervised, completing) = (0, true, None);
             attempt::begin(Attempt {
                 agent,
                 plan,

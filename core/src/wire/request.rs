@@ -69,11 +69,13 @@ pub enum Request<'a> {
         held_at: u16,
     },
     /// [`Request::Connect`] by the supervisor of the guard tier, whose sockets cannot leave by themselves: it is held
-    /// whatever its way is. Where the socket is blocking, [`super::Reply::Held`] is followed by
-    /// [`super::Reply::Outcome`]. With a datagram socket it is [`Request::Datagram`], to connect it.
+    /// whatever its way is, or handed off to a proxy on this machine. Where the socket is blocking, the answer to a held
+    /// one is [`super::Reply::Outcome`]. With a datagram socket it is [`Request::Datagram`], to connect it.
     Supervised {
         /// Whose socket it is.
         process: u32,
+        /// That has other threads, which may see the socket meanwhile.
+        watched: bool,
         /// As the program gave it; it may be a fake address.
         address: SocketAddr,
     },
@@ -154,9 +156,10 @@ impl<'a> Request<'a> {
             Self::Connect { address, watched, held_at } => {
                 frame.put(&[u8::from(watched)]).put(&held_at.to_le_bytes()).address(address)
             }
-            Self::Supervised { process, address } | Self::Sealed { process, address } => {
-                frame.put(&process.to_le_bytes()).address(address)
+            Self::Supervised { process, watched, address } => {
+                frame.put(&process.to_le_bytes()).put(&[u8::from(watched)]).address(address)
             }
+            Self::Sealed { process, address } => frame.put(&process.to_le_bytes()).address(address),
             Self::Convert => frame,
             Self::Outcome { cookie } | Self::Peer { cookie } => frame.put(&cookie.to_le_bytes()),
             Self::Resolve { name, family } => {
@@ -185,7 +188,9 @@ impl<'a> Request<'a> {
         let token = Token(r.array()?);
         let request = match kind {
             kind::CONNECT => Self::Connect { watched: r.flag()?, held_at: r.u16()?, address: r.address()? },
-            kind::SUPERVISED => Self::Supervised { process: r.u32()?, address: r.address()? },
+            kind::SUPERVISED => {
+                Self::Supervised { process: r.u32()?, watched: r.flag()?, address: r.address()? }
+            }
             kind::SEALED => Self::Sealed { process: r.u32()?, address: r.address()? },
             kind::CONVERT => Self::Convert,
             kind::OUTCOME => Self::Outcome { cookie: r.cookie()? },

@@ -32,6 +32,7 @@ use super::datagram::namespace::Namespace;
 use super::kernel::{self, Disposition, Forked, Listener, Signals};
 use super::link::Session;
 use super::sealed::{self, Seal};
+use super::sockets::Copies;
 use super::supervisor::Supervisor;
 use super::{filter, probe};
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, failed, reason};
@@ -79,6 +80,10 @@ pub(crate) fn run(session: &str, start: &Start<'_>) -> Failure {
     let Some(session) = Session::parse(session.as_bytes()) else {
         return start.failure("the session cannot be read");
     };
+    let copies = match probe::look_at(rustix::process::getpid(), 0, None) {
+        Ok(copies) => copies,
+        Err(why) => return start.failure(why),
+    };
     let setup = |what: &str, error: Errno| start.failure(format_args!("{what}: {}", reason(&error.into())));
     // Whatever comes now is dealt with once there is somebody to pass it on to.
     let before = Signals::every().block();
@@ -96,7 +101,7 @@ pub(crate) fn run(session: &str, start: &Start<'_>) -> Failure {
     match forked {
         Forked::Child => {
             drop(front);
-            let ended = supervise(&supervisor, session, start, &before);
+            let ended = supervise(&supervisor, session, start, &before, copies);
             if let Err(why) = ended {
                 let message = [&[FAILURE], why.as_bytes()].concat();
                 let _ = rustix::net::send(
@@ -180,7 +185,13 @@ fn told_by(supervisor: &OwnedFd, start: &Start<'_>) -> Option<u8> {
 }
 
 /// The supervisor: starts the program, and stays.
-fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Signals) -> Result<(), String> {
+fn supervise(
+    front: &OwnedFd,
+    session: Session,
+    start: &Start<'_>,
+    signals: &Signals,
+    copies: Copies,
+) -> Result<(), String> {
     let said = |what: &str, error: Errno| format!("{what}: {}", reason(&error.into()));
     // Inherited as ignored, nobody would be told of a child's end.
     let on_child = Disposition::default(SIGCHLD);
@@ -199,14 +210,16 @@ fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Sig
     let program = match kernel::fork().map_err(|error| said("fork", error))? {
         Forked::Child => {
             on_child.restore();
-            become_program(&theirs, start, sealed.as_ref(), signals)
+            become_program(&theirs, start, sealed.as_ref(), signals, copies)
         }
         Forked::Parent(program) => program,
     };
     drop(theirs);
     let (listener, above, number) = receive_listener(&ours)?;
     // Before it is the program: our own copy, so what we may do to it we may do to all that follows.
-    probe::look_at(program, number, Some(&PROBED))?;
+    if probe::look_at(program, number, Some(&PROBED))? != copies {
+        return Err("pidfd_getfd: it is refused for children, as under ptrace_scope 2 and 3".to_owned());
+    }
     let children = Signals::of(&[SIGCHLD]).descriptor().map_err(|error| said("signalfd", error))?;
     let mut kept = vec![raw(front), raw(&ours), raw(&listener), raw(&children)];
     kept.extend(sealed.iter().flat_map(|(namespace, _)| namespace.descriptors()));
@@ -217,7 +230,7 @@ fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Sig
     let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     // Nothing that we supervise may look at us.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let supervisor = Supervisor::new(Listener::new(listener), session, sealed)
+    let supervisor = Supervisor::new(Listener::new(listener), session, copies, sealed)
         .map_err(|error| format!("supervisor: {}", reason(&error)))?;
     let front = front.try_clone().map_err(|error| reason(&error))?;
     let family = Family { front, signals: children, program: Some(program) };
@@ -236,6 +249,7 @@ fn become_program(
     start: &Start<'_>,
     sealed: Option<&(Namespace, Seal<'_>)>,
     signals: &Signals,
+    copies: Copies,
 ) -> ! {
     let entered = sealed.map(|(namespace, seal)| sealed::enter(namespace, *seal)).transpose();
     if let Err(why) = &entered {
@@ -244,7 +258,7 @@ fn become_program(
         kernel::leave(crate::messages::SETUP);
     }
     let above = entered.ok().flatten();
-    if let Err(error) = give_listener(supervisor, above) {
+    if let Err(error) = give_listener(supervisor, copies, above) {
         let why = match error {
             Errno::BUSY => "another one supervises us already".to_owned(),
             error => format!("seccomp: {}", reason(&error.into())),
@@ -265,9 +279,9 @@ fn become_program(
 }
 
 /// Besides it the supervisor keeps, of a program that is sealed, what that has come from.
-fn give_listener(supervisor: &OwnedFd, above: Option<OwnedFd>) -> Result<(), Errno> {
+fn give_listener(supervisor: &OwnedFd, copies: Copies, above: Option<OwnedFd>) -> Result<(), Errno> {
     rustix::thread::set_no_new_privs(true)?;
-    let listener = kernel::install(&mut filter::program(above.is_some()))?;
+    let listener = kernel::install(&mut filter::program(copies, above.is_some()))?;
     let number = raw(&listener).to_ne_bytes();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);

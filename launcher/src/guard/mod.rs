@@ -11,7 +11,8 @@
 //!    change the address meanwhile: the socket cannot leave.
 //! 4. Else [`link`] asks the agent, with a copy of the socket (pidfd_getfd(2)). The agent holds it, and a program that does
 //!    not wait is told EINPROGRESS at once; one that waits is answered with the outcome.
-//! 5. [`truth`] answers `SO_ERROR` and `getpeername`, which would show the hold.
+//! 5. [`truth`] answers `SO_ERROR` and `getpeername`, which would show the hold; [`begun`] knows of whom nobody need be
+//!    asked.
 //!
 //! # Layout
 //!
@@ -19,9 +20,11 @@
 //! - [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
 //! - [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
 
+mod begun;
 mod connect;
 mod datagram;
 mod filter;
+mod kept;
 #[allow(unsafe_code, reason = "seccomp, fork and signals have no safe form in rustix")]
 pub(crate) mod kernel;
 mod life;
@@ -31,6 +34,7 @@ mod notification;
 mod probe;
 mod sealed;
 mod socket;
+mod sockets;
 mod supervisor;
 mod truth;
 
@@ -39,3 +43,4 @@ pub(crate) use datagram::{LOOPBACK, Own, V1, bind_to_card, lay_dead_end};
 pub(crate) use life::{Start, run};
 pub(crate) use probe::check;
 pub(crate) use sealed::Seal;
+pub(crate) use sockets::Copies;

@@ -87,6 +87,8 @@ pub(crate) struct Both {
     pub(crate) configuration: Option<std::path::PathBuf>,
     /// The programs are static, and the redirected ones under this tier.
     pub(crate) tier: Option<&'static str>,
+    /// What starts the launcher, if it is not the shell alone.
+    pub(crate) before: &'static [&'static str],
     /// Live as long as the worlds.
     pub(crate) _proxies: Vec<Real>,
 }
@@ -140,7 +142,8 @@ impl Both {
         servers::start(&redirected);
         let proxy = proxies::fake(&redirected);
         let (upstream, configuration) = (String::new(), None);
-        Self { native, redirected, proxy, upstream, configuration, tier: None, _proxies: Vec::new() }
+        let (tier, before, _proxies) = (None, &[][..], Vec::new());
+        Self { native, redirected, proxy, upstream, configuration, tier, before, _proxies }
     }
 
     /// Runs a command line natively and redirected.
@@ -157,7 +160,10 @@ impl Both {
 
     /// A program that is redirected.
     pub(crate) fn wrapped(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let underpass = self.redirected.client(artifacts::underpass());
+        let underpass = match self.before {
+            [] => self.redirected.client(artifacts::underpass()),
+            [first, more @ ..] => self.redirected.client(first).args(more).arg(artifacts::underpass()),
+        };
         let underpass = match &self.configuration {
             Some(file) => underpass.arg("-f").arg(file),
             None => underpass.args(self.upstream.split(' ').flat_map(|hop| ["-x", hop])),

@@ -4,13 +4,17 @@
 //! | --- | --- |
 //! | `static_programs` | the conformance programs, linked statically |
 //! | `programs` | real programs, and programs that start others |
+//! | `container` | where the system lets nobody take copies of descriptors |
+//! | `near_proxy` | sockets that are handed off to a proxy on this machine |
 //! | `datagrams` | datagrams, and names that are asked for by them |
 //! | `held` | what is refused, and what fails closed |
 //! | `life` | exit status, signals, job control, what is left behind |
 
+mod container;
 mod datagrams;
 mod held;
 mod life;
+mod near_proxy;
 mod programs;
 mod static_programs;
 #[path = "../conformance/worlds.rs"]

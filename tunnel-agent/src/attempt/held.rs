@@ -55,11 +55,16 @@ impl Attempt {
                 return frames::reply(&connection, &Reply::Refuse { errno });
             }
         };
-        if held_at == 0 {
-            frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port: agent.holds.port() });
-        }
+        let waiting = if supervised && facts.blocking {
+            Some(connection)
+        } else {
+            if held_at == 0 {
+                let port = agent.holds.port();
+                frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port });
+            }
+            None
+        };
         let relays = agent.splicer.clone();
-        let waiting = (supervised && facts.blocking).then_some(connection);
         let attempt = HeldAttempt {
             agent: Arc::clone(&agent),
             plan,

@@ -48,7 +48,7 @@ impl FakeAgent {
                     rustix::net::recvmsg(&connection, &mut parts, &mut ancillary, flags).unwrap().bytes;
                 let passed = ancillary.drain().filter(|m| matches!(m, RecvAncillaryMessage::ScmRights(_)));
                 assert_eq!(passed.count(), 1);
-                let Ok((TOKEN, Request::Supervised { process: PROCESS, address })) =
+                let Ok((TOKEN, Request::Supervised { process: PROCESS, address, .. })) =
                     Request::decode(&frame[..length])
                 else {
                     panic!("no such question was expected");
