@@ -80,82 +80,10 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
         return socket.iter().for_each(sys::dissolve);
     }
     match (request, socket) {
-        (Request::Connect { address, watched, held_at }, Some(socket)) => {
-            let Ok(facts) = Facts::read(&socket, agent.network) else {
-                return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
-            };
-            let (agent, since) = (Arc::clone(agent), Instant::now());
-            let client = client(&plan, peer);
-            let (supervised, completing) = (false, None);
-            attempt::begin(Attempt {
-                agent,
-                plan,
-                client,
-                connection,
-                socket,
-                facts,
-                address,
-                watched,
-                held_at,
-                supervised,
-                completing,
-                since,
-            });
-        }
-        (Request::Supervised { process, watched, address }, Some(socket)) => {
-            let client = client_of(&plan, process as i32, peer);
-            let facts = Facts::read(&socket, agent.network);
-            let (agent, since) = (Arc::clone(agent), Instant::now());
-            let Ok(facts) = facts else {
-                // One of the supervisor's own, for the datagrams of a program, or none that is carried.
-                let purpose = Purpose::Connect;
-                return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
-            };
-            let (held_at, supervised, completing) = (0, true, None);
-            attempt::begin(Attempt {
-                agent,
-                plan,
-                client,
-                connection,
-                socket,
-                facts,
-                address,
-                watched,
-                held_at,
-                supervised,
-                completing,
-                since,
-            });
-        }
-        (Request::Sealed { process, address }, Some(socket)) => {
-            let completing = second.filter(|completing| network_of(completing) != agent.network);
-            let facts = completing.and_then(|completing| {
-                let mut facts = Facts::read(&socket, network_of(&completing)).ok()?;
-                // Nothing leaves that network.
-                facts.confined = true;
-                Some((completing, facts))
-            });
-            let Some((completing, facts)) = facts else {
-                return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
-            };
-            let client = client_of(&plan, process as i32, peer);
-            let (agent, since) = (Arc::clone(agent), Instant::now());
-            let (watched, held_at, supervised, completing) = (true, 0, true, Some(completing));
-            attempt::begin(Attempt {
-                agent,
-                plan,
-                client,
-                connection,
-                socket,
-                facts,
-                address,
-                watched,
-                held_at,
-                supervised,
-                completing,
-                since,
-            });
-        }
+        (
+            asked @ (Request::Connect { .. } | Request::Supervised { .. } | Request::Sealed { .. }),
+            Some(socket),
+        ) => connect(agent, plan, connection, (socket, second), peer, asked),
         (Request::Datagram { address, purpose }, Some(socket)) => {
             let agent = Arc::clone(agent);
             let client = client(&plan, peer);
@@ -195,6 +123,57 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
         // Datagram.
         _ => {}
     }
+}
+
+/// A connection that a program or its supervisor asks for.
+fn connect(
+    agent: &Arc<Agent>,
+    plan: Arc<Plan>,
+    connection: OwnedFd,
+    (socket, second): (OwnedFd, Option<OwnedFd>),
+    peer: UCred,
+    asked: Request<'_>,
+) {
+    let completing = second.filter(|completing| network_of(completing) != agent.network);
+    let (address, watched, held_at, client, supervised) = match asked {
+        Request::Connect { address, watched, held_at } => {
+            (address, watched, held_at, client(&plan, peer), false)
+        }
+        Request::Supervised { process, watched, address } => {
+            (address, watched, 0, client_of(&plan, process as i32, peer), true)
+        }
+        Request::Sealed { process, address } if completing.is_some() => {
+            (address, true, 0, client_of(&plan, process as i32, peer), true)
+        }
+        _ => return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH }),
+    };
+    let (agent, since) = (Arc::clone(agent), Instant::now());
+    let network = completing.as_ref().map_or(agent.network, network_of);
+    let mut facts = match Facts::read(&socket, network) {
+        Ok(facts) => facts,
+        Err(_) if supervised && completing.is_none() => {
+            // One of the supervisor's own, for the datagrams of a program, or none that is carried.
+            let purpose = Purpose::Connect;
+            return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
+        }
+        Err(_) => return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH }),
+    };
+    // Nothing leaves a network of a sealed program's.
+    facts.confined |= completing.is_some();
+    attempt::begin(Attempt {
+        agent,
+        plan,
+        client,
+        connection,
+        socket,
+        facts,
+        address,
+        watched,
+        held_at,
+        supervised,
+        completing,
+        since,
+    });
 }
 
 /// Who asks, as far as anything depends on it.

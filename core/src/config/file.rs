@@ -2,9 +2,10 @@
 //!
 //! # Layout
 //!
-//! - `chain`, `route`: the two tables; `names`: how names are answered.
+//! - `chain`, `route`, `listen`: the tables; `names`: how names are answered.
 
 mod chain;
+mod listen;
 mod names;
 mod route;
 
@@ -26,7 +27,7 @@ use crate::failure::errno;
 /// The longest deadline, in seconds.
 pub const MAX_DEADLINE: u32 = 3600;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "proxy",
     "client-key",
     "deadline",
@@ -43,6 +44,7 @@ const KEYS: [&str; 17] = [
     "inherited",
     "foreign-sockets",
     "tier",
+    "listen",
     "let-in",
 ];
 
@@ -99,6 +101,7 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
     let foreign_sockets = foreign_sockets
         .map_or(Ok(ForeignSockets::default()), |entry| reader.word(&entry, &ForeignSockets::WORDS))?;
     let tier = root.take("tier").map_or(Ok(Tier::default()), |entry| reader.word(&entry, &Tier::WORDS))?;
+    let listen = root.take("listen").map_or(Ok(Vec::new()), |list| listen::doors(&reader, &list))?;
     let let_in = reader.list(root.take("let-in"), path)?;
     let config = Config {
         chains,
@@ -113,6 +116,7 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         foreign_sockets,
         inherited,
         tier,
+        listen,
         let_in,
     };
     let warnings = unused(&reader, &config, &places);

@@ -26,7 +26,6 @@ impl FromStr for Tier {
     type Err = &'static str;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
-        found.map(|(_, tier)| *tier).ok_or("neither auto nor hook nor guard nor sealed")
+        super::one_of(&Self::WORDS, word).ok_or("neither auto nor hook nor guard nor sealed")
     }
 }

@@ -8,10 +8,13 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use underpass_core::config::listen::{Kind, Service};
 use underpass_core::control::{ControlRequest, MAX_LINE};
 
 use super::configuration::Chosen;
-use super::{Front, Kind};
+use super::visit::Threshold;
+use super::{Front, Opened};
+use crate::listening::Listener;
 
 /// From standard input, a Unix socket: a byte with the listener of a SOCKS5 door, and a line. The launcher keeps its
 /// end for as long as the door is to be served.
@@ -27,7 +30,9 @@ pub(super) fn receive() -> io::Result<Front> {
     };
     launcher.set_nonblocking(true)?;
     let chosen = Chosen { config, source: None };
-    Ok(Front { doors: vec![(Kind::Socks5, listener)], chosen, launcher: Some(launcher) })
+    let threshold = Threshold { service: Service::Proxy(Kind::Socks), login: None };
+    let doors = vec![Opened::Connections(Listener::of(listener), threshold)];
+    Ok(Front { doors, chosen, launcher: Some(launcher) })
 }
 
 fn listener(launcher: &UnixStream) -> io::Result<TcpListener> {

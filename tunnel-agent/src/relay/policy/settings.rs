@@ -4,7 +4,7 @@
 //! errors with their place and the nearest word.
 
 mod audit;
-mod limits;
+pub(crate) mod limits;
 mod rule;
 
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,7 @@ use underpass_core::config::reader::{Entry, Reader};
 
 use super::audit::Audit;
 use super::rules::Rule;
-pub(crate) use limits::{RelayLimits, UDP_IDLE};
+pub(crate) use limits::RelayLimits;
 
 const KEYS: [&str; 13] = [
     "listen",
