@@ -24,6 +24,7 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
                          the far exit or this local machine; ADDR: a resolver
       --udp MODE         carry datagrams (default), or refuse them
       --inherited WHAT   keep (default), close or refuse inherited sockets
+      --listen-at CHAIN  where COMMAND listens, others reach it at the exit
   -q, -v                 --quiet: no warnings; --verbose: say what is done
       --shell            print what makes a shell carried: eval \"$(...)\"
       --check            try each hop of each chain; status 1 if one fails
@@ -38,13 +39,14 @@ be executed or carried, 127 if it is not found. Example:
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 16] = [
     "--proxy",
     "--config",
     "--format",
     "--dns",
     "--udp",
     "--inherited",
+    "--listen-at",
     "--tier",
     "--quiet",
     "--verbose",
@@ -109,6 +111,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Long("format") => source.format = Some(value(&mut parser, "--format", "NAME")?),
             Long("udp") => source.udp = Some(value(&mut parser, "--udp", "MODE")?),
             Long("inherited") => source.inherited = Some(value(&mut parser, "--inherited", "WHAT")?),
+            Long("listen-at") => source.listen_at = Some(value(&mut parser, "--listen-at", "CHAIN")?),
             Long("tier") => source.tier = Some(value(&mut parser, "--tier", "TIER")?),
             // What the library starts us with, instead of a program that cannot load it.
             Long("argv0") => argv0 = Some(value(&mut parser, "--argv0", "NAME")?),
@@ -166,6 +169,7 @@ struct Source {
     dns: Option<OsString>,
     udp: Option<OsString>,
     inherited: Option<OsString>,
+    listen_at: Option<OsString>,
     tier: Option<OsString>,
 }
 
@@ -177,6 +181,7 @@ impl Source {
             && self.dns.is_none()
             && self.udp.is_none()
             && self.inherited.is_none()
+            && self.listen_at.is_none()
             && self.tier.is_none()
     }
 
@@ -188,10 +193,11 @@ impl Source {
         let inherited = self.inherited.take().map(|inherited| inherited.to_string_lossy().parse());
         let inherited =
             inherited.transpose().map_err(|why: &str| Failure::setup(format_args!("--inherited: {why}")))?;
+        let listen_at = self.listen_at.take().map(|chain| chain.to_string_lossy().into_owned());
         let tier = self.tier.take().map(|tier| tier.to_string_lossy().parse());
         let tier = tier.transpose().map_err(|why: &str| Failure::setup(format_args!("--tier: {why}")))?;
         let place = self.place()?;
-        let changes = Changes { dns, udp, inherited, tier };
+        let changes = Changes { dns, udp, inherited, listen_at, tier };
         Ok(if changes == Changes::default() { place } else { Given::With(changes, Box::new(place)) })
     }
 

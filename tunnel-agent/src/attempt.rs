@@ -52,6 +52,8 @@ pub(crate) struct Attempt {
 pub(crate) fn begin(mut attempt: Attempt) {
     let agent = Arc::clone(&attempt.agent);
     let cookie = attempt.facts.cookie;
+    // What was bound as a listener would be cannot leave by itself.
+    attempt.facts.confined |= agent.exposures.connects(cookie);
     // Another thread connects the same socket; both learn what becomes of it.
     attempt.connection = match agent.attempts.join_handoff(cookie, attempt.connection) {
         Ok(()) => return,

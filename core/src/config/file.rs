@@ -2,9 +2,10 @@
 //!
 //! # Layout
 //!
-//! - `chain`, `route`: the two tables; `names`: how names are answered.
+//! - `chain`, `route`, `expose`: the tables; `names`: how names are answered.
 
 mod chain;
+mod expose;
 mod names;
 mod route;
 
@@ -25,7 +26,7 @@ use crate::failure::errno;
 /// The longest deadline, in seconds.
 pub const MAX_DEADLINE: u32 = 3600;
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "proxy",
     "client-key",
     "deadline",
@@ -35,6 +36,7 @@ const KEYS: [&str; 16] = [
     "default",
     "chain",
     "route",
+    "expose",
     "no-proxy",
     "dns",
     "fake-pool",
@@ -75,6 +77,8 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
     if let Some(list) = root.take("route") {
         routes.extend(route::routes(&reader, &list, &chains, &user_id)?);
     }
+    let exposes = root.take("expose");
+    let exposes = exposes.map_or(Ok(Vec::new()), |list| expose::exposes(&reader, &list, &chains))?;
     let deadline = match root.take("deadline") {
         Some(entry) => reader.number(&entry, MAX_DEADLINE)?,
         None => DEADLINE,
@@ -107,6 +111,7 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         udp,
         dns,
         pool,
+        exposes,
         foreign_sockets,
         inherited,
         tier,
@@ -187,7 +192,8 @@ fn to(reader: &Reader<'_>, entry: &Entry<'_>, chains: &BTreeMap<String, Chain>) 
 /// Chains that nothing leads to.
 fn unused(reader: &Reader<'_>, config: &Config, places: &BTreeMap<String, usize>) -> Vec<Warning> {
     let ways = || config.routes.iter().map(|route| &route.to).chain([&config.otherwise]);
-    let used = |name: &str| ways().any(|to| matches!(to, To::Chain(chain) if chain == name));
+    let exposed = |name: &str| config.exposes.iter().any(|expose| expose.at == name);
+    let used = |name: &str| ways().any(|to| matches!(to, To::Chain(chain) if chain == name)) || exposed(name);
     let unused = places.iter().filter(|(name, _)| !used(name));
     unused.map(|(name, at)| reader.warning(*at, format!("chain \"{name}\" is used by no route"))).collect()
 }

@@ -102,7 +102,8 @@ impl HeldAttempt {
                 return Err((held, io::Error::other("the program has dissolved it")));
             }
             // Before the program can see its connection and ask.
-            agent.carried.begin(cookie, address, facts.showable(far.local, address));
+            let local = far.exit.filter(|_| !plan.config.exposes.is_empty()).or(far.local);
+            agent.carried.begin(cookie, address, facts.showable(local, address));
             match held.open(options.has_congestion()) {
                 Ok(ours) => Ok((held, ours)),
                 Err(error) => Err((held, error)),

@@ -1,0 +1,1 @@
+//! Listeners that end, that survive, and that are refused.
