@@ -80,6 +80,9 @@ pub(crate) fn begin(mut attempt: Attempt) {
         Ok(destination) => destination,
         Err(failure) => return attempt.refuse(&failure),
     };
+    if !attempt.plan.config.exposes.is_empty() {
+        agent.exposures.visits(attempt.client.pid, &destination);
+    }
     let Ok(room) = Arc::clone(&agent.room).try_acquire_owned() else {
         return attempt
             .refuse(&Failure::Socket("the agent has as many connections as its limit on open files allows"));

@@ -147,7 +147,8 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
         }
         (Request::Accepted { from, at }, None) => {
             let accepted = agent.exposures.accepted(from, at);
-            let reply = accepted.map_or(Reply::Unknown, |(peer, exit)| Reply::Peer { peer, local: Some(exit) });
+            let reply =
+                accepted.map_or(Reply::Unknown, |(peer, exit)| Reply::Peer { peer, local: Some(exit) });
             frames::reply(&connection, &reply);
         }
         (Request::Outcome { cookie }, None) => {

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use underpass_core::config::dns::Dns;
 use underpass_core::config::environment::from_environment;
-use underpass_core::config::file::MAX_BYTES;
 use underpass_core::config::expose::Expose;
+use underpass_core::config::file::MAX_BYTES;
 use underpass_core::config::format::{Format, parse_as};
 use underpass_core::config::inherited::Inherited;
 use underpass_core::config::places::{self, VARIABLE};

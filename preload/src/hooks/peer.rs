@@ -7,8 +7,8 @@ use libc::{c_int, sockaddr, socklen_t};
 use underpass_core::destination::is_local;
 use underpass_core::wire::{Reply, Request};
 
-use super::{hooks, listening};
 use super::receive::stands_for;
+use super::{hooks, listening};
 use crate::address::{Given, Raw};
 use crate::fence::fenced;
 use crate::redirect::{Kind, Socket, State};

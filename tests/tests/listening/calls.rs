@@ -6,15 +6,15 @@ use underpass_tests::{Command, Running, artifacts};
 
 use crate::place::{EXIT, EXPOSED, Place, line};
 
-const PYTHON: &str = "/usr/bin/python3";
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
-fn script(name: &str) -> std::path::PathBuf {
+pub(crate) fn script(name: &str) -> std::path::PathBuf {
     artifacts::workspace().join("tests/programs").join(name)
 }
 
 /// A server of `listens.py`, which listens by now; what it says of that.
 #[track_caller]
-fn server(command: Command, arguments: &[&str]) -> (Running, String) {
+pub(crate) fn server(command: Command, arguments: &[&str]) -> (Running, String) {
     let mut server = command.arg(script("listens.py")).args(arguments).limit(Duration::MAX).spawn();
     let said = line(&mut server, "listens");
     (server, said)
@@ -22,7 +22,7 @@ fn server(command: Command, arguments: &[&str]) -> (Running, String) {
 
 /// So many visits, so many at once.
 #[track_caller]
-fn visited(place: &Place, host: &str, port: &str, count: usize, at_once: usize) {
+pub(crate) fn visited(place: &Place, host: &str, port: &str, count: usize, at_once: usize) {
     let visits = place.world.far(PYTHON).arg(script("calls_in.py"));
     let done = visits.args([host, port, &count.to_string(), &at_once.to_string()]).run();
     assert_eq!(done.stdout, format!("{count} of {count}\n"), "{done}");
@@ -53,8 +53,8 @@ fn who_has_come_is_told_by_each_call_and_where_one_listens() {
     ] {
         let (mut server, said) = server(place.exposed(PYTHON), &["names", bind, port]);
         assert_eq!(said, format!("listens {prefix}{exit} {port}"), "{bind}");
-        for from in ["9991", "9992"] {
-            let told = visit(&place, exit, port, from);
+        for from in [format!("1{port}"), format!("2{port}")] {
+            let told = visit(&place, exit, port, &from);
             assert_eq!(told, format!("{prefix}{exit} {from}\nx\n"), "{bind}");
             for what in ["accept", "peer"] {
                 assert_eq!(server.next_line(), format!("{what} {prefix}{exit} {from}"), "{bind}");

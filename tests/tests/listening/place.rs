@@ -49,11 +49,6 @@ impl Place {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
-
-    /// curl at the far side, which prints what it gets.
-    pub(crate) fn curl(&self, url: &str) -> Command {
-        self.world.far("curl").args(["-sS", "-m", "60", "--noproxy", "*", url])
-    }
 }
 
 impl Drop for Place {

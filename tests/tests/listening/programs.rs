@@ -14,11 +14,13 @@ fn http_server(command: underpass_tests::Command) -> underpass_tests::Command {
 #[test]
 fn python_serves_files_at_the_exit() {
     let serve = |world: &World, server: underpass_tests::Command, host: &str, listens: &dyn Fn()| {
-        std::fs::write(world.directory().join("page"), "from the client side\n").expect("the directory is ours");
+        std::fs::write(world.directory().join("page"), "from the client side\n")
+            .expect("the directory is ours");
         let mut server = http_server(server).spawn();
         listens();
         let url = format!("http://{host}:8000/page");
-        let got = world.far("curl").args(["-sS", "-m", "60", "--retry", "30", "--retry-connrefused", &url]).run();
+        let got =
+            world.far("curl").args(["-sS", "-m", "60", "--retry", "30", "--retry-connrefused", &url]).run();
         // It writes who has come.
         let log = loop {
             match server.try_complaint() {

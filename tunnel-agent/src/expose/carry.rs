@@ -40,7 +40,8 @@ pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Str
     let client = &exposure.bound.client;
     let program_name = client.program.as_deref().filter(|_| log::is_on()).map(Into::into);
     let destination = Destination::Address(peer);
-    let listed = Flows::begin(agent, Trip { pid: client.pid, program: program_name, destination, course: None });
+    let listed =
+        Flows::begin(agent, Trip { pid: client.pid, program: program_name, destination, course: None });
     let ended = agent.splicer.relay(program, far, &listed.flow).await;
     log::ended(&listed.flow, &ended);
 }

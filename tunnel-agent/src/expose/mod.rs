@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use underpass_core::destination::{canonical, is_local};
+use underpass_core::destination::{Destination, canonical, is_local};
 
 use crate::plan::Plan;
 use crate::relay::policy::exposing::Wish;
@@ -31,6 +31,8 @@ pub(crate) use open::begin;
 
 /// Sockets that were bound and do not listen yet.
 const MOST_BOUND: usize = 4096;
+/// Processes whose last destination is remembered.
+const MOST_VISITED: usize = 1024;
 /// Listeners at once.
 const MOST: usize = 1024;
 /// Connections whose peers are remembered.
@@ -55,6 +57,8 @@ struct Tables {
     /// By both ends of a connection from us to a program: who is behind it, and where they have connected.
     peers: HashMap<(SocketAddr, SocketAddr), (SocketAddr, SocketAddr)>,
     peers_in_order: VecDeque<(SocketAddr, SocketAddr)>,
+    /// Where processes have connected last.
+    visited: HashMap<i32, Destination>,
 }
 
 /// A socket that is bound where a listener may be exposed.
@@ -64,6 +68,9 @@ struct Bound {
     client: Client,
     chain: String,
     wish: Wish,
+    /// Who will connect: a program that has connected somewhere and lets the system choose a port has told its peer to, as
+    /// FTP does.
+    expected: Option<Destination>,
 }
 
 /// A listener that is exposed.
@@ -111,8 +118,9 @@ impl Exposures {
             (SocketAddr::V6(_), false) => Some(unspecified(ip)),
         };
         let wish = Wish { ip: expose.address.or(family), port: expose.exit_port.unwrap_or(address.port()) };
-        let bound = Bound { plan: Arc::clone(plan), client, chain: expose.at.clone(), wish };
         let mut tables = self.tables.lock();
+        let expected = tables.visited.get(&client.pid).filter(|_| address.port() == 0).cloned();
+        let bound = Bound { plan: Arc::clone(plan), client, chain: expose.at.clone(), wish, expected };
         if tables.bound.insert(cookie, bound).is_none() {
             tables.bound_in_order.push_back(cookie);
         }
@@ -122,10 +130,21 @@ impl Exposures {
         }
         let loopback: IpAddr = match address {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) if v6_only || ip.is_ipv6() && !ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) if v6_only || ip.is_ipv6() && !ip.is_unspecified() => {
+                Ipv6Addr::LOCALHOST.into()
+            }
             SocketAddr::V6(_) => Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(),
         };
         Some(SocketAddr::new(loopback, address.port()))
+    }
+
+    /// The process connects there.
+    pub(crate) fn visits(&self, pid: i32, destination: &Destination) {
+        let mut tables = self.tables.lock();
+        if tables.visited.len() >= MOST_VISITED && !tables.visited.contains_key(&pid) {
+            tables.visited.clear();
+        }
+        tables.visited.insert(pid, destination.clone());
     }
 
     /// The socket connects, and does not listen: whether it was bound here.

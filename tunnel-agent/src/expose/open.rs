@@ -91,7 +91,10 @@ async fn exposed(
         return Err(errno::EACCES);
     }
     let chain = bound.plan.chain(&bound.chain).ok_or(errno::EACCES)?;
-    let listening = tokio::time::timeout(deadline, chain.listen(bound.wish, &bound.client, deadline)).await;
+    let expected = bound.expected.as_ref();
+    let listening =
+        tokio::time::timeout(deadline, chain.listen(bound.wish, expected, &bound.client, deadline));
+    let listening = listening.await;
     let listening = listening.unwrap_or(Err(underpass_core::failure::Failure::TimedOut));
     let listener = match listening {
         Ok(listener) => listener,

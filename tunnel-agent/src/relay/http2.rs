@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::copy::stream::{SEND_BUFFER, carry};
-use super::listen::request::{ACCEPT, Id, LISTEN};
 use super::idle_talk::{Counting, TooMany};
+use super::listen::request::{ACCEPT, Id, LISTEN};
 use super::memory::Part;
 use super::policy::client::Client;
 use super::policy::limits::Over;

@@ -26,10 +26,11 @@ pub(super) fn binds(hop: &Arc<Hop>) -> bool {
     hop.proxy().is_some_and(|proxy| proxy.protocol == Protocol::Socks5)
 }
 
-/// Asks the last of the hops. It chooses the port: its protocol has no word for one that is wished. Who will connect is
-/// not known, and not said.
+/// Asks the last of the hops. It chooses the port: its protocol has no word for one that is wished. Where it is known who
+/// will connect that is said: some proxies choose the address by it, and let nobody else in.
 pub(super) async fn bind(
     hops: &[Arc<Hop>],
+    expected: Option<&Destination>,
     client: &Client,
     progress: &Progress,
 ) -> Result<Bound, Failure> {
@@ -40,7 +41,7 @@ pub(super) async fn bind(
     if let Some(mut greeting) = last.late_greeting(client, "", !far.one_flight) {
         converse(&mut far.stream, &mut *greeting).await?;
     }
-    let mut request = Request::bind(&anybody);
+    let mut request = Request::bind(expected.unwrap_or(&anybody));
     converse(&mut far.stream, &mut request).await?;
     let bound = told(request.bound()).ok_or(NOWHERE)?;
     // An unspecified address means the proxy's own.

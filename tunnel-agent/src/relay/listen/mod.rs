@@ -130,8 +130,7 @@ fn bind(rule: &Exposing, address: SocketAddr) -> io::Result<(TcpListener, Socket
 }
 
 fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Transport::TCP))?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Transport::TCP))?;
     // A port whose last connections have ended a moment ago is free.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;

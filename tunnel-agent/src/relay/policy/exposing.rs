@@ -39,7 +39,9 @@ impl Exposing {
             return None;
         }
         let ip = match wish.ip {
-            Some(ip) if !ip.is_unspecified() => self.is_for(ip.to_canonical()).then_some(ip.to_canonical())?,
+            Some(ip) if !ip.is_unspecified() => {
+                self.is_for(ip.to_canonical()).then_some(ip.to_canonical())?
+            }
             wished => self.chosen(wished)?,
         };
         Some(SocketAddr::new(ip, wish.port))

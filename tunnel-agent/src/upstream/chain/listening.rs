@@ -65,10 +65,11 @@ const NO_LISTENERS: Failure =
     Failure::Socket("only SOCKS5 proxies and relays listen for others, where they are the last hop");
 
 impl Chain {
-    /// A listener at its end, by other paths where hops fail.
+    /// A listener at its end, by other paths where hops fail; `expected` is who will connect, where that is known.
     pub(crate) async fn listen(
         &self,
         wish: Wish,
+        expected: Option<&Destination>,
         client: &Client,
         deadline: Duration,
     ) -> Result<Listener, Failure> {
@@ -96,7 +97,7 @@ impl Chain {
                         Ok(Listener::AtRelay(control, relay))
                     }
                     Some(hop) if bind::binds(hop) => {
-                        let bound = bind::bind(&hops, client, &progress).await?;
+                        let bound = bind::bind(&hops, expected, client, &progress).await?;
                         Ok(Listener::Once(Box::new(bound)))
                     }
                     _ => Err(NO_LISTENERS),
@@ -175,7 +176,8 @@ impl AtRelay {
 
     /// An unspecified address means the relay's own, as for SOCKS.
     fn told(&mut self, said: &HeaderMap) -> Result<(), Failure> {
-        let bound = request::address(said, BOUND).ok_or(Failure::Protocol("it does not say where it listens"))?;
+        let bound =
+            request::address(said, BOUND).ok_or(Failure::Protocol("it does not say where it listens"))?;
         let own = self.hops.last().and_then(|hop| hop.destination());
         self.bound = match own {
             Some(Destination::Address(own)) if bound.ip().is_unspecified() => {
