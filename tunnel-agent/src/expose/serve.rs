@@ -20,7 +20,10 @@ const LONGEST: Duration = Duration::from_secs(15);
 
 pub(super) async fn serve(agent: &Arc<Agent>, exposure: Arc<Exposure>, listener: Listener) {
     match listener {
-        Listener::AtRelay(control, relay) => at_relay(agent, &exposure, control, relay).await,
+        Listener::AtRelay(listening) => {
+            let (control, relay) = *listening;
+            at_relay(agent, &exposure, control, relay).await;
+        }
         Listener::Once(bound) => once(agent, &exposure, *bound).await,
     }
     tracing::info!(at = %exposure.exit, "no longer exposed");

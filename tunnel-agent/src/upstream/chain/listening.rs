@@ -22,7 +22,7 @@ use crate::upstream::relay::sessions::{Sessions, Through};
 /// A listener.
 pub(crate) enum Listener {
     /// The stream that tells of connections.
-    AtRelay(Muxed, AtRelay),
+    AtRelay(Box<(Muxed, AtRelay)>),
     /// One connection comes over this one.
     Once(Box<Bound>),
 }
@@ -44,7 +44,7 @@ impl Listener {
     /// Where it is reached.
     pub(crate) fn bound(&self) -> SocketAddr {
         match self {
-            Self::AtRelay(_, relay) => relay.bound,
+            Self::AtRelay(relay) => relay.1.bound,
             Self::Once(bound) => bound.address,
         }
     }
@@ -93,8 +93,7 @@ impl Chain {
                             token: None,
                             patience,
                         };
-                        let (control, relay) = relay.listen(&progress).await?;
-                        Ok(Listener::AtRelay(control, relay))
+                        Ok(Listener::AtRelay(Box::new(relay.listen(&progress).await?)))
                     }
                     Some(hop) if bind::binds(hop) => {
                         let bound = bind::bind(&hops, expected, client, &progress).await?;
