@@ -71,8 +71,12 @@ pub enum ControlReply {
         of: usize,
         /// The hop's URL, without credentials.
         name: String,
-        /// From the first packet of the way there to its greeting's end, in milliseconds; `None` if it failed.
+        /// From the first packet of the way there to its first answer, in milliseconds; `None` if it failed.
         millis: Option<u64>,
+        /// From the first packet to the connection, where it is connected to from here.
+        round_trip_microseconds: Option<u64>,
+        /// What its rules refuse, in words.
+        refuses: Vec<String>,
         /// Why it failed, in words.
         failure: Option<String>,
         /// What to do about it.

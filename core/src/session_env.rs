@@ -15,6 +15,9 @@ pub const VARIABLE: &str = "UNDERPASS_SESSION";
 /// session, else it would be carried by itself.
 pub const OUTSIDE: &str = "none";
 
+/// The value in a program that is sealed: it needs no session, and nobody in there can open another one.
+pub const SEALED: &str = "sealed";
+
 /// `sun_path` has 108 bytes, one of them the terminating zero (unix(7)).
 pub const MAX_PATH: usize = 107;
 

@@ -96,9 +96,10 @@ mod kind {
     pub(super) const QUERY: u8 = 9;
     pub(super) const BARRED: u8 = 10;
     pub(super) const SUPERVISED: u8 = 11;
-    pub(super) const BIND: u8 = 12;
-    pub(super) const LISTEN: u8 = 13;
-    pub(super) const ACCEPTED: u8 = 14;
+    pub(super) const SEALED: u8 = 12;
+    pub(super) const BIND: u8 = 13;
+    pub(super) const LISTEN: u8 = 14;
+    pub(super) const ACCEPTED: u8 = 15;
 
     pub(super) const DIRECT: u8 = 0x80;
     pub(super) const REFUSE: u8 = 0x81;

@@ -30,7 +30,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than another launch may take to start the agent.
 const LOCK_DEADLINE: Duration = Duration::from_secs(12);
 
-const BINARY: &str = "underpass-agent";
+pub(crate) const BINARY: &str = "underpass-agent";
 const LOCK: &str = "agent.lock";
 
 /// Where an agent is, or will be.

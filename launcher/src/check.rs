@@ -105,6 +105,11 @@ impl Table {
                 let mut result = self.painted("reachable", GREEN);
                 result.push_str(if login { ", authenticated" } else { "" });
                 let _ = millis.map(|millis| write!(result, ", {millis} ms"));
+                let round_trip = checked.round_trip_microseconds;
+                let _ = round_trip.map(|time| write!(result, ", round trip {}", milliseconds(time)));
+                if !checked.refuses.is_empty() {
+                    let _ = write!(result, ", refuses {}", checked.refuses.join(", "));
+                }
                 result
             }
         };
@@ -125,6 +130,10 @@ impl Table {
     fn painted(&self, word: &str, colour: &str) -> String {
         if self.colour { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
     }
+}
+
+fn milliseconds(micros: u64) -> String {
+    format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10)
 }
 
 fn position(hop: usize, of: usize) -> String {
@@ -164,11 +173,22 @@ mod tests {
             of: 2,
             name: "socks5h://a:1".into(),
             millis: Some(12),
+            round_trip_microseconds: None,
+            refuses: Vec::new(),
             failure: None,
             hint: None,
         };
         assert_eq!(table.head(), "chain  hop     upstream       result\n");
         assert_eq!(table.row(&good, true), "main   1 of 2  socks5h://a:1  reachable, authenticated, 12 ms\n");
+        let choosy = Checked {
+            round_trip_microseconds: Some(4190),
+            refuses: vec!["port 22".into(), "datagrams".into()],
+            ..good.clone()
+        };
+        assert_eq!(
+            table.row(&choosy, false),
+            "main   1 of 2  socks5h://a:1  reachable, 12 ms, round trip 4.19 ms, refuses port 22, datagrams\n"
+        );
         let bad = Checked { millis: None, failure: Some("no".into()), hint: Some("do".into()), ..good };
         assert_eq!(
             table.row(&bad, false),

@@ -14,12 +14,12 @@ use crate::messages::Failure;
 pub(crate) const HELP: &str = "\
 Runs any Linux program, unmodified, and carries its traffic through proxies.
 Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
-
   -x, --proxy URL        socks5h, socks4a, http or https://[USER:PASSWORD@]HOST
                          [:PORT], ssh://HOST, local: (none); repeated: a chain
   -f, --config FILE      chains and routes: TOML, or by its name or by NAME as
       --format NAME      the peers have it: proxychains, torsocks, tsocks
-      --tier TIER        hook (a library), guard (the kernel), auto (default)
+      --tier TIER        hook (library), guard (kernel), sealed, auto (default)
+      --let-in PATH      sealed: what of /run, or which Unix socket, it reaches
       --dns MODE[:ADDR]  names get fake addresses (default), or real ones from
                          the far exit or this local machine; ADDR: a resolver
       --udp MODE         carry datagrams (default), or refuse them
@@ -30,16 +30,16 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
       --check            try each hop of each chain; status 1 if one fails
       --why HOST[:PORT]  print how a connection to there would go
       --explain PROGRAM  print what PROGRAM is and whether it can be carried
+      --leaktest         report what COMMAND would let out; status 126 if any
       --version, --help  (-h) print the version, print this
 Without -x and -f: UNDERPASS_CONFIG, ~/.config/underpass/config.toml,
-/etc/underpass/config.toml, ALL_PROXY, HTTPS_PROXY, SOCKS_SERVER. The exit
-status is COMMAND's, or 125 if underpass itself fails, 126 if COMMAND cannot
-be executed or carried, 127 if it is not found. Example:
+/etc/underpass/config.toml, ALL_PROXY, HTTPS_PROXY, SOCKS_SERVER. Status:
+COMMAND's; 125: own failure, 126: not to be run or carried, 127: not found.
   underpass -x socks5h://127.0.0.1:9050 curl https://example.com/
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 16] = [
+const OPTIONS: [&str; 18] = [
     "--proxy",
     "--config",
     "--format",
@@ -48,12 +48,14 @@ const OPTIONS: [&str; 16] = [
     "--inherited",
     "--listen-at",
     "--tier",
+    "--let-in",
     "--quiet",
     "--verbose",
     "--shell",
     "--check",
     "--why",
     "--explain",
+    "--leaktest",
     "--version",
     "--help",
 ];
@@ -63,6 +65,8 @@ const OPTIONS: [&str; 16] = [
 pub(crate) enum Task {
     /// Start a program.
     Run(Run),
+    /// Start a program where what would leave is counted.
+    Leaktest(Run),
     /// Start a program in the session that we are in, under guard.
     Within { file: PathBuf, program: Program },
     /// Print the environment of a session for the shell that asks.
@@ -102,7 +106,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     let mut source = Source::default();
     let mut verbosity = Verbosity::Normal;
     let mut asked: Vec<(&str, Option<OsString>)> = Vec::new();
-    let mut argv0 = None;
+    let (mut argv0, mut leaktest) = (None, false);
     let mut command = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| misuse(&error))? {
         match argument {
@@ -113,11 +117,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Long("inherited") => source.inherited = Some(value(&mut parser, "--inherited", "WHAT")?),
             Long("listen-at") => source.listen_at = Some(value(&mut parser, "--listen-at", "CHAIN")?),
             Long("tier") => source.tier = Some(value(&mut parser, "--tier", "TIER")?),
+            Long("let-in") => source.let_in.push(value(&mut parser, "--let-in", "PATH")?.into()),
             // What the library starts us with, instead of a program that cannot load it.
             Long("argv0") => argv0 = Some(value(&mut parser, "--argv0", "NAME")?),
             Long("dns") => source.dns = Some(value(&mut parser, "--dns", "MODE")?),
             Short('q') | Long("quiet") => verbosity = Verbosity::Quiet,
             Short('v') | Long("verbose") => verbosity = Verbosity::Verbose,
+            Long("leaktest") => leaktest = true,
             Long("shell") => asked.push(("--shell", None)),
             Long("check") => asked.push(("--check", None)),
             Long("why") => asked.push(("--why", Some(value(&mut parser, "--why", "HOST")?))),
@@ -134,6 +140,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     }
     if let [(first, _), (second, _), ..] = &asked[..] {
         return Err(Failure::setup(format_args!("{second}: not together with {first}")));
+    }
+    if let Some((other, _)) = asked.first().filter(|_| leaktest) {
+        return Err(Failure::setup(format_args!("{other}: not together with --leaktest")));
     }
     let mut words = command.into_iter();
     if let Some(name) = argv0 {
@@ -154,7 +163,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
         (Some((_, None)), None) => Ok(Task::Check { given: source.given()? }),
         (None, Some(program)) => {
             let program = Program { name: program, arguments: words.collect() };
-            Ok(Task::Run(Run { given: source.given()?, verbosity, program }))
+            let run = Run { given: source.given()?, verbosity, program };
+            Ok(if leaktest { Task::Leaktest(run) } else { Task::Run(run) })
         }
         (None, None) => Err(Failure::setup("no command given").hint("underpass --help")),
     }
@@ -171,6 +181,7 @@ struct Source {
     inherited: Option<OsString>,
     listen_at: Option<OsString>,
     tier: Option<OsString>,
+    let_in: Vec<PathBuf>,
 }
 
 impl Source {
@@ -183,6 +194,7 @@ impl Source {
             && self.inherited.is_none()
             && self.listen_at.is_none()
             && self.tier.is_none()
+            && self.let_in.is_empty()
     }
 
     fn given(mut self) -> Result<Given, Failure> {
@@ -196,8 +208,12 @@ impl Source {
         let listen_at = self.listen_at.take().map(|chain| chain.to_string_lossy().into_owned());
         let tier = self.tier.take().map(|tier| tier.to_string_lossy().parse());
         let tier = tier.transpose().map_err(|why: &str| Failure::setup(format_args!("--tier: {why}")))?;
+        let let_in = std::mem::take(&mut self.let_in);
+        if let Some(path) = let_in.iter().find(|path| !path.is_absolute()) {
+            return Err(Failure::setup(format_args!("--let-in: {}: not an absolute path", path.display())));
+        }
         let place = self.place()?;
-        let changes = Changes { dns, udp, inherited, listen_at, tier };
+        let changes = Changes { dns, udp, inherited, listen_at, tier, let_in };
         Ok(if changes == Changes::default() { place } else { Given::With(changes, Box::new(place)) })
     }
 

@@ -54,15 +54,46 @@ pub(crate) fn judge(wanted: Inherited, verbosity: Verbosity) -> Result<(), Failu
     Ok(())
 }
 
+/// Of a program that is sealed: no socket of the system goes in. Those that other processes have made are closed, whatever
+/// they are, but for standard descriptors: a Unix socket is as good as a pipe there, and with any other it is not started.
+pub(crate) fn seal(wanted: Inherited, verbosity: Verbosity) -> Result<(), Failure> {
+    let unreadable =
+        |error: &std::io::Error| Failure::setup(format_args!("/proc/self/fd: {}", reason(error)));
+    for number in numbers().map_err(|error| unreadable(&error))? {
+        let Some(socket) = inherited_descriptor(number) else { continue };
+        let Ok(family) = sockopt::socket_domain(socket) else { continue };
+        if number <= 2 && family == AddressFamily::UNIX {
+            continue;
+        }
+        let what = described(socket).unwrap_or_else(|| "a socket".to_owned());
+        let about = format!("descriptor {number} is {what}, inherited");
+        if number <= 2 || (wanted == Inherited::Refuse && family != AddressFamily::UNIX) {
+            return Err(Failure::setup(format_args!("{about}: tier sealed hands none in"))
+                .hint("give the program a pipe in its place, or take --tier guard"));
+        }
+        rustix::io::fcntl_setfd(socket, FdFlags::CLOEXEC)
+            .map_err(|error| Failure::setup(format_args!("{about}: {}", reason(&error.into()))))?;
+        if verbosity >= Verbosity::Verbose {
+            note(format_args!("{about}: closed"));
+        }
+    }
+    Ok(())
+}
+
 /// The descriptors by which something can leave, in order, and what each is.
 fn sockets() -> std::io::Result<Vec<(i32, String)>> {
+    let described = |number| Some((number, described(inherited_descriptor(number)?)?));
+    Ok(numbers()?.into_iter().filter_map(described).collect())
+}
+
+/// The descriptors that are open, in order.
+fn numbers() -> std::io::Result<Vec<i32>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {
         numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
     }
     numbers.sort_unstable();
-    let described = |number| Some((number, described(inherited_descriptor(number)?)?));
-    Ok(numbers.into_iter().filter_map(described).collect())
+    Ok(numbers)
 }
 
 /// What the descriptor is; nothing if it is no internet socket, listens, or is connected within this machine, as those

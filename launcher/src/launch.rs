@@ -6,7 +6,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use underpass_core::config::dns::Mode;
+use underpass_core::config::route::Route;
 use underpass_core::config::tier::Tier;
+use underpass_core::session_env;
 
 use crate::cli::Verbosity;
 use crate::configuration::{Found, Origin, logins};
@@ -30,8 +32,15 @@ pub(crate) fn launch(
     program: &Program,
     verbosity: Verbosity,
 ) -> Result<Infallible, Failure> {
+    if env::var_os(session_env::VARIABLE).is_some_and(|value| value == session_env::SEALED) {
+        return Err(Failure::setup("this process is sealed already, by another launcher")
+            .hint("the program is carried as it is: start it without underpass"));
+    }
     warn(&found, verbosity);
-    inherited::judge(found.config.inherited, verbosity)?;
+    match found.config.tier {
+        Tier::Sealed => inherited::seal(found.config.inherited, verbosity)?,
+        _ => inherited::judge(found.config.inherited, verbosity)?,
+    }
     logins::fetch(&mut found)?;
     let tier = found.config.tier;
     session::open(
@@ -44,15 +53,23 @@ pub(crate) fn launch(
             let mut environment =
                 environment::for_program(exec::environment(), library, value, &found.taken)?;
             say(&found, verbosity, session, held);
-            if held == Held::ByGuard {
-                if foreign {
+            if held != Held::ByHook {
+                if foreign || held == Held::Sealed {
                     environment = environment::without_library(environment)?;
+                }
+                let seal = (held == Held::Sealed).then(|| guard::Seal {
+                    let_in: &found.config.let_in,
+                    loopback: found.config.routes.iter().any(Route::names_loopback),
+                });
+                if seal.is_some() {
+                    environment = environment::with_session(environment, session_env::SEALED)?;
                 }
                 let start = guard::Start {
                     file: &file,
                     name: &program.name,
                     arguments: &program.arguments,
                     environment: &environment,
+                    seal,
                 };
                 return Err(guard::run(value, &start));
             }
@@ -66,7 +83,7 @@ pub(crate) fn launch(
 /// The session, and whether the library is to start under guard what cannot load it.
 pub(crate) fn value_for(session: &Session<'_>, tier: Tier, held: Held) -> String {
     let auto = (tier, held) == (Tier::Auto, Held::ByHook);
-    let supervised = held == Held::ByGuard;
+    let supervised = held != Held::ByHook;
     environment::of_session(session.value.as_bytes(), auto, supervised, exec::environment())
         .unwrap_or_else(|| session.value.clone())
 }
@@ -76,19 +93,22 @@ pub(crate) fn value_for(session: &Session<'_>, tier: Tier, held: Held) -> String
 pub(crate) enum Held {
     ByHook,
     ByGuard,
+    Sealed,
 }
 
 /// The file of a program that can be carried, what holds it, and whether it is of another C library.
-fn locate(name: &OsStr, tier: Tier) -> Result<(PathBuf, Held, bool), Failure> {
+pub(crate) fn locate(name: &OsStr, tier: Tier) -> Result<(PathBuf, Held, bool), Failure> {
     let path = env::var_os("PATH");
     let file = lookup::find(name, path.as_deref())?;
     let links = program::chain(&file, path.as_deref())?;
     let asker = Asker::this_process();
     let held = match tier {
         Tier::Hook => program::judge(&links, &asker).map(|()| Held::ByHook)?,
-        Tier::Guard => {
-            guard::check().map_err(|why| Failure::setup(format_args!("tier guard: {why}")))?;
-            program::judge_for_guard(&links, &asker).map(|()| Held::ByGuard)?
+        Tier::Guard | Tier::Sealed => {
+            let (word, held) =
+                if tier == Tier::Guard { ("guard", Held::ByGuard) } else { ("sealed", Held::Sealed) };
+            guard::check().map_err(|why| Failure::setup(format_args!("tier {word}: {why}")))?;
+            program::judge_for_guard(&links, &asker).map(|()| held)?
         }
         Tier::Auto => match program::judge(&links, &asker) {
             Ok(()) => Held::ByHook,
@@ -142,6 +162,7 @@ pub(crate) fn say(found: &Found, verbosity: Verbosity, session: &Session<'_>, he
     let tier = match held {
         Held::ByHook => "hook, which does not hold what goes past the C library",
         Held::ByGuard => "guard, which does not hold sockets that other processes pass",
+        Held::Sealed => "sealed, which does not hold what others do for a program by files that they share",
     };
     note(format_args!("session {}, tier {tier}", described(found)));
     if held == Held::ByGuard

@@ -15,6 +15,7 @@
 //! - [`library`]: where libunderpass.so is. [`agent`]: asks for a session, starts the agent.
 //! - [`inherited`]: sockets that we were started with.
 //! - [`environment`]: the program's environment. [`exec`]: becomes the program; all unsafe code.
+//! - [`leaktest`]: a program where the only way out is counted.
 //! - [`explain`], [`why`]: answers to `--explain` and `--why`.
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
@@ -30,6 +31,7 @@ mod explain;
 mod guard;
 mod inherited;
 mod launch;
+mod leaktest;
 mod library;
 mod lookup;
 mod messages;
@@ -72,6 +74,7 @@ fn run() -> Result<u8, Failure> {
         Task::Run(run) => {
             match launch::launch(configuration::find(run.given)?, &run.program, run.verbosity)? {}
         }
+        Task::Leaktest(run) => leaktest::leaktest(run),
         Task::Within { file, program } => match within::start(&file, &program)? {},
         Task::Shell { given, verbosity } => done(&shell::exports(configuration::find(given)?, verbosity)?),
         Task::Check { given } => check::check(configuration::find(given)?),

@@ -59,6 +59,11 @@ pub(crate) fn note(text: impl Display) {
     to_stderr(&format!("underpass: {text}\n"));
 }
 
+/// A report of more than one line, as it is.
+pub(crate) fn tell(text: &str) {
+    to_stderr(text);
+}
+
 /// An answer that was asked for.
 pub(crate) fn answer(text: &str) -> Result<(), Failure> {
     io::stdout()

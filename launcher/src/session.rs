@@ -36,7 +36,7 @@ pub(crate) fn open<M, T>(
     let place = Place { directory: &directory.path, binaries: &binaries, uid, private: !directory.shared };
     let request = ControlRequest::OpenSession {
         config: Box::new(found.config.clone()),
-        linger: directory.shared && env::var_os("CI").is_none(),
+        linger: found.lingers && directory.shared && env::var_os("CI").is_none(),
         source: found.source(),
         for_process,
     };
@@ -70,7 +70,7 @@ pub(crate) fn check(
 }
 
 /// The directory of our executable.
-fn binaries() -> Result<PathBuf, Failure> {
+pub(crate) fn binaries() -> Result<PathBuf, Failure> {
     let executable = env::current_exe()
         .map_err(|error| Failure::setup(format_args!("/proc/self/exe: {}", reason(&error))))?;
     Ok(executable.parent().map(PathBuf::from).unwrap_or(executable))

@@ -20,9 +20,10 @@ pub(crate) fn exports(mut found: Found, verbosity: Verbosity) -> Result<String, 
     // Without a parent in our process namespace nobody could be watched.
     let shell = shell.ok_or_else(|| Failure::setup("--shell: there is no shell that asks"))?;
     let tier = found.config.tier;
-    if tier == Tier::Guard {
-        return Err(Failure::setup("--shell: a shell that runs already cannot be put under guard")
-            .hint("underpass --tier guard bash"));
+    let stricter = [(Tier::Guard, "put under guard", "guard"), (Tier::Sealed, "sealed", "sealed")];
+    if let Some((_, done, word)) = stricter.iter().find(|(stricter, ..)| *stricter == tier) {
+        return Err(Failure::setup(format_args!("--shell: a shell that runs already cannot be {done}"))
+            .hint(format_args!("underpass --tier {word} bash")));
     }
     launch::warn(&found, verbosity);
     logins::fetch(&mut found)?;

@@ -42,7 +42,12 @@ pub(crate) fn start(file: &Path, program: &Program) -> Result<Infallible, Failur
     let session =
         String::from_utf8(session).map_err(|_| Failure::setup("the session's path is not UTF-8"))?;
     let environment = without_library(environment::with_session(inherited, &session)?)?;
-    let start =
-        guard::Start { file, name: &program.name, arguments: &program.arguments, environment: &environment };
+    let start = guard::Start {
+        file,
+        name: &program.name,
+        arguments: &program.arguments,
+        environment: &environment,
+        seal: None,
+    };
     Err(guard::run(&session, &start))
 }

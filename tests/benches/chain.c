@@ -3,6 +3,7 @@
  *   chain target PORT                          a byte says what is wanted: D and 8 bytes: so many bytes, and the end;
  *                                              U and 8 bytes: reads so many, then one byte; E: what comes goes back
  *   chain line PORT TO MS                      forwards, and each byte arrives MS later
+ *   chain copy PORT TO [socks]                 forwards at once; with `socks` to TO whatever is asked for
  *   chain down|up SOCKS TARGET BYTES STREAMS   seconds for all
  *   chain connects SOCKS TARGET N              microseconds for connect and one byte back, N lines
  *   chain burst SOCKS TARGET N                 seconds until N connections that begin at once have a byte back
@@ -114,7 +115,7 @@ static void *serve(void *with) {
 
 /* ---- a line that takes time */
 struct late { double due; size_t count; struct late *next; char bytes[]; };
-struct way { int from, to; pthread_mutex_t lock; pthread_cond_t more; struct late *first, **last; double delay; size_t held; };
+struct way { int from, to; pthread_mutex_t lock; pthread_cond_t more; struct late *first, **last; double delay; size_t held; int *left; };
 
 static void *late_writer(void *with) {
     struct way *way = with;
@@ -233,6 +234,27 @@ static void *flood(void *with) {
     return with;
 }
 
+/* ---- what a chain would cost that only copied */
+static void *copy(void *with) {
+    struct way *way = with;
+    char *piece = malloc(PIECE);
+    for (ssize_t n; (n = read(way->from, piece, PIECE)) > 0;) {
+        for (ssize_t at = 0, m; at < n; at += m) {
+            if ((m = write(way->to, piece + at, n - at)) <= 0) goto out;
+        }
+    }
+out:
+    shutdown(way->to, SHUT_WR), shutdown(way->from, SHUT_RD);
+    if (!__atomic_sub_fetch(way->left, 1, __ATOMIC_ACQ_REL)) close(way->to), close(way->from), free(way->left);
+    return free(piece), free(way), NULL;
+}
+
+static int greeted(int fd) {
+    char asked[10];
+    return recv(fd, asked, 3, MSG_WAITALL) == 3 && write(fd, "\5\0", 2) == 2 && recv(fd, asked, 10, MSG_WAITALL) == 10
+        && write(fd, "\5\0\0\1\0\0\0\0\0\0", 10) == 10;
+}
+
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     const char *mode = argc > 2 ? argv[1] : "";
@@ -246,6 +268,23 @@ int main(int argc, char **argv) {
                 struct way *way = calloc(1, sizeof *way);
                 way->from = back ? other : one, way->to = back ? one : other, way->delay = atof(argv[4]) / 1e3;
                 start(early_reader, way, NULL);
+            }
+        }
+    }
+    if (!strcmp(mode, "copy")) {
+        for (int listener = open_port(atoi(argv[2]));;) {
+            int one = accepted(listener);
+            if (argc > 4 && !greeted(one)) {
+                close(one);
+                continue;
+            }
+            int other = dial(INADDR_LOOPBACK, atoi(argv[3]));
+            int *left = malloc(sizeof *left);
+            *left = 2;
+            for (int back = 0; back < 2; back++) {
+                struct way *way = calloc(1, sizeof *way);
+                way->from = back ? other : one, way->to = back ? one : other, way->left = left;
+                start(copy, way, NULL);
             }
         }
     }

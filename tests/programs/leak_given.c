@@ -135,6 +135,12 @@ int main(int argc, char **argv) {
         char answer;
         return write(helper, "q", 1) == 1 && read(helper, &answer, 1) == 1 ? 0 : fails("ask");
     }
+    if (!strcmp(way, "tell")) {
+        struct sockaddr_un to = {.sun_family = AF_UNIX};
+        strncpy(to.sun_path, more, sizeof to.sun_path - 1);
+        int teller = opened(AF_UNIX, SOCK_DGRAM, 0);
+        return sendto(teller, "q", 1, 0, (struct sockaddr *)&to, sizeof to) == 1 ? 0 : fails("tell");
+    }
     if (!strcmp(way, "listen")) return listening();
     if (!strcmp(way, "race")) return raced(more, argc > 3 ? atoi(argv[3]) : 0);
     return fails(way);

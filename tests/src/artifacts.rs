@@ -31,7 +31,14 @@ fn product() -> &'static Path {
             return PathBuf::from(directory).canonicalize().expect("UNDERPASS_TEST_BIN is no directory");
         }
         let target = target_directory();
-        let status = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        // What cargo tells this test of itself, build scripts would take for what it tells them, and run again.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(is_told_by_cargo) {
+                cargo.env_remove(name);
+            }
+        }
+        let status = cargo
             .args(["build", "--release", "--quiet", "--manifest-path"])
             .arg(workspace().join("Cargo.toml"))
             .args(["-p", "underpass", "-p", "underpass-agent", "-p", "underpass-preload", "--target-dir"])
@@ -41,6 +48,12 @@ fn product() -> &'static Path {
         assert!(status.success(), "the product does not build");
         target.join("release")
     })
+}
+
+/// Variables of one package, and not of its user's.
+fn is_told_by_cargo(name: &str) -> bool {
+    let of_a_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CFG_", "CARGO_FEATURE_", "CARGO_BIN_EXE_"];
+    of_a_package.iter().any(|start| name.starts_with(start))
 }
 
 /// The root of the repository. Cargo names this crate's directory to a test that it runs; a copy of

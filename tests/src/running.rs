@@ -184,7 +184,7 @@ fn read_lines(pipe: impl Read + Send + 'static, lines: Sender<String>) -> Receiv
 
 /// Kills the program's process group, and waits until nsenter, the group's leader, has reaped the
 /// program: an orphan would be left to the machine's init, and the world cannot end before it is
-/// reaped.
+/// reaped. nsenter stops with a program that was stopped, and would not see its end.
 fn kill_group(child: &Child) {
     let in_group = |pid: u32| {
         // Fields 3 to 5, after the name in brackets: state, parent, process group.
@@ -202,6 +202,7 @@ fn kill_group(child: &Child) {
         for member in members {
             signal_if(member, Signal::KILL, in_group);
         }
+        let _ = kill_process(pid(child.id()), Signal::CONT);
         std::thread::sleep(Duration::from_millis(1));
     }
     // It has reaped the program, or not even started it.

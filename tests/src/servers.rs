@@ -50,6 +50,10 @@ pub mod port {
     pub const fn late(port: u16) -> u16 {
         port + 2000
     }
+    /// Whether a port is one of those.
+    pub const fn takes_time(port: u16) -> bool {
+        matches!(port, 8000..10_000)
+    }
     /// What [`BIG_SENDER`] sends, in bytes.
     pub const BIG: usize = 8 << 20;
     /// All services.

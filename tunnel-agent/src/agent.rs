@@ -228,6 +228,8 @@ async fn serve(
     // Programs that are still there, after a signal, find the next agent at the same socket; its
     // sessions and names are kept for them.
     let _ = fs::remove_file(&control_path);
+    // A signal may have come while it was leaving by itself.
+    let _ = fs::remove_file(lifetime::aside(&control_path));
     let _ = fs::remove_file(&agent.sessions.socket);
     if !processes::any_program(&agent.sessions.socket, &agent.lifetime.seen_and_alive()) {
         let _ = fs::remove_file(directory.join("sessions"));

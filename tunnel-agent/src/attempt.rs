@@ -45,6 +45,8 @@ pub(crate) struct Attempt {
     pub(crate) held_at: u16,
     /// A supervisor asks, and waits for the outcome where the program does.
     pub(crate) supervised: bool,
+    /// Of a program in a network of its own: a socket of that, bound to where the program's is to be held.
+    pub(crate) completing: Option<OwnedFd>,
     pub(crate) since: Instant,
 }
 
@@ -91,11 +93,16 @@ pub(crate) fn begin(mut attempt: Attempt) {
         let agent = Arc::clone(&agent);
         tokio::task::spawn_blocking(move || agent.carried.sweep());
     }
-    let way = way(&attempt.plan, &attempt.client, &destination);
+    let (route, way) = attempt.plan.way(&asked(&attempt.client, &destination));
     // Also a name that a route sends direct is dialled by the agent, which alone knows what it stands for.
     let is_dns = dns::is_served(&destination, &way);
     // Nor does a socket that cannot leave this machine reach anything beyond it by itself.
-    let confined = attempt.facts.confined && !is_local(canonical(attempt.address).ip());
+    // In a network of its own the program has a loopback of its own, and reaches this one where a route says so.
+    let is_loopback = is_local(canonical(attempt.address).ip());
+    let confined = match &attempt.completing {
+        Some(_) => !is_loopback || route.is_some(),
+        None => attempt.facts.confined && !is_loopback,
+    };
     let by_agent = matches!(way, Way::Direct) || is_dns;
     match way {
         Way::Chain(chain) => {

@@ -46,6 +46,8 @@ pub(crate) struct HandedOff {
 
 /// In place of a process.
 const RELAYED: i32 = -1;
+/// A relayed socket of another network, whose sockets we do not see.
+const ELSEWHERE: i32 = -2;
 
 /// A carried socket in 40 bytes: an idle one that was handed off costs the agent nothing else.
 #[derive(Clone, Copy)]
@@ -104,10 +106,12 @@ impl Carried {
         self.0.lock().peers.insert(cookie, peer);
     }
 
-    /// A relayed socket is carried to `peer`, and leaves the machine from `local`.
-    pub(crate) fn begin(&self, cookie: u64, peer: SocketAddr, local: Option<SocketAddr>) {
+    /// A relayed socket is carried to `peer`, and leaves the machine from `local`. One of another network is known until it
+    /// is [forgotten](Self::forget).
+    pub(crate) fn begin(&self, cookie: u64, peer: SocketAddr, local: Option<SocketAddr>, elsewhere: bool) {
         let mut tables = self.0.lock();
-        let peer = Peer { address: peer.into(), course: 0, pid: RELAYED, at: 0, sent: 0, received: 0 };
+        let pid = if elsewhere { ELSEWHERE } else { RELAYED };
+        let peer = Peer { address: peer.into(), course: 0, pid, at: 0, sent: 0, received: 0 };
         tables.peers.insert(cookie, peer);
         if let Some(local) = local {
             tables.locals.insert(cookie, local.into());
@@ -149,7 +153,8 @@ impl Carried {
     pub(crate) fn handed_off(&self, cookie: u64) -> Option<(SocketAddr, HandedOff)> {
         let peer = *self.0.lock().peers.get(&cookie)?;
         let Peer { address, course, pid, at, sent, received } = peer;
-        (pid != RELAYED).then(|| (address.into(), HandedOff { pid, at, course, sent, received }))
+        (pid != RELAYED && pid != ELSEWHERE)
+            .then(|| (address.into(), HandedOff { pid, at, course, sent, received }))
     }
 
     /// Whether it is time for [`Self::sweep`]; says yes once until that has run.
@@ -164,7 +169,9 @@ impl Carried {
     /// thread that others wait for.
     pub(crate) fn sweep(&self) {
         // What is carried after this line is not judged by a list that may be older.
-        let mut before: Vec<u64> = self.0.lock().peers.keys().copied().collect();
+        let here = |peer: &Peer| peer.pid != ELSEWHERE;
+        let mut before: Vec<u64> =
+            self.0.lock().peers.iter().filter(|(_, peer)| here(peer)).map(|(&cookie, _)| cookie).collect();
         before.sort_unstable();
         // Not a set of all that are alive: the machine may have many more than are ours.
         let mut alive = vec![false; before.len()];
@@ -216,7 +223,7 @@ mod tests {
         let peer = "198.18.0.1:443".parse().unwrap();
         let to = HandedOff { pid: 7, at: 1, course: 2, sent: 3, received: 4 };
         carried.hand_off(1, peer, to);
-        carried.begin(2, peer, None);
+        carried.begin(2, peer, None, false);
         assert_eq!(carried.handed_off(1), Some((peer, to)));
         assert_eq!((carried.handed_off(2), carried.handed_off(3)), (None, None));
         assert_eq!(carried.peer(1), Some((peer, None)));
@@ -225,7 +232,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_once_and_their_number_is_bounded() {
         let carried = Carried::default();
-        carried.begin(1, "10.0.0.1:1".parse().unwrap(), None);
+        carried.begin(1, "10.0.0.1:1".parse().unwrap(), None, false);
         carried.failed(1, 111);
         assert_eq!(carried.peer(1), None);
         assert_eq!(carried.take_failure(1), Some(111));
@@ -243,9 +250,12 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let alive: u64 = crate::sys::option(&listener, libc::SOL_SOCKET, libc::SO_COOKIE).unwrap();
         let peer = "10.0.0.1:1".parse().unwrap();
-        carried.begin(alive, peer, None);
-        carried.begin(u64::MAX - 1, peer, None);
+        carried.begin(alive, peer, None, false);
+        carried.begin(u64::MAX - 1, peer, None, false);
+        carried.begin(u64::MAX - 2, peer, None, true);
         carried.sweep();
+        assert_eq!(carried.peer(u64::MAX - 2), Some((peer, None)), "nobody here can see it");
+        assert_eq!(carried.handed_off(u64::MAX - 2), None);
         assert_eq!(carried.peer(alive), Some((peer, None)));
         assert_eq!(carried.peer(u64::MAX - 1), None);
     }

@@ -1,21 +1,16 @@
 //! `--check`: each hop of each chain is tried as a connection would reach it, and what comes of it is
-//! told as it is known.
+//! told as it is known. [`trial`] tries one.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod trial;
+
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use underpass_core::config::{Config, Kind};
 use underpass_core::control::ControlReply;
 use underpass_core::failure::Failure;
-use underpass_core::upstream::Upstream;
 
-use crate::facts::FarOptions;
 use crate::plan::Plan;
-use crate::upstream::hop::{Client, Hop};
-use crate::upstream::path::{self, Progress};
-use crate::upstream::relay::sessions;
-use crate::upstream::ssh;
 
 /// Tries all hops, and tells of each; the last word is left to the caller.
 pub(crate) async fn check(config: Config, tell: mpsc::Sender<ControlReply>) -> Result<(), String> {
@@ -30,17 +25,19 @@ pub(crate) async fn check(config: Config, tell: mpsc::Sender<ControlReply>) -> R
             _ => &hops[at..=at],
         };
         for (at, hop) in hops.iter().enumerate() {
-            let start = Instant::now();
-            let tried = tokio::time::timeout(deadline, reach(through(at))).await;
-            let ended = tried.unwrap_or(Err(Failure::TimedOut));
-            let millis = start.elapsed().as_millis().try_into().ok().filter(|_| ended.is_ok());
-            let failure = ended.err();
+            let (good, failure) = match trial::hop(through(at), deadline).await {
+                Ok(good) => (Some(good), None),
+                Err(failure) => (None, Some(failure)),
+            };
+            let round_trip = good.as_ref().and_then(|good| good.round_trip);
             let told = ControlReply::Checked {
                 chain: name.to_owned(),
                 hop: at + 1,
                 of: hops.len(),
                 name: hop.upstream.to_string(),
-                millis,
+                millis: good.as_ref().and_then(|good| good.took.as_millis().try_into().ok()),
+                round_trip_microseconds: round_trip.and_then(|time| time.as_micros().try_into().ok()),
+                refuses: good.map(|good| good.refuses).unwrap_or_default(),
                 hint: failure.as_ref().and_then(Failure::hint).map(str::to_owned),
                 failure: failure.map(|failure| failure.to_string()),
             };
@@ -51,18 +48,4 @@ pub(crate) async fn check(config: Config, tell: mpsc::Sender<ControlReply>) -> R
         }
     }
     Ok(())
-}
-
-/// Whether the last of the hops answers, and lets us in.
-async fn reach(hops: &[Arc<Hop>]) -> Result<(), Failure> {
-    match hops.last().map(|hop| &hop.upstream) {
-        Some(Upstream::Local) | None => Ok(()),
-        Some(Upstream::Ssh(ssh)) => ssh::check(ssh).await,
-        // Whom it does not know it tells after the handshake.
-        Some(_) if hops.last().is_some_and(|hop| hop.is_relay()) => sessions::check(hops).await,
-        Some(_) => {
-            let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
-            path::open(hops, &options, &client, &progress).await.map(drop)
-        }
-    }
 }

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use underpass_core::config::listen::{Door, forward};
 use underpass_core::runtime_dir::{Surroundings, Unusable, agent_directory};
 use underpass_core::upstream::Upstream;
 
 use crate::ask::{self, Unanswered};
-use crate::front::door::Door;
 use crate::front::{Front, configuration};
 use crate::upstream::door::come_in;
 use crate::{agent, background, keygen, log, relay};
@@ -28,17 +28,21 @@ enum Command {
     /// --listen, a front door for what the library cannot be loaded into
     Run {
         /// Directory of the sockets, private to the user
-        #[arg(long, value_name = "DIR", required_unless_present = "listen")]
+        #[arg(long, value_name = "DIR", required_unless_present_any = ["listen", "config", "given"])]
         directory: Option<PathBuf>,
-        /// Listen on loopback, and carry what comes in: socks5://127.0.0.1:1080 or http://127.0.0.1:8080
+        /// Listen on loopback, and carry what comes in: socks5://127.0.0.1:1080, http://127.0.0.1:8080, any:// for both,
+        /// redirect:// and tproxy:// for what a firewall redirects
         #[arg(long, value_name = "URL")]
         listen: Vec<Door>,
         /// An upstream for --listen; repeated: a chain in that order
         #[arg(short = 'x', long, value_name = "URL", requires = "listen")]
         proxy: Vec<Upstream>,
-        /// A configuration file for --listen
-        #[arg(short = 'f', long, value_name = "FILE", requires = "listen", conflicts_with = "proxy")]
+        /// A configuration file for --listen, or with doors of its own ([[listen]])
+        #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "proxy")]
         config: Option<PathBuf>,
+        /// A launcher gives the door and its configuration by standard input
+        #[arg(long, hide = true, conflicts_with_all = ["listen", "config"])]
+        given: bool,
         /// The directory was made for one launch: remove it at the end
         #[arg(long)]
         private: bool,
@@ -46,6 +50,8 @@ enum Command {
         #[arg(long)]
         foreground: bool,
     },
+    /// Carry connections and datagrams from here to one destination each, as ssh -N -L does, and by a proxy, as -D
+    Forward(Forward),
     /// Show the connections that are carried, and how the hops of their chains fare
     Status {
         /// As JSON, for other programs
@@ -79,6 +85,23 @@ enum Command {
         /// And at which port
         port: String,
     },
+}
+
+#[derive(clap::Args)]
+struct Forward {
+    /// [BIND:]PORT:HOST:PORT or PATH:HOST:PORT; udp: before it for datagrams
+    #[arg(short = 'L', long = "local", value_name = "FORWARD", value_parser = forward::local)]
+    local: Vec<Door>,
+    /// [BIND:]PORT or PATH: a proxy for SOCKS and HTTP
+    #[arg(short = 'D', long = "dynamic", value_name = "PLACE", value_parser = forward::dynamic)]
+    #[arg(required_unless_present = "local")]
+    dynamic: Vec<Door>,
+    /// An upstream; repeated: a chain in that order
+    #[arg(short = 'x', long, value_name = "URL")]
+    proxy: Vec<Upstream>,
+    /// A configuration file
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "proxy")]
+    config: Option<PathBuf>,
 }
 
 /// Why a command came to nothing.
@@ -118,8 +141,15 @@ impl fmt::Display for Failure {
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> Result<(), Failure> {
     match Cli::parse().command {
-        Command::Run { listen, proxy, config, directory, .. } if !listen.is_empty() => {
-            listening(&listen, proxy, config, directory).map_err(Failure::Agent)
+        Command::Run { listen, proxy, config, directory, .. } if !listen.is_empty() || config.is_some() => {
+            listening(|| open(listen, proxy, config), directory).map_err(Failure::Agent)
+        }
+        Command::Run { given: true, directory, .. } => {
+            listening(Front::given, directory).map_err(Failure::Agent)
+        }
+        Command::Forward(Forward { local, dynamic, proxy, config }) => {
+            let doors = local.into_iter().chain(dynamic).collect();
+            listening(|| open(doors, proxy, config), None).map_err(Failure::Agent)
         }
         Command::Run { directory, private, foreground, .. } => {
             serve(directory.unwrap_or_default(), private, foreground).map_err(Failure::Agent)
@@ -144,15 +174,19 @@ fn asked(answer: Result<(), Unanswered>) -> Result<(), Failure> {
     }
 }
 
+/// Opens the doors that are given, and those of the configuration.
+fn open(doors: Vec<Door>, proxies: Vec<Upstream>, config: Option<PathBuf>) -> io::Result<Front> {
+    let chosen = configuration::choose(proxies, config).map_err(io::Error::other)?;
+    if doors.is_empty() && chosen.config.listen.is_empty() {
+        return Err(io::Error::other("no door: add --listen URL, or [[listen]] to the file"));
+    }
+    Front::open(doors, chosen)
+}
+
 /// Serves a front door in the foreground, as `ssh -N -D` does.
-fn listening(
-    doors: &[Door],
-    proxies: Vec<Upstream>,
-    config: Option<PathBuf>,
-    directory: Option<PathBuf>,
-) -> io::Result<()> {
+fn listening(open: impl FnOnce() -> io::Result<Front>, directory: Option<PathBuf>) -> io::Result<()> {
     log::to(io::stderr, "warn")?;
-    let front = Front::open(doors, configuration::choose(proxies, config).map_err(io::Error::other)?)?;
+    let front = open()?;
     let (directory, private) = match directory {
         Some(directory) => (directory, false),
         // One of its own: an agent that programs are launched with may have the usual one.

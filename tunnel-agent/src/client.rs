@@ -18,7 +18,7 @@ use underpass_core::wire::{self, Family, Purpose, Reply, Request};
 use crate::agent::Agent;
 use crate::attempt::{self, Attempt};
 use crate::datagram::{self, Ask};
-use crate::facts::Facts;
+use crate::facts::{Facts, network_of};
 use crate::frames::{self, NoFrame, Received};
 use crate::plan::Plan;
 use crate::upstream::hop::Client;
@@ -69,59 +69,21 @@ fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
 
 /// A connection that shows no session, or no frame, is closed without an answer.
 fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer: UCred) {
-    let socket = received.socket.take();
+    let (socket, second) = (received.socket.take(), received.second.take());
     let session = Request::decode(received.frame()).ok();
     let session = session.and_then(|(token, request)| Some((agent.sessions.plan(&token)?, request)));
     let Some((plan, request)) = session else {
         // A socket may be held already, and would wait for ever.
         return socket.iter().for_each(sys::dissolve);
     };
+    if second.is_some() && !matches!(request, Request::Sealed { .. }) {
+        return socket.iter().for_each(sys::dissolve);
+    }
     match (request, socket) {
-        (Request::Connect { address, watched, held_at }, Some(socket)) => {
-            let Ok(facts) = Facts::read(&socket, agent.network) else {
-                return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
-            };
-            let (agent, since) = (Arc::clone(agent), Instant::now());
-            let client = client(&plan, peer);
-            let supervised = false;
-            attempt::begin(Attempt {
-                agent,
-                plan,
-                client,
-                connection,
-                socket,
-                facts,
-                address,
-                watched,
-                held_at,
-                supervised,
-                since,
-            });
-        }
-        (Request::Supervised { process, address }, Some(socket)) => {
-            let client = client_of(&plan, process as i32, peer);
-            let facts = Facts::read(&socket, agent.network);
-            let (agent, since) = (Arc::clone(agent), Instant::now());
-            let Ok(facts) = facts else {
-                // One of the supervisor's own, for the datagrams of a program, or none that is carried.
-                let purpose = Purpose::Connect;
-                return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
-            };
-            let (watched, held_at, supervised) = (true, 0, true);
-            attempt::begin(Attempt {
-                agent,
-                plan,
-                client,
-                connection,
-                socket,
-                facts,
-                address,
-                watched,
-                held_at,
-                supervised,
-                since,
-            });
-        }
+        (
+            asked @ (Request::Connect { .. } | Request::Supervised { .. } | Request::Sealed { .. }),
+            Some(socket),
+        ) => connect(agent, plan, connection, (socket, second), peer, asked),
         (Request::Datagram { address, purpose }, Some(socket)) => {
             let agent = Arc::clone(agent);
             let client = client(&plan, peer);
@@ -175,6 +137,57 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
         // Datagram.
         _ => {}
     }
+}
+
+/// A connection that a program or its supervisor asks for.
+fn connect(
+    agent: &Arc<Agent>,
+    plan: Arc<Plan>,
+    connection: OwnedFd,
+    (socket, second): (OwnedFd, Option<OwnedFd>),
+    peer: UCred,
+    asked: Request<'_>,
+) {
+    let completing = second.filter(|completing| network_of(completing) != agent.network);
+    let (address, watched, held_at, client, supervised) = match asked {
+        Request::Connect { address, watched, held_at } => {
+            (address, watched, held_at, client(&plan, peer), false)
+        }
+        Request::Supervised { process, address } => {
+            (address, true, 0, client_of(&plan, process as i32, peer), true)
+        }
+        Request::Sealed { process, address } if completing.is_some() => {
+            (address, true, 0, client_of(&plan, process as i32, peer), true)
+        }
+        _ => return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH }),
+    };
+    let (agent, since) = (Arc::clone(agent), Instant::now());
+    let network = completing.as_ref().map_or(agent.network, network_of);
+    let mut facts = match Facts::read(&socket, network) {
+        Ok(facts) => facts,
+        Err(_) if supervised && completing.is_none() => {
+            // One of the supervisor's own, for the datagrams of a program, or none that is carried.
+            let purpose = Purpose::Connect;
+            return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
+        }
+        Err(_) => return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH }),
+    };
+    // Nothing leaves a network of a sealed program's.
+    facts.confined |= completing.is_some();
+    attempt::begin(Attempt {
+        agent,
+        plan,
+        client,
+        connection,
+        socket,
+        facts,
+        address,
+        watched,
+        held_at,
+        supervised,
+        completing,
+        since,
+    });
 }
 
 /// Who asks, as far as anything depends on it.

@@ -10,6 +10,7 @@
 //! - [`carrier`]: what carries a peer's datagrams along a chain. [`association`]: the SOCKS5 side of a program's
 //!   socket; [`relay`]: one relay, while it lasts. [`streamed`]: a peer's stream, where a relay of ours is the last hop.
 //! - [`carry`]: a peer's datagrams on their way out, by association, by a stream, from this machine, or to DNS.
+//! - [`own`]: datagrams of others than programs, by a socket of the agent's own that has peers as a program's has.
 //! - [`batch`]: the buffers; [`sweep`]: what is forgotten, and when.
 
 mod ask;
@@ -18,6 +19,7 @@ mod batch;
 mod carrier;
 mod carry;
 mod facts;
+mod own;
 mod peer;
 mod relay;
 mod socket;
@@ -25,6 +27,9 @@ mod streamed;
 mod sweep;
 
 pub(crate) use ask::{Ask, begin};
+pub(crate) use batch::Sent;
+pub(crate) use carry::pass;
+pub(crate) use own::Own;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -83,7 +88,7 @@ pub(crate) struct Datagrams {
     sockets: Mutex<HashMap<u64, Arc<Socket>>>,
     /// By `at`.
     sources: Mutex<HashMap<SocketAddr, Weak<Peer>>>,
-    batch: Mutex<Batch>,
+    pub(crate) batch: Mutex<Batch>,
     /// What has failed lately.
     failed: Mutex<HashMap<Failed, (Instant, Failure)>>,
     told: Mutex<HashSet<(u32, String)>>,

@@ -20,8 +20,10 @@ pub(crate) struct Received {
     /// One byte longer than any frame, so that a longer one is seen to be.
     bytes: [u8; MAX_FRAME + 1],
     len: usize,
-    /// The descriptors that came with it, exactly one in a good frame that has any.
+    /// The descriptor that came with it.
     pub(crate) socket: Option<OwnedFd>,
+    /// A second one.
+    pub(crate) second: Option<OwnedFd>,
 }
 
 impl Received {
@@ -40,7 +42,7 @@ pub(crate) enum NoFrame {
 
 /// Takes a frame if one is there.
 pub(crate) fn try_receive(connection: &impl AsFd) -> Result<Received, NoFrame> {
-    let mut received = Received { bytes: [0; MAX_FRAME + 1], len: 0, socket: None };
+    let mut received = Received { bytes: [0; MAX_FRAME + 1], len: 0, socket: None, second: None };
     // Room for more than one descriptor, so that too many are received, and closed, rather than cut off.
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -63,11 +65,12 @@ pub(crate) fn try_receive(connection: &impl AsFd) -> Result<Received, NoFrame> {
         Err(_) => Err(NoFrame::Never),
         Ok(message) => {
             let cut = message.flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC);
-            if message.bytes == 0 || message.bytes > MAX_FRAME || cut || sockets.len() > 1 {
+            if message.bytes == 0 || message.bytes > MAX_FRAME || cut || sockets.len() > 2 {
                 return Err(NoFrame::Never);
             }
             received.len = message.bytes;
-            received.socket = sockets.pop();
+            let mut sockets = sockets.into_iter();
+            (received.socket, received.second) = (sockets.next(), sockets.next());
             Ok(received)
         }
     }

@@ -91,6 +91,8 @@ pub(crate) struct Held {
     at: SocketAddr,
     /// The program's end.
     end: SocketAddr,
+    /// What completes it, of a socket that is of another network.
+    completing: Option<Socket>,
 }
 
 impl Holds {
@@ -123,6 +125,18 @@ impl Holds {
         held(copy, at)
     }
 
+    /// Holds a socket of another network, at the address of one of that network, which completes it.
+    pub(crate) fn hold_with(copy: OwnedFd, completing: OwnedFd, facts: &Facts) -> io::Result<Held> {
+        let completing = Socket::from(completing);
+        let at = completing.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        if !at.ip().is_loopback() {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        completing.set_nonblocking(true)?;
+        start(&copy, &at, facts)?;
+        Ok(Held { completing: Some(completing), ..held(copy, at)? })
+    }
+
     /// Whether the library may have held a socket at this port.
     pub(crate) fn is_ours(&self, port: u16) -> bool {
         self.v4.lock().iter().any(|l| l.address.port() == port)
@@ -144,7 +158,7 @@ impl Holds {
         let copy = OwnedFd::from(program.try_clone()?);
         let facts = Facts::read(&copy, network_of(&copy))
             .map_err(|_| io::Error::other("a TCP socket is not known as one"))?;
-        let held = self.hold(copy, &facts)?;
+        let mut held = self.hold(copy, &facts)?;
         if sys::tcp_state(&program)? != sys::SYN_SENT {
             return Err(io::Error::other("a held socket is connected before completion"));
         }
@@ -168,7 +182,7 @@ fn held(copy: OwnedFd, at: SocketAddr) -> io::Result<Held> {
         }
     }
     let end = canonical(local_address(&copy)?);
-    Ok(Held { copy, at, end })
+    Ok(Held { copy, at, end, completing: None })
 }
 
 /// A connect that does not block, whatever the program's flags are: `MSG_DONTWAIT` is for this call
@@ -223,9 +237,12 @@ impl Held {
 
     /// Makes the agent's end and sends its SYN, which on loopback is as good as done when it returns.
     /// `chosen` says that the program has chosen its congestion control.
-    pub(crate) fn open(&self, chosen: bool) -> io::Result<Socket> {
+    pub(crate) fn open(&mut self, chosen: bool) -> io::Result<Socket> {
         let domain = Domain::for_address(self.at);
-        let ours = bind(Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?, self.at)?;
+        let ours = match self.completing.take() {
+            Some(completing) => completing,
+            None => bind(Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?, self.at)?,
+        };
         ours.set_tcp_nodelay(true)?;
         // A program may ask for a TTL of 255 too (IP_MINTTL).
         match self.at {

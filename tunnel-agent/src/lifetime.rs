@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -118,6 +118,11 @@ async fn is_needed(agent: &Agent) -> bool {
     tokio::task::spawn_blocking(move || any_program(&socket, &seen)).await.unwrap_or(true)
 }
 
+/// Where the control socket is while nobody is to find it.
+pub(crate) fn aside(control: &Path) -> PathBuf {
+    control.with_extension("leaving")
+}
+
 /// Returns when the agent may leave, with its control socket removed so that no launch finds it.
 pub(crate) async fn until_unused(agent: &Agent, control: &Path) {
     let lifetime = &agent.lifetime;
@@ -143,7 +148,7 @@ pub(crate) async fn until_unused(agent: &Agent, control: &Path) {
         if !busy() {
             // A launch that connected just before this line is still served by the accept loop; one
             // after it finds no socket, and starts the next agent.
-            let aside = control.with_extension("leaving");
+            let aside = aside(control);
             if fs::rename(control, &aside).is_err() {
                 return;
             }

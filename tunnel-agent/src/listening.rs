@@ -1,9 +1,15 @@
-//! Listeners of TCP for whoever comes: the relay's, and those of the front door.
+//! Listeners for whoever comes: the relay's, and those of the front door.
 
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::fs::Mode;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// Connections that wait to be accepted, as far as the kernel lets them (`net.core.somaxconn`, 4096 by default). Hundreds may
 /// come at once, as from a browser; where the queue is full the kernel drops the SYN, which comes again after a
@@ -20,4 +26,56 @@ pub(crate) fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// A listener of a door.
+pub(crate) struct Listener {
+    socket: OwnedFd,
+    /// Removed with it.
+    path: Option<PathBuf>,
+}
+
+impl Listener {
+    pub(crate) fn tcp(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { socket: bind(address, false)?.into(), path: None })
+    }
+
+    /// One that somebody else has made.
+    pub(crate) fn of(listener: TcpListener) -> Self {
+        Self { socket: listener.into(), path: None }
+    }
+
+    /// At a path, for this user alone: the directory may let others in, and the owner may change the file's mode.
+    pub(crate) fn unix(path: &Path) -> io::Result<Self> {
+        remove_dead(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+        let before = rustix::process::umask(Mode::from_bits_retain(0o177));
+        let bound = socket.bind(&SockAddr::unix(path)?);
+        rustix::process::umask(before);
+        bound?;
+        socket.listen(BACKLOG)?;
+        Ok(Self { socket: socket.into(), path: Some(path.to_owned()) })
+    }
+
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes a socket at which nobody listens any more. Nothing else is touched.
+fn remove_dead(path: &Path) -> io::Result<()> {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_socket && UnixStream::connect(path).is_err_and(refused) {
+        fs::remove_file(path)?;
+    }
+    Ok(())
 }

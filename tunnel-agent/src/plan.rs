@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use underpass_core::config::route::{Asked, To};
-use underpass_core::config::{Config, Handoff};
+use underpass_core::config::{Config, Handoff, Udp};
 
 use crate::upstream::chain::Chain;
 
@@ -62,7 +62,11 @@ impl Plan {
 
     /// Notices a program that connects to the first hop of its own chain, and says so, once.
     pub(crate) fn notice(&self, chain: &Chain, asked: &Asked<'_>, pid: i32) {
-        if chain.begins_at(asked) && !self.has_told.swap(true, Ordering::Relaxed) {
+        if !chain.begins_at(asked) {
+            return;
+        }
+        chain.is_dialled_by(pid);
+        if !self.has_told.swap(true, Ordering::Relaxed) {
             let name = self.chains().find(|(_, other)| std::ptr::eq(*other, chain)).map(|(name, _)| name);
             tracing::warn!(
                 pid,
@@ -80,6 +84,19 @@ impl Plan {
         self.config.routes.iter().any(|route| !route.programs.is_empty())
             || self.config.exposes.iter().any(|expose| !expose.programs.is_empty())
             || isolates()
+    }
+
+    /// Whether there is a way by which datagrams can go.
+    pub(crate) fn carries_datagrams(&self) -> bool {
+        let mut ways = self.config.routes.iter().map(|route| &route.to).chain([&self.config.otherwise]);
+        self.config.udp == Udp::Carry
+            && ways.any(|to| match to {
+                To::Direct => true,
+                To::Refuse(_) => false,
+                To::Chain(name) => {
+                    self.chain(name).is_some_and(|chain| chain.is_local() || chain.carriage().is_ok())
+                }
+            })
     }
 
     /// Whether sockets are handed off: never, wherever it can be, or (`None`) where it is faster.

@@ -157,6 +157,7 @@ impl Status<'_> {
                         .map(|left| left.as_millis().div_ceil(1000) as u64),
                     round_trip_microseconds: health.round_trip.map(micros),
                     failures: health.failures,
+                    dialled_by: chain.dialled_by().filter(|_| at == 0),
                 })))?;
             }
         }

@@ -1,13 +1,15 @@
 //! The system calls that no crate has a safe form for. Unsafe code of the agent is here and nowhere
-//! else; `many` is a part of it.
+//! else; `many` and `addressed` are parts of it.
 
+mod addressed;
 mod many;
 
+pub(crate) use addressed::{Ends, receive_many_from, send_many_to};
 pub(crate) use many::{MANY, receive_many, send_many};
 
 use std::ffi::{c_int, c_void};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
@@ -176,6 +178,26 @@ pub(crate) fn interface_addresses() -> io::Result<Vec<IpAddr>> {
     // SAFETY: it came from `getifaddrs`, and nothing of it is kept.
     unsafe { libc::freeifaddrs(list) };
     Ok(found)
+}
+
+/// Where a connection was going before the kernel redirected it to us (SO_ORIGINAL_DST of netfilter, linux/netfilter_ipv4.h;
+/// IP6T_SO_ORIGINAL_DST has the same number).
+pub(crate) fn original_destination(socket: &impl AsFd) -> Option<SocketAddr> {
+    const ORIGINAL_DESTINATION: c_int = 80;
+    for (level, length) in [
+        (libc::IPPROTO_IP, size_of::<libc::sockaddr_in>()),
+        (libc::IPPROTO_IPV6, size_of::<libc::sockaddr_in6>()),
+    ] {
+        let mut storage = socket2::SockAddrStorage::zeroed();
+        let (mut len, fd) = (length as socklen_t, socket.as_fd().as_raw_fd());
+        let place = (&raw mut storage).cast::<c_void>();
+        // SAFETY: the storage has room for every address, so for `len` bytes.
+        if unsafe { libc::getsockopt(fd, level, ORIGINAL_DESTINATION, place, &mut len) } == 0 {
+            // SAFETY: the kernel has written an address of `len` bytes.
+            return unsafe { socket2::SockAddr::new(storage, len) }.as_socket();
+        }
+    }
+    None
 }
 
 /// Bytes that the far end has not acknowledged yet (SIOCOUTQ, tcp(7)).

@@ -11,6 +11,7 @@ pub(crate) struct Table {
     connections: Vec<(u32, [String; 8])>,
     hops: Vec<(u32, [String; 6])>,
     unhooked: Vec<[String; 2]>,
+    notes: Vec<String>,
 }
 
 const CONNECTIONS: [&str; 8] = ["PROGRAM", "PID", "DESTINATION", "CHAIN", "HOW", "AGE", "UP", "DOWN"];
@@ -44,6 +45,10 @@ impl Table {
         let failures = it.failures.to_string();
         let cells = [printable(&it.chain), place, printable(&it.url), state, round_trip, failures];
         self.hops.push((it.configuration, cells));
+        if let Some(pid) = it.dialled_by {
+            let chain = printable(&it.chain);
+            self.notes.push(format!("chain {chain}: process {pid} connects to the first hop itself, and goes\nthrough it twice: it is configured for the proxy, too"));
+        }
     }
 
     pub(crate) fn unhooked(&mut self, it: &UnhookedStatus) {
@@ -70,6 +75,9 @@ impl Table {
         if !self.unhooked.is_empty() {
             writeln!(out)?;
             print(out, UNHOOKED, self.unhooked)?;
+        }
+        for note in self.notes {
+            writeln!(out, "\n{note}")?;
         }
         Ok(())
     }
@@ -158,6 +166,7 @@ mod tests {
             passed_over_seconds: Some(4),
             round_trip_microseconds: Some(20_480),
             failures: 3,
+            dialled_by: None,
         }
     }
 
@@ -193,6 +202,17 @@ mod tests {
         let text = shown(&[1, 2]);
         assert_eq!((text.matches("main#1").count(), text.matches("main#2").count()), (2, 2), "{text}");
         assert_eq!(shown(&[]), "no connection is carried\n");
+    }
+
+    #[test]
+    fn who_goes_through_the_first_hop_twice_is_named() {
+        let mut table = Table::default();
+        table.hop(&HopStatus { dialled_by: Some(42), ..hop(1) });
+        let mut out = Vec::new();
+        table.print(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("\n\nchain main: process 42 connects to the first hop itself, "), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
 
     #[test]

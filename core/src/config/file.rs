@@ -2,14 +2,16 @@
 //!
 //! # Layout
 //!
-//! - `chain`, `route`, `expose`: the tables; `names`: how names are answered.
+//! - `chain`, `route`, `expose`, `listen`: the tables; `names`: how names are answered.
 
 mod chain;
 mod expose;
+mod listen;
 mod names;
 mod route;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::dns::Dns;
 use super::inherited::{ForeignSockets, Inherited};
@@ -26,7 +28,7 @@ use crate::failure::errno;
 /// The longest deadline, in seconds.
 pub const MAX_DEADLINE: u32 = 3600;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "proxy",
     "client-key",
     "deadline",
@@ -44,6 +46,8 @@ const KEYS: [&str; 17] = [
     "inherited",
     "foreign-sockets",
     "tier",
+    "listen",
+    "let-in",
 ];
 
 /// The words of `to` and `default` that are no chain.
@@ -101,6 +105,8 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
     let foreign_sockets = foreign_sockets
         .map_or(Ok(ForeignSockets::default()), |entry| reader.word(&entry, &ForeignSockets::WORDS))?;
     let tier = root.take("tier").map_or(Ok(Tier::default()), |entry| reader.word(&entry, &Tier::WORDS))?;
+    let listen = root.take("listen").map_or(Ok(Vec::new()), |list| listen::doors(&reader, &list))?;
+    let let_in = reader.list(root.take("let-in"), path)?;
     let config = Config {
         chains,
         routes,
@@ -115,9 +121,17 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         foreign_sockets,
         inherited,
         tier,
+        listen,
+        let_in,
     };
     let warnings = unused(&reader, &config, &places);
     Ok(Parsed { config, warnings })
+}
+
+/// A path of a file.
+fn path(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<PathBuf, ConfigError> {
+    let path = PathBuf::from(reader.string(entry)?);
+    if path.is_absolute() { Ok(path) } else { reader.fail(entry.at, "let-in is a list of absolute paths") }
 }
 
 /// The chains by name, and where in the text each begins.

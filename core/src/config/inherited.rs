@@ -48,7 +48,6 @@ impl FromStr for Inherited {
     type Err = &'static str;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
-        found.map(|(_, inherited)| *inherited).ok_or("neither keep nor close nor refuse")
+        super::one_of(&Self::WORDS, word).ok_or("neither keep nor close nor refuse")
     }
 }

@@ -7,8 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Config;
+use super::listen::Door;
 use crate::failure::reason;
-use crate::upstream::Login;
+use crate::upstream::{Credentials, Login};
 
 /// Longer than the longest user name and password.
 const MAX_LOGIN_BYTES: u64 = 4096;
@@ -52,6 +53,27 @@ pub fn fetch(
                 Login::Nobody | Login::Given(_) => Err("names nothing".to_owned()),
             })
             .map_err(|why| format!("{name}: {why}"))?;
+    }
+    Ok(())
+}
+
+/// Fetches the logins of doors: afterwards [`Login`] is `Nobody` or `Given`. As [`fetch`] otherwise.
+pub fn fetch_doors(
+    doors: &mut [Door],
+    folder: &Path,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(), String> {
+    for door in doors {
+        let text = match &door.login {
+            Login::File(path) => from_file(&folder.join(path))
+                .map_err(|why| format!("{door}: login-file {}: {why}", path.display()))?,
+            Login::Environment(name) => variable(name)
+                .ok_or_else(|| format!("{door}: login-env {name}: there is no such variable"))?,
+            Login::Nobody | Login::Given(_) => continue,
+        };
+        let line = text.lines().next().unwrap_or_default();
+        door.login =
+            Credentials::from_line(line).map(Login::Given).map_err(|error| format!("{door}: {error}"))?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@
 //! - [`dns`]: how names are answered; [`pool`]: the addresses that stand for them.
 //! - [`expose`]: which listening programs are reached elsewhere.
 //! - [`inherited`]: what becomes of sockets that others have made. [`tier`]: how a program is held.
+//! - [`listen`]: doors of the agent, for those that do not load the library.
 //! - [`logins`]: what is elsewhere: credentials in files and variables, users by name.
 //! - [`reader`]: TOML with the place of each value; [`problem`]: mistakes, and the words that were probably
 //!   meant.
@@ -24,6 +25,7 @@ pub mod file;
 pub mod format;
 pub mod inherited;
 pub mod legacy;
+pub mod listen;
 pub mod logins;
 mod no_proxy;
 pub mod pattern;
@@ -38,6 +40,7 @@ pub use problem::{ConfigError, Warning};
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +96,12 @@ pub struct Config {
     /// How a program is held: the launcher's alone.
     #[serde(skip)]
     pub tier: tier::Tier,
+    /// Doors of an agent that is started to listen: nothing to a session.
+    #[serde(skip)]
+    pub listen: Vec<listen::Door>,
+    /// What a sealed program may reach besides: the launcher's alone.
+    #[serde(skip)]
+    pub let_in: Vec<PathBuf>,
 }
 
 /// Several upstreams and how one path is made of them.
@@ -159,9 +168,13 @@ impl std::str::FromStr for Udp {
     type Err = &'static str;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
-        found.map(|(_, udp)| *udp).ok_or("neither carry nor refuse")
+        one_of(&Self::WORDS, word).ok_or("neither carry nor refuse")
     }
+}
+
+/// What a word of a list means.
+fn one_of<T: Copy>(words: &[(&str, T)], word: &str) -> Option<T> {
+    words.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning)
 }
 
 /// How long a connection attempt may take if nothing else is said, in seconds.
@@ -207,6 +220,8 @@ impl Config {
             foreign_sockets: inherited::ForeignSockets::default(),
             inherited: inherited::Inherited::default(),
             tier: tier::Tier::default(),
+            listen: Vec::new(),
+            let_in: Vec::new(),
         }
     }
 }

@@ -12,22 +12,20 @@ pub enum Tier {
     Hook,
     /// The kernel asks the launcher about each socket and connection (seccomp_unotify(2)).
     Guard,
+    /// [`Self::Guard`], in a network and a file system of its own.
+    Sealed,
 }
 
 impl Tier {
     /// The words of configurations and of the command line.
-    pub const WORDS: [(&'static str, Self); 3] =
-        [("auto", Self::Auto), ("hook", Self::Hook), ("guard", Self::Guard)];
+    pub const WORDS: [(&'static str, Self); 4] =
+        [("auto", Self::Auto), ("hook", Self::Hook), ("guard", Self::Guard), ("sealed", Self::Sealed)];
 }
 
 impl FromStr for Tier {
     type Err = &'static str;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        if word == "sealed" {
-            return Err("sealed is not in this version; guard is the strictest");
-        }
-        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
-        found.map(|(_, tier)| *tier).ok_or("neither auto nor hook nor guard")
+        super::one_of(&Self::WORDS, word).ok_or("neither auto nor hook nor guard nor sealed")
     }
 }

@@ -70,6 +70,9 @@ pub struct HopStatus {
     pub round_trip_microseconds: Option<u64>,
     /// In a row, since it has served last.
     pub failures: u32,
+    /// Of the first hop: the last process that connected to it by way of the chain itself; configured for the
+    /// proxy by itself, it goes through it twice.
+    pub dialled_by: Option<i32>,
 }
 
 /// A program of a session that has not loaded the library, and that no launcher supervises.

@@ -77,6 +77,15 @@ pub enum Request<'a> {
         /// As the program gave it; it may be a fake address.
         address: SocketAddr,
     },
+    /// [`Request::Supervised`] for a program in a network of its own. A second descriptor comes with it, by which the agent
+    /// completes: a socket of that network, bound to the address at which the program's is to be held. Loopback is the
+    /// program's own, unless a route names it.
+    Sealed {
+        /// Whose socket it is.
+        process: u32,
+        /// As the program gave it; it may be a fake address.
+        address: SocketAddr,
+    },
     /// On the connection of a waiting [`Request::Connect`]: the program's wait was interrupted, go
     /// on without it.
     Convert,
@@ -152,6 +161,7 @@ impl<'a> Request<'a> {
         let kind = match self {
             Self::Connect { .. } => kind::CONNECT,
             Self::Supervised { .. } => kind::SUPERVISED,
+            Self::Sealed { .. } => kind::SEALED,
             Self::Convert => kind::CONVERT,
             Self::Outcome { .. } => kind::OUTCOME,
             Self::Peer { .. } => kind::PEER,
@@ -170,7 +180,9 @@ impl<'a> Request<'a> {
             Self::Connect { address, watched, held_at } => {
                 frame.put(&[u8::from(watched)]).put(&held_at.to_le_bytes()).address(address)
             }
-            Self::Supervised { process, address } => frame.put(&process.to_le_bytes()).address(address),
+            Self::Supervised { process, address } | Self::Sealed { process, address } => {
+                frame.put(&process.to_le_bytes()).address(address)
+            }
             Self::Convert => frame,
             Self::Outcome { cookie } | Self::Peer { cookie } => frame.put(&cookie.to_le_bytes()),
             Self::Resolve { name, family } => {
@@ -205,6 +217,7 @@ impl<'a> Request<'a> {
         let request = match kind {
             kind::CONNECT => Self::Connect { watched: r.flag()?, held_at: r.u16()?, address: r.address()? },
             kind::SUPERVISED => Self::Supervised { process: r.u32()?, address: r.address()? },
+            kind::SEALED => Self::Sealed { process: r.u32()?, address: r.address()? },
             kind::CONVERT => Self::Convert,
             kind::OUTCOME => Self::Outcome { cookie: r.cookie()? },
             kind::PEER => Self::Peer { cookie: r.cookie()? },

@@ -12,6 +12,7 @@ fn requests() -> Vec<Request<'static>> {
         Request::Connect { address: "[fe80::1%3]:53".parse().unwrap(), watched: true, held_at: 40_000 },
         Request::Convert,
         Request::Supervised { process: 70_000, address: "10.1.2.3:4".parse().unwrap() },
+        Request::Sealed { process: 70_000, address: "[fd00::3]:4".parse().unwrap() },
         Request::Outcome { cookie: u64::MAX },
         Request::Peer { cookie: 1 },
         Request::Resolve { name: b"example.org", family: Family::V6 },

@@ -22,6 +22,10 @@ pub(crate) struct Checked {
     pub(crate) name: String,
     /// Where it did not fail.
     pub(crate) millis: Option<u64>,
+    /// Where it is connected to from here.
+    pub(crate) round_trip_microseconds: Option<u64>,
+    /// What its rules refuse, in words.
+    pub(crate) refuses: Vec<String>,
     pub(crate) failure: Option<String>,
     pub(crate) hint: Option<String>,
 }
@@ -36,9 +40,18 @@ pub(crate) fn check(
     // Each hop may take as long as a connection.
     let patience = DEADLINE + Duration::from_secs(config.deadline.into());
     let mut hop = |reply| match reply {
-        ControlReply::Checked { chain, hop, of, name, millis, failure, hint } => {
-            each(Checked { chain, hop, of, name, millis, failure, hint }).map(|()| false)
-        }
+        ControlReply::Checked {
+            chain,
+            hop,
+            of,
+            name,
+            millis,
+            round_trip_microseconds,
+            refuses,
+            failure,
+            hint,
+        } => each(Checked { chain, hop, of, name, millis, round_trip_microseconds, refuses, failure, hint })
+            .map(|()| false),
         ControlReply::Done => Ok(true),
         other => Err(unexpected(place, other)),
     };

@@ -62,6 +62,8 @@ pub(crate) struct Changes {
     pub(crate) listen_at: Option<String>,
     /// `--tier`
     pub(crate) tier: Option<Tier>,
+    /// `--let-in`
+    pub(crate) let_in: Vec<PathBuf>,
 }
 
 /// A configuration and where it comes from.
@@ -77,6 +79,8 @@ pub(crate) struct Found {
     pub(crate) logins: BTreeMap<String, Credentials>,
     /// The file is not all that decides, so it cannot be read again.
     pub(crate) once: bool,
+    /// The agent is to wait for the next launch.
+    pub(crate) lingers: bool,
 }
 
 /// Where a configuration comes from.
@@ -92,7 +96,7 @@ pub(crate) enum Origin {
 
 /// The configuration of this launch; its paths are absolute, its credentials not fetched yet.
 pub(crate) fn find(given: Given) -> Result<Found, Failure> {
-    let (given, Changes { dns, udp, inherited, listen_at, tier }) = match given {
+    let (given, Changes { dns, udp, inherited, listen_at, tier, let_in }) = match given {
         Given::With(changes, given) => (*given, changes),
         given => (given, Changes::default()),
     };
@@ -133,6 +137,7 @@ pub(crate) fn find(given: Given) -> Result<Found, Failure> {
     if let Some(tier) = tier {
         found.config.tier = tier;
     }
+    found.config.let_in.extend(let_in);
     found.with_absolute_paths()
 }
 
@@ -145,7 +150,7 @@ fn dns_of_environment() -> Result<Option<Dns>, Failure> {
 impl Found {
     pub(crate) fn new(config: Config, origin: Origin) -> Self {
         let (warnings, taken, logins) = Default::default();
-        Self { config, origin, warnings, taken, logins, once: false }
+        Self { config, origin, warnings, taken, logins, once: false, lingers: true }
     }
 
     /// What the agent has to read for a reload.

@@ -13,6 +13,7 @@ use super::kernel;
 use super::link::{Link, Session};
 use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
+use super::sealed::Here;
 
 /// net/tcp_states.h
 const ESTABLISHED: u8 = 1;
@@ -25,6 +26,8 @@ pub(crate) struct Connecting {
     copy: OwnedFd,
     /// When SO_SNDTIMEO ends the program's wait.
     pub(crate) until: Option<Instant>,
+    /// Sealed: what is done if the agent leaves it to the program.
+    here: Option<Box<[u8]>>,
 }
 
 /// What a socket is, as far as anything depends on it.
@@ -98,16 +101,24 @@ pub(crate) fn begin(
     }
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
     match session.ask(&Request::Supervised { process, address }, Some(copy.as_fd())) {
-        Ok(link) => Ok((link, Connecting { copy, until: None })),
+        Ok(link) => Ok((link, Connecting::new(copy, None))),
         Err(_) => Err(Answer::Fail(ENETUNREACH)),
     }
 }
 
 impl Connecting {
+    pub(super) fn new(copy: OwnedFd, here: Option<Box<[u8]>>) -> Self {
+        Self { copy, until: None, here }
+    }
+
     /// What the agent's reply comes to; `None`: another one follows.
     pub(crate) fn replied(&mut self, reply: Option<Reply<'_>>) -> Option<Answer> {
         match reply {
-            Some(Reply::Direct) => Some(Answer::Continue),
+            Some(Reply::Direct) => match self.here.take().map(|address| (address, self.copy.try_clone())) {
+                None => Some(Answer::Continue),
+                Some((address, Ok(copy))) => Some(Answer::Here(Here::new(copy, address))),
+                Some((_, Err(_))) => Some(Answer::Fail(ENETUNREACH)),
+            },
             Some(Reply::Held { blocking: false, .. }) => Some(Answer::Fail(EINPROGRESS)),
             Some(Reply::Held { blocking: true, .. }) => {
                 let patience = socket_timeout(&self.copy, Timeout::Send).ok().flatten();

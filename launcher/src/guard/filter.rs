@@ -16,11 +16,15 @@ pub(crate) enum Verdict {
     Allow,
     /// The supervisor is asked.
     Notify,
+    /// The supervisor is asked, but for a program that is sealed: the kernel makes a socket of its network.
+    NotifyUnlessSealed,
     /// It fails with this errno.
     Errno(c_int),
+    /// It fails with this errno where the program is sealed.
+    ErrnoIfSealed(c_int),
 }
 
-use Verdict::{Allow, Errno, Notify};
+use Verdict::{Allow, Errno, ErrnoIfSealed, Notify, NotifyUnlessSealed};
 
 /// Whether an argument, as the kernel takes it (its low half), has one of these values under a mask.
 struct Test {
@@ -66,9 +70,14 @@ const CALLS: [Call; 15] = [
     Call {
         number: libc::SYS_socket,
         rules: &[
+            // Each datagram may name a socket of another's, behind a pointer: which, nobody could judge.
+            Rule(&[is(0, &[AF_UNIX]), kind(&[SOCK_DGRAM, SOCK_RAW])], ErrnoIfSealed(ESOCKTNOSUPPORT)),
             Rule(&[is(0, &[AF_UNIX, AF_NETLINK, AF_ALG])], Allow),
             Rule(&[is(0, &[AF_PACKET])], Errno(EPERM)),
-            Rule(&[is(0, &[AF_INET, AF_INET6]), kind(&[SOCK_STREAM]), is(2, &[0, IPPROTO_TCP])], Notify),
+            Rule(
+                &[is(0, &[AF_INET, AF_INET6]), kind(&[SOCK_STREAM]), is(2, &[0, IPPROTO_TCP])],
+                NotifyUnlessSealed,
+            ),
             // Multipath TCP: runtimes fall back, as on a kernel without it.
             Rule(&[is(0, &[AF_INET, AF_INET6]), kind(&[SOCK_STREAM])], Errno(EPROTONOSUPPORT)),
             Rule(&[is(0, &[AF_INET, AF_INET6]), kind(&[SOCK_DGRAM]), is(2, &[0, IPPROTO_UDP])], Notify),
@@ -85,7 +94,10 @@ const CALLS: [Call; 15] = [
     },
     Call {
         number: libc::SYS_socketpair,
-        rules: &[Rule(&[is(0, &[AF_UNIX])], Allow)],
+        rules: &[
+            Rule(&[is(0, &[AF_UNIX]), kind(&[SOCK_DGRAM, SOCK_RAW])], ErrnoIfSealed(ESOCKTNOSUPPORT)),
+            Rule(&[is(0, &[AF_UNIX])], Allow),
+        ],
         otherwise: Errno(EAFNOSUPPORT),
     },
     all(libc::SYS_connect, Notify),
@@ -173,7 +185,8 @@ const AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 
 /// The program for this architecture.
-pub(crate) fn program() -> Vec<sock_filter> {
+pub(crate) fn program(sealed: bool) -> Vec<sock_filter> {
+    let verdict = |verdict| statement(RETURN, value(verdict, sealed));
     let mut code = vec![statement(LOAD, ARCH)];
     let mut refused = vec![statement(LOAD, NUMBER)];
     any_of(&mut refused, ARCHITECTURE.refused, 1);
@@ -185,15 +198,15 @@ pub(crate) fn program() -> Vec<sock_filter> {
         block(&mut code, AT_LEAST, from, &[verdict(Errno(ENOSYS))]);
     }
     for call in &CALLS {
-        block(&mut code, EQUAL, call.number as u32, &call.code());
+        block(&mut code, EQUAL, call.number as u32, &call.code(&verdict));
     }
     code.push(verdict(Allow));
     code
 }
 
 impl Call {
-    fn code(&self) -> Vec<sock_filter> {
-        let mut code: Vec<sock_filter> = self.rules.iter().flat_map(Rule::code).collect();
+    fn code(&self, verdict: &impl Fn(Verdict) -> sock_filter) -> Vec<sock_filter> {
+        let mut code: Vec<sock_filter> = self.rules.iter().flat_map(|rule| rule.code(verdict)).collect();
         code.push(verdict(self.otherwise));
         code
     }
@@ -201,7 +214,7 @@ impl Call {
 
 impl Rule {
     /// Goes on behind its end where a test fails.
-    fn code(&self) -> Vec<sock_filter> {
+    fn code(&self, verdict: impl Fn(Verdict) -> sock_filter) -> Vec<sock_filter> {
         let mut code = vec![verdict(self.1)];
         // From the last test to the first: each knows then how far the end is.
         for test in self.0.iter().rev() {
@@ -245,13 +258,15 @@ fn jump(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter { code, jt, jf, k }
 }
 
-fn verdict(verdict: Verdict) -> sock_filter {
-    let value = match verdict {
+/// What the kernel is told.
+fn value(verdict: Verdict, sealed: bool) -> u32 {
+    match verdict {
         Allow => libc::SECCOMP_RET_ALLOW,
-        Notify => libc::SECCOMP_RET_USER_NOTIF,
-        Errno(errno) => libc::SECCOMP_RET_ERRNO | errno as u32,
-    };
-    statement(RETURN, value)
+        NotifyUnlessSealed if sealed => libc::SECCOMP_RET_ALLOW,
+        ErrnoIfSealed(_) if !sealed => libc::SECCOMP_RET_ALLOW,
+        Notify | NotifyUnlessSealed => libc::SECCOMP_RET_USER_NOTIF,
+        Errno(errno) | ErrnoIfSealed(errno) => libc::SECCOMP_RET_ERRNO | errno as u32,
+    }
 }
 
 #[cfg(test)]

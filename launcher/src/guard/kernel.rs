@@ -117,7 +117,7 @@ impl Listener {
                     self.fail(id, error.raw_os_error());
                 }
             }
-            Answer::Later => {}
+            Answer::Later | Answer::Here(_) => {}
         }
     }
 
@@ -209,6 +209,12 @@ pub(crate) fn fork() -> Result<Forked, Errno> {
     let returned = unsafe { libc::fork() };
     let number = checked(returned.into())?;
     Ok(Pid::from_raw(number as i32).map_or(Forked::Child, Forked::Parent))
+}
+
+/// Puts this process into namespaces of its own (unshare(2)).
+pub(crate) fn unshare(namespaces: c_int) -> Result<(), Errno> {
+    // SAFETY: the launcher has no second thread, and nothing of ours depends on the namespaces that are left.
+    checked(unsafe { libc::unshare(namespaces) }.into()).map(drop)
 }
 
 /// A set of signals.

@@ -28,8 +28,10 @@ use rustix::net::{
 };
 use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus};
 
+use super::datagram::namespace::Namespace;
 use super::kernel::{self, Disposition, Forked, Listener, Signals};
 use super::link::Session;
+use super::sealed::{self, Seal};
 use super::supervisor::Supervisor;
 use super::{filter, probe};
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, failed, reason};
@@ -53,16 +55,31 @@ pub(crate) struct Start<'a> {
     pub(crate) name: &'a OsStr,
     pub(crate) arguments: &'a [OsString],
     pub(crate) environment: &'a [Cow<'a, CStr>],
+    /// In tier sealed.
+    pub(crate) seal: Option<Seal<'a>>,
+}
+
+impl Start<'_> {
+    fn tier(&self) -> &'static str {
+        if self.seal.is_some() { "sealed" } else { "guard" }
+    }
+
+    /// Why nothing was started.
+    fn failure(&self, why: impl std::fmt::Display) -> Failure {
+        let failure = Failure::setup(format_args!("tier {}: {why}", self.tier()));
+        match self.seal {
+            Some(_) => failure.hint("--tier guard needs no user namespace, and holds all but Unix sockets"),
+            None => failure,
+        }
+    }
 }
 
 /// Starts the program under a supervisor, and ends as it ends. Returns only if nothing was started.
 pub(crate) fn run(session: &str, start: &Start<'_>) -> Failure {
     let Some(session) = Session::parse(session.as_bytes()) else {
-        return Failure::setup("tier guard: the session cannot be read");
+        return start.failure("the session cannot be read");
     };
-    let setup = |what: &str, error: Errno| {
-        Failure::setup(format_args!("tier guard: {what}: {}", reason(&error.into())))
-    };
+    let setup = |what: &str, error: Errno| start.failure(format_args!("{what}: {}", reason(&error.into())));
     // Whatever comes now is dealt with once there is somebody to pass it on to.
     let before = Signals::every().block();
     let forked = pair().map_err(|error| setup("socketpair", error)).and_then(|pair| {
@@ -92,7 +109,7 @@ pub(crate) fn run(session: &str, start: &Start<'_>) -> Failure {
         }
         Forked::Parent(_) => {
             drop(supervisor);
-            kernel::leave(wait(&front))
+            kernel::leave(wait(&front, start))
         }
     }
 }
@@ -102,7 +119,7 @@ fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
 }
 
 /// The front: passes signals on until the program has ended; the exit status.
-fn wait(supervisor: &OwnedFd) -> u8 {
+fn wait(supervisor: &OwnedFd, start: &Start<'_>) -> u8 {
     let signals = match Signals::of(&MIRRORED).descriptor() {
         Ok(signals) => signals,
         Err(error) => return failed(&Failure::setup(reason(&error.into()))),
@@ -124,23 +141,20 @@ fn wait(supervisor: &OwnedFd) -> u8 {
         {
             let _ = rustix::net::send(supervisor, &[came.number as u8], SendFlags::NOSIGNAL);
         }
-        if told && let Some(status) = told_by(supervisor) {
+        if told && let Some(status) = told_by(supervisor, start) {
             return status;
         }
     }
 }
 
 /// What the supervisor has said; the exit status if that is the end.
-fn told_by(supervisor: &OwnedFd) -> Option<u8> {
+fn told_by(supervisor: &OwnedFd, start: &Start<'_>) -> Option<u8> {
     let mut message = [0; MAX_MESSAGE];
     let len = rustix::net::recv(supervisor, &mut message, RecvFlags::empty()).map_or(0, |(len, _)| len);
     let status = match message.get(..len) {
         Some([STATUS, raw @ ..]) => raw.try_into().ok().map(i32::from_ne_bytes),
         Some([FAILURE, why @ ..]) => {
-            return Some(failed(&Failure::setup(format_args!(
-                "tier guard: {}",
-                String::from_utf8_lossy(why)
-            ))));
+            return Some(failed(&start.failure(String::from_utf8_lossy(why))));
         }
         _ => None,
     };
@@ -175,26 +189,36 @@ fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Sig
     // As the agent knows us by, whatever name we were started by.
     let _ = rustix::thread::set_name(SUPERVISOR);
     let (ours, theirs) = pair().map_err(|error| said("socketpair", error))?;
+    let sealed = match start.seal {
+        Some(seal) => {
+            let refused = |error| sealed::refused("a network of its own", &error);
+            Some((Namespace::for_program().map_err(refused)?, seal))
+        }
+        None => None,
+    };
     let program = match kernel::fork().map_err(|error| said("fork", error))? {
         Forked::Child => {
             on_child.restore();
-            become_program(&theirs, start, signals)
+            become_program(&theirs, start, sealed.as_ref(), signals)
         }
         Forked::Parent(program) => program,
     };
     drop(theirs);
-    let (listener, number) = receive_listener(&ours)?;
+    let (listener, above, number) = receive_listener(&ours)?;
     // Before it is the program: our own copy, so what we may do to it we may do to all that follows.
     probe::look_at(program, number, Some(&PROBED))?;
     let children = Signals::of(&[SIGCHLD]).descriptor().map_err(|error| said("signalfd", error))?;
-    kernel::keep_only(&[raw(front), raw(&ours), raw(&listener), raw(&children)]);
+    let mut kept = vec![raw(front), raw(&ours), raw(&listener), raw(&children)];
+    kept.extend(sealed.iter().flat_map(|(namespace, _)| namespace.descriptors()));
+    kept.extend(above.as_ref().map(raw));
+    kernel::keep_only(&kept);
     let _ = rustix::process::chdir("/");
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     // Nothing that we supervise may look at us.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let supervisor =
-        Supervisor::new(Listener::new(listener), session).map_err(|error| said("epoll", error))?;
+    let supervisor = Supervisor::new(Listener::new(listener), session, sealed)
+        .map_err(|error| format!("supervisor: {}", reason(&error)))?;
     let front = front.try_clone().map_err(|error| reason(&error))?;
     let family = Family { front, signals: children, program: Some(program) };
     rustix::net::send(&ours, &[0], SendFlags::NOSIGNAL).map_err(|error| said("send", error))?;
@@ -207,8 +231,20 @@ fn supervise(front: &OwnedFd, session: Session, start: &Start<'_>, signals: &Sig
 static PROBED: u8 = 0x5a;
 
 /// The program's process until exec.
-fn become_program(supervisor: &OwnedFd, start: &Start<'_>, signals: &Signals) -> ! {
-    if let Err(error) = give_listener(supervisor) {
+fn become_program(
+    supervisor: &OwnedFd,
+    start: &Start<'_>,
+    sealed: Option<&(Namespace, Seal<'_>)>,
+    signals: &Signals,
+) -> ! {
+    let entered = sealed.map(|(namespace, seal)| sealed::enter(namespace, *seal)).transpose();
+    if let Err(why) = &entered {
+        let why = &why.as_bytes()[..why.len().min(MAX_MESSAGE)];
+        let _ = rustix::net::send(supervisor, why, SendFlags::NOSIGNAL);
+        kernel::leave(crate::messages::SETUP);
+    }
+    let above = entered.ok().flatten();
+    if let Err(error) = give_listener(supervisor, above) {
         let why = match error {
             Errno::BUSY => "another one supervises us already".to_owned(),
             error => format!("seccomp: {}", reason(&error.into())),
@@ -228,13 +264,14 @@ fn become_program(supervisor: &OwnedFd, start: &Start<'_>, signals: &Signals) ->
     kernel::leave(failed(&Failure::new(status, why)))
 }
 
-fn give_listener(supervisor: &OwnedFd) -> Result<(), Errno> {
+/// Besides it the supervisor keeps, of a program that is sealed, what that has come from.
+fn give_listener(supervisor: &OwnedFd, above: Option<OwnedFd>) -> Result<(), Errno> {
     rustix::thread::set_no_new_privs(true)?;
-    let listener = kernel::install(&mut filter::program())?;
+    let listener = kernel::install(&mut filter::program(above.is_some()))?;
     let number = raw(&listener).to_ne_bytes();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let passed = [listener.as_fd()];
+    let passed: Vec<BorrowedFd<'_>> = [&listener].into_iter().chain(&above).map(AsFd::as_fd).collect();
     ancillary.push(SendAncillaryMessage::ScmRights(&passed));
     rustix::net::sendmsg(supervisor, &[IoSlice::new(&number)], &mut ancillary, SendFlags::NOSIGNAL)?;
     // Open until exec: the supervisor tries whether it may take it from here.
@@ -242,10 +279,10 @@ fn give_listener(supervisor: &OwnedFd) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The listener, and its number there.
-fn receive_listener(program: &OwnedFd) -> Result<(OwnedFd, c_int), String> {
+/// The listener, what came with it, and its number there.
+fn receive_listener(program: &OwnedFd) -> Result<(OwnedFd, Option<OwnedFd>, c_int), String> {
     let mut message = [0; MAX_MESSAGE];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = rustix::net::recvmsg(
         program,
@@ -255,12 +292,12 @@ fn receive_listener(program: &OwnedFd) -> Result<(OwnedFd, c_int), String> {
     )
     .map_err(|error| reason(&error.into()))?;
     let text = message.get(..received.bytes).unwrap_or_default();
-    let listener = ancillary.drain().find_map(|passed| match passed {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+    let passed = ancillary.drain().find_map(|passed| match passed {
+        RecvAncillaryMessage::ScmRights(mut fds) => Some((fds.next()?, fds.next())),
         _ => None,
     });
-    match (listener, text.try_into()) {
-        (Some(listener), Ok(number)) => Ok((listener, c_int::from_ne_bytes(number))),
+    match (passed, text.try_into()) {
+        (Some((listener, above)), Ok(number)) => Ok((listener, above, c_int::from_ne_bytes(number))),
         _ => Err(String::from_utf8_lossy(text).into_owned()),
     }
 }

@@ -34,7 +34,7 @@ fn network_of(socket: &OwnedFd) -> Option<u64> {
 pub(crate) struct Session {
     token: Token,
     address: SocketAddrUnix,
-    /// The kernel's name for our network namespace, where it has one.
+    /// The kernel's name for the network namespace of the programs, where it has one.
     network: Option<u64>,
     /// Routes say something of loopback.
     pub(crate) loopback: bool,
@@ -52,7 +52,12 @@ impl Session {
         Some(Self { token: session.token, address, network, loopback: session.loopback })
     }
 
-    /// Whether the socket is of our network namespace. What is of another is held by that.
+    /// The session of programs in the network of this socket.
+    pub(crate) fn within(self, socket: &OwnedFd, loopback: bool) -> Self {
+        Self { network: network_of(socket), loopback, ..self }
+    }
+
+    /// Whether the socket is of the programs' network namespace. What is of another is held by that.
     pub(crate) fn is_here(&self, socket: &OwnedFd) -> bool {
         network_of(socket) == self.network
     }
@@ -64,14 +69,17 @@ impl Session {
 
     /// Asks, with a socket of the program's where the question is about it.
     pub(crate) fn ask(&self, request: &Request<'_>, socket: Option<BorrowedFd<'_>>) -> Result<Link, Errno> {
+        self.ask_with(request, socket.as_slice())
+    }
+
+    pub(crate) fn ask_with(&self, request: &Request<'_>, passed: &[BorrowedFd<'_>]) -> Result<Link, Errno> {
         let fd =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         set_socket_timeout(&fd, Timeout::Send, Some(PATIENCE))?;
         rustix::net::connect(&fd, &self.address)?;
         let frame = request.encode(&self.token);
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let passed = socket.as_slice();
         if !passed.is_empty() {
             ancillary.push(SendAncillaryMessage::ScmRights(passed));
         }

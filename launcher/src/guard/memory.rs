@@ -31,7 +31,20 @@ pub(crate) fn address(call: &Notification, pointer: u64, len: i32) -> Result<Giv
     Ok(parse(room))
 }
 
-fn parse(bytes: &[u8]) -> Given {
+/// The longest that connect(2) takes: `struct sockaddr_storage`.
+const LONGEST: usize = 128;
+
+/// Reads the address of a call, of whatever family, whole.
+pub(crate) fn address_bytes(call: &Notification, pointer: u64, len: i32) -> Result<Box<[u8]>, Errno> {
+    let len = usize::try_from(len).ok().filter(|&len| len <= LONGEST).ok_or(Errno::INVAL)?;
+    let mut bytes = vec![0; len];
+    if len > 0 {
+        read_memory(call.thread, pointer, &mut bytes)?;
+    }
+    Ok(bytes.into())
+}
+
+pub(crate) fn parse(bytes: &[u8]) -> Given {
     let field = |from: usize| bytes.get(from..from + 2).map(|two| [two[0], two[1]]);
     let (Some(family), port) = (field(0).map(u16::from_ne_bytes), field(2).map(u16::from_be_bytes)) else {
         return Given::Other;

@@ -17,22 +17,25 @@
 //!
 //! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child.
 //! - [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
-//! - [`datagram`]: datagram sockets, and what carries them.
+//! - [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
 
 mod connect;
 mod datagram;
 mod filter;
 #[allow(unsafe_code, reason = "seccomp, fork and signals have no safe form in rustix")]
-mod kernel;
+pub(crate) mod kernel;
 mod life;
 mod link;
 mod memory;
 mod notification;
 mod probe;
+mod sealed;
 mod socket;
 mod supervisor;
 mod truth;
 
 pub(crate) use datagram::check as check_datagrams;
+pub(crate) use datagram::{LOOPBACK, Own, V1, bind_to_card, lay_dead_end};
 pub(crate) use life::{Start, run};
 pub(crate) use probe::check;
+pub(crate) use sealed::Seal;

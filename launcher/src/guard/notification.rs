@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 use libc::c_int;
 use rustix::process::Pid;
 
+use super::sealed::Here;
+
 /// A call of a program, which waits for its answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Notification {
@@ -39,6 +41,8 @@ pub(crate) enum Answer {
     Fail(c_int),
     /// The program gets this descriptor, with these flags on its number.
     Descriptor { socket: OwnedFd, close_on_exec: bool },
+    /// We do it: connect(2), on a copy of the program's socket.
+    Here(Here),
     /// It comes later.
     Later,
 }

@@ -1,8 +1,10 @@
 //! The loop of the supervisor: one thread that waits for calls, for the agent's answers, and for its children.
 
 use std::collections::HashMap;
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
@@ -12,10 +14,12 @@ use underpass_core::wire::MAX_FRAME;
 
 use super::connect::{self, Connecting};
 use super::datagram::Datagrams;
+use super::datagram::namespace::Namespace;
 use super::kernel::Listener;
 use super::life::Family;
 use super::link::{Link, Session};
 use super::notification::{Answer, Notification};
+use super::sealed::{self, Seal, Sealed};
 use super::socket;
 use super::truth::{self, Asking};
 
@@ -38,20 +42,34 @@ enum What {
 }
 
 pub(crate) struct Supervisor {
-    listener: Listener,
+    listener: Arc<Listener>,
     session: Session,
     datagrams: Datagrams,
+    sealed: Option<Sealed>,
     events: OwnedFd,
     waiting: HashMap<u64, Waiting>,
     next: u64,
 }
 
 impl Supervisor {
-    pub(crate) fn new(listener: Listener, session: Session) -> Result<Self, Errno> {
+    /// For a program that is in this namespace, if it is in one of its own.
+    pub(crate) fn new(
+        listener: Listener,
+        session: Session,
+        sealed: Option<(Namespace, Seal<'_>)>,
+    ) -> io::Result<Self> {
         let events = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&events, &listener, EventData::new_u64(CALLS), EventFlags::IN)?;
-        let datagrams = Datagrams::new(session.clone());
-        Ok(Self { listener, session, datagrams, events, waiting: HashMap::new(), next: FIRST })
+        let (session, datagrams, sealed) = match sealed {
+            None => (session.clone(), Datagrams::new(session), None),
+            Some((namespace, seal)) => {
+                let session = sealed::session(session, &namespace, seal)?;
+                let sealed = Sealed::new(&namespace, seal)?;
+                (session.clone(), Datagrams::within(session, namespace)?, Some(sealed))
+            }
+        };
+        let (listener, waiting) = (Arc::new(listener), HashMap::new());
+        Ok(Self { listener, session, datagrams, sealed, events, waiting, next: FIRST })
     }
 
     /// Serves until no process is left that could ask (whatever the program starts is a descendant of ours), and what the
@@ -114,8 +132,16 @@ impl Supervisor {
         let listener = &self.listener;
         let asked = match call.number {
             libc::SYS_socket => Err(socket::answer(&mut self.datagrams, &call)),
-            libc::SYS_connect => connect::begin(&self.session, &call, || listener.waits(call.id))
-                .map(|(link, connecting)| (link, What::Connect(connecting))),
+            libc::SYS_connect => {
+                let still_waits = || listener.waits(call.id);
+                match (&mut self.sealed, self.datagrams.namespace()) {
+                    (Some(sealed), Some(namespace)) => {
+                        sealed::begin(sealed, namespace, &self.session, &call, still_waits)
+                    }
+                    _ => connect::begin(&self.session, &call, still_waits),
+                }
+                .map(|(link, connecting)| (link, What::Connect(connecting)))
+            }
             libc::SYS_getsockopt => {
                 truth::error(&self.session, &call).map(|(link, asking)| (link, What::Truth(asking)))
             }
@@ -126,7 +152,7 @@ impl Supervisor {
         };
         match asked {
             Ok((link, what)) => self.wait(Waiting { call, link, what }),
-            Err(answer) => self.listener.answer(call.id, answer),
+            Err(answer) => self.answer(call.id, answer),
         }
     }
 
@@ -161,7 +187,14 @@ impl Supervisor {
     fn finish(&self, waiting: Waiting, answer: Answer) {
         let id = waiting.call.id;
         drop(waiting);
-        self.listener.answer(id, answer);
+        self.answer(id, answer);
+    }
+
+    fn answer(&self, id: u64, answer: Answer) {
+        match answer {
+            Answer::Here(connect) => connect.answer(&self.listener, id),
+            answer => self.listener.answer(id, answer),
+        }
     }
 
     /// Until the first wait ends that a program has bounded.

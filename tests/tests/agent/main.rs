@@ -14,10 +14,8 @@
 //! | `status` | what it tells of connections and hops, and its log |
 //! | `reload` | routes and chains that change under a running program |
 //! | `many` | launches at once and in a row |
-//! | `front` | the front door, for what the library cannot be loaded into |
 
 mod background;
-mod front;
 mod leaving;
 mod many;
 mod names;

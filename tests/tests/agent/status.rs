@@ -79,6 +79,7 @@ fn connections_of_both_mechanisms_are_shown_with_what_has_passed() {
         assert_eq!(hop["url"], proxy.url());
         assert_eq!(hop["passed_over_seconds"], Value::Null);
         assert!(hop["round_trip_microseconds"].is_u64(), "{hop}");
+        assert_eq!(hop["dialled_by"], Value::Null);
     }
 
     let place = directory(&world).display().to_string();
@@ -119,8 +120,9 @@ fn a_hop_that_failed_is_shown_as_passed_over() {
     assert!(hops[0]["failures"].as_u64().is_some_and(|found| (1..=failures).contains(&found)), "{shown}");
     assert!(hops[0]["passed_over_seconds"].as_u64().is_some_and(|left| (1..=60).contains(&left)), "{shown}");
     assert_eq!((&hops[1]["chain"], &hops[1]["failures"]), (&"spare".into(), &0.into()), "{shown}");
-    let table = ask(&world, &["status"]).run().success();
-    assert!(table.starts_with("no connection is carried\n"), "{table}");
+    wait("its connection has ended", || {
+        ask(&world, &["status"]).run().success().starts_with("no connection is carried\n")
+    });
 }
 
 /// The lines of the agent's log with this message.
@@ -176,6 +178,12 @@ fn a_program_that_has_the_proxy_too_is_noticed_once_and_served() {
     let noticed = lines(&world, "a program connects to the first hop itself, and goes through it twice");
     assert_eq!(noticed.len(), 1, "{noticed:?}");
     assert_eq!(noticed[0]["chain"], "main", "{noticed:?}");
+    // And shown to whoever asks, whether there is a log or not.
+    let hop = &status(&world)["hops"][0];
+    assert!(hop["dialled_by"].as_i64().is_some_and(|pid| pid > 0), "{hop}");
+    let table = ask(&world, &["status"]).run().success();
+    let note = format!("chain main: process {} connects to the first hop itself", hop["dialled_by"]);
+    assert!(table.contains(&note), "{table}");
 }
 
 #[test]

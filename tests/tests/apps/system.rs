@@ -68,6 +68,11 @@ fn apt_get_update_under_guard() {
     apt_get_update("guard");
 }
 
+#[test]
+fn apt_get_update_sealed() {
+    apt_get_update("sealed");
+}
+
 /// Root's programs may become somebody else before they connect.
 #[test]
 fn curl_as_another_user() {

@@ -30,7 +30,7 @@ fn chromium(world: &World, command: Command, url: &str) -> Command {
 fn chromium_loads_a_page_and_its_side_doors_are_shut() {
     let place = Place::new().pages();
     let url = format!("http://web.test:{}/doors", PAGES + 1);
-    for tier in ["guard", "auto"] {
+    for tier in ["guard", "sealed", "auto"] {
         let done = chromium(&place.world, place.under(tier, "chromium"), &url).run();
         // What the page's script has told, not its text.
         let told = done.stdout.split_once("id=\"told\">").and_then(|(_, rest)| rest.split_once("</p>"));

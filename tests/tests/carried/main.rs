@@ -58,7 +58,7 @@ fn go() {
     let place = Place::new().pages();
     let site = format!("https://web.test:{PAGES}/page");
     let line = ["-n", "300", "-c", "100", "-t", "60", "-disable-keepalive", &site];
-    for tier in ["guard", "auto"] {
+    for tier in ["guard", "sealed", "auto"] {
         let program = place.under(tier, "hey").args(line).env("GODEBUG", "netdns=go");
         let done = program.run();
         assert!(done.stdout.contains("[200]\t300 responses"), "{tier}: {done}");
@@ -82,7 +82,7 @@ fn a_static_rust_program() {
     let told = place.world.client(artifacts::underpass()).arg("--explain").arg(&program).run().success();
     assert!(told.contains("statically linked"), "{told}");
     let there = format!("echo.test:{}", port::ECHO);
-    for tier in ["guard", "auto"] {
+    for tier in ["guard", "sealed", "auto"] {
         let done = place.under(tier, &program).arg(&there).run();
         assert_eq!(done.stdout, format!("word from {}\n", port::ECHO), "{tier}: {done}");
     }
@@ -94,8 +94,10 @@ fn a_static_rust_program() {
 fn a_program_of_io_uring_falls_back() {
     let place = Place::new();
     let program = artifacts::compiled("leak_beside", "leak_beside", &["-lresolv"]);
-    let done = place.under("guard", program).arg("ring-or-not").run();
-    assert_eq!(done.stdout, "no ring: Function not implemented\nthrough\n", "{done}");
+    for tier in ["guard", "sealed"] {
+        let done = place.under(tier, &program).arg("ring-or-not").run();
+        assert_eq!(done.stdout, "no ring: Function not implemented\nthrough\n", "{tier}: {done}");
+    }
     place.no_leaks();
 }
 
@@ -106,7 +108,7 @@ fn a_program_whose_environment_is_empty() {
         inner = 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())'\n\
         sys.exit(subprocess.call([sys.executable, '-c', inner, sys.argv[1]], env={}))";
     let there = format!("http://web.test:{}/page", PAGES + 1);
-    for tier in ["guard", "auto"] {
+    for tier in ["guard", "sealed", "auto"] {
         let done = place.under(tier, "/usr/bin/python3").args(["-c", script, &there]).run();
         assert_eq!(done.stdout, "a page of its own\n", "{tier}: {done}");
     }
@@ -125,7 +127,7 @@ fn the_proxys_own_name_is_the_only_one_to_be_asked_for() {
         "import socket\nfor _ in range(3):\n    s = socket.create_connection(('echo.test', {}))\n    print(s.recv(9))",
         port::BANNER
     );
-    for tier in ["hook", "guard"] {
+    for tier in ["hook", "guard", "sealed"] {
         resolver.forget();
         let options = ["--tier", tier, "-x", &url, "--", "/usr/bin/python3", "-c", &script];
         let done = world.client(artifacts::underpass()).args(options).run();
@@ -134,5 +136,5 @@ fn the_proxys_own_name_is_the_only_one_to_be_asked_for() {
         assert!(!questions.is_empty(), "{tier}");
         assert!(questions.iter().all(|question| question.ends_with(" proxy.test")), "{tier}: {questions:?}");
     }
-    assert_eq!(proxy.requests().len(), 6);
+    assert_eq!(proxy.requests().len(), 9);
 }

@@ -69,20 +69,13 @@ fn a_destination_that_keeps_silent_times_out() {
 /// An hour is more than this test may take.
 #[test]
 fn nobody_waits_longer_than_the_kernel_would() {
-    let both = Both::new();
-    let configuration = both.redirected.directory().join("patient.toml");
-    let text = format!("proxy = '{}'\ndeadline = 3600\n", both.upstream);
-    std::fs::write(&configuration, text).expect("the directory is ours");
+    let both = Both::new().configured("deadline = 3600\n");
     both.proxy.on(port::ECHO, Behaviour::SilentReply);
     let case = Case::new("outcome", port::ECHO).host("66").more(&["twice", "errno"]);
     for mode in MODES {
-        let native =
-            both.native.client(artifacts::program(case.program)).args(case.arguments("v4", mode)).run();
-        let underpass = both.redirected.client(artifacts::underpass()).arg("-f").arg(&configuration);
-        let program = underpass.arg(artifacts::program(case.program));
-        let redirected = program.args(case.arguments("v4", mode)).run();
-        assert_eq!(native.success(), "ETIMEDOUT\n");
-        assert_eq!(redirected.success(), "ETIMEDOUT\n");
+        for done in both.run(case.program, &case.arguments("v4", mode)) {
+            assert_eq!(done.success(), "ETIMEDOUT\n", "{mode}");
+        }
     }
     both.no_leaks();
 }

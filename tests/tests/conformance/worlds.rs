@@ -5,12 +5,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use underpass_tests::proxies::{Fake, Real};
+use underpass_tests::servers::port;
 use underpass_tests::{Command, Finished, World, artifacts, proxies, servers};
 
 pub(crate) const FAMILIES: [&str; 3] = ["v4", "v6", "mapped"];
 pub(crate) const MODES: [&str; 2] = ["blocking", "nonblocking"];
 /// Programs at once in a world: most of their time they wait.
 const WORKERS: usize = 4;
+/// And where all of them are made to wait for a second or more.
+const WAITING: usize = 12;
 
 /// A program of `programs/`, with the host (10.99.0.HOST and fd99::HOST), the port and what
 /// follows them.
@@ -85,8 +88,8 @@ pub(crate) struct Both {
     pub(crate) upstream: String,
     /// Or by this file.
     pub(crate) configuration: Option<std::path::PathBuf>,
-    /// The programs are static, and the redirected ones under guard.
-    pub(crate) guarded: bool,
+    /// The programs are static, and the redirected ones under this tier.
+    pub(crate) tier: Option<&'static str>,
     /// Live as long as the worlds.
     pub(crate) _proxies: Vec<Real>,
 }
@@ -100,7 +103,7 @@ impl Both {
     /// The same with static programs, which only the guard tier carries.
     #[allow(dead_code, reason = "the tests of the guard tier use it")]
     pub(crate) fn guarded() -> Self {
-        Self { guarded: true, ..Self::new() }
+        Self { tier: Some("auto"), ..Self::new() }
     }
 
     /// The redirected programs go through the agent and no proxy.
@@ -119,7 +122,7 @@ impl Both {
     pub(crate) fn relays() -> Self {
         let both = Self::with(World::new());
         let key = proxies::key(&both.redirected, "client");
-        let relay = |port| proxies::relay(&both.redirected, port, &[&key], servers::port::RESET);
+        let relay = |port| proxies::relay(&both.redirected, port, &[&key], port::RESET);
         let (first, second) = (relay(4431).allowed(&both.redirected), relay(4432));
         let upstream = format!("{} {}", first.url(&key), second.url_at("10.99.0.1", &key));
         Self { upstream, _proxies: vec![first.real, second.real], ..both }
@@ -127,11 +130,15 @@ impl Both {
 
     /// Sockets are handed off wherever they can be, also to a proxy that looks far away on a busy machine.
     pub(crate) fn handing_off() -> Self {
-        let both = Self::new();
-        let file = both.redirected.directory().join("always.toml");
-        let text = format!("proxy = '{}'\nhandoff = 'always'\n", both.upstream);
+        Self::new().configured("handoff = 'always'\n")
+    }
+
+    /// Its configuration is a file with these lines, too.
+    pub(crate) fn configured(self, lines: &str) -> Self {
+        let file = self.redirected.directory().join("configuration.toml");
+        let text = format!("proxy = '{}'\n{lines}", self.upstream);
         std::fs::write(&file, text).expect("the directory is ours");
-        Self { configuration: Some(file), ..both }
+        Self { configuration: Some(file), ..self }
     }
 
     fn with(redirected: World) -> Self {
@@ -140,7 +147,7 @@ impl Both {
         servers::start(&redirected);
         let proxy = proxies::fake(&redirected);
         let (upstream, configuration) = (String::new(), None);
-        Self { native, redirected, proxy, upstream, configuration, guarded: false, _proxies: Vec::new() }
+        Self { native, redirected, proxy, upstream, configuration, tier: None, _proxies: Vec::new() }
     }
 
     /// Runs a command line natively and redirected.
@@ -162,7 +169,7 @@ impl Both {
             Some(file) => underpass.arg("-f").arg(file),
             None => underpass.args(self.upstream.split(' ').flat_map(|hop| ["-x", hop])),
         };
-        underpass.arg("--").arg(program)
+        underpass.args(["--tier", self.tier.unwrap_or("auto")]).arg("--").arg(program)
     }
 
     #[track_caller]
@@ -179,13 +186,14 @@ impl Both {
     /// The same for some families and modes.
     #[track_caller]
     pub(crate) fn compare_in(&self, cases: &[Case], families: &[&str], modes: &[&str]) {
-        let built = |case: &Case| match self.guarded {
+        let built = |case: &Case| match self.tier.is_some() {
             true => artifacts::compiled(case.program, &format!("{}.static", case.program), &["-static"]),
             false => case.built(),
         };
         for case in cases {
             built(case);
         }
+        let workers = if cases.iter().all(|case| port::takes_time(case.port)) { WAITING } else { WORKERS };
         let variants: Vec<_> = cases
             .iter()
             .flat_map(|case| {
@@ -195,7 +203,7 @@ impl Both {
         let (next, report) = (AtomicUsize::new(0), Mutex::new(String::new()));
         let seen: Vec<AtomicUsize> = cases.iter().map(|_| AtomicUsize::new(0)).collect();
         std::thread::scope(|scope| {
-            for _ in 0..WORKERS {
+            for _ in 0..workers {
                 scope.spawn(|| {
                     while let Some((case, family, mode)) = variants.get(next.fetch_add(1, Ordering::Relaxed))
                     {

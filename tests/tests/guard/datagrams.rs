@@ -15,7 +15,7 @@ const fn case(what: &'static [&'static str]) -> Case {
 
 /// Static programs through Dante.
 fn by_dante() -> Both {
-    Both { guarded: true, ..Both::dante() }
+    Both { tier: Some("auto"), ..Both::dante() }
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn waiting_and_sizes() {
 
 #[test]
 fn through_relays() {
-    let both = Both { guarded: true, ..Both::relays() };
+    let both = Both { tier: Some("auto"), ..Both::relays() };
     both.compare(&[case(&["unconnected"]), case(&["connected"])]);
 }
 

@@ -172,6 +172,8 @@ pub(crate) const CASES: &[Case] = &[
     .prepared(around::resolved),
     case("L32", "an instance of itself that runs outside", "{given} ask {dir}/helper/socket")
         .prepared(around::helper),
+    case("L32", "the same, told by a datagram", "{given} tell {dir}/helper/socket.datagrams")
+        .prepared(around::helper),
     case("L34", "getaddrinfo", "{name} getaddrinfo echo.test"),
     case("L34", "getaddrinfo with a service", "{name} service echo.test"),
     case("L34", "gethostbyname", "{name} gethostbyname echo.test"),

@@ -22,19 +22,20 @@ const KNOWN: &[(&str, &str, &[Tier])] = &[
     ("L16", "functions of a second libc, in a namespace of its own", AUTO),
     ("L18", "a library with system calls of its own inside", AUTO),
     ("L28", "connections to a server of the program's: servers are left alone", AUTO),
-    ("L29", "a socket from before the launch, unless `--inherited` says otherwise", ALL),
+    ("L29", "a socket from before the launch, unless `--inherited` says otherwise", SHARED),
     (
         "L30",
         "a socket that another process passes, unless `foreign-sockets` says otherwise to the library",
-        ALL,
+        SHARED,
     ),
-    ("L31", "what the program itself asks systemd-resolved for, by its Unix socket", ALL),
-    ("L32", "what an instance outside does for the program, by a Unix socket", ALL),
+    ("L31", "what the program itself asks systemd-resolved for, by its Unix socket", SHARED),
+    ("L32", "what an instance outside does for the program, by a Unix socket", SHARED),
 ];
 /// Of one tier there are no more.
 const MOST: usize = 12;
 const AUTO: &[Tier] = &[Tier::Hook, Tier::Auto];
-const ALL: &[Tier] = &[Tier::Hook, Tier::Auto, Tier::Guard];
+const SHARED: &[Tier] = &[Tier::Hook, Tier::Auto, Tier::Guard];
+const ALL: &[Tier] = &[Tier::Hook, Tier::Auto, Tier::Guard, Tier::Sealed];
 
 fn known_line(number: &str, what: &str, tiers: &[Tier]) -> String {
     let tiers: Vec<&str> = tiers.iter().map(|tier| tier.title()).collect();

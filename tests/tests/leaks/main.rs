@@ -9,6 +9,7 @@ mod document;
 mod place;
 mod races;
 mod tiers;
+mod told;
 mod trial;
 
 use std::sync::Mutex;
@@ -20,7 +21,7 @@ use tiers::Tier;
 use trial::{Outcome, Trial};
 
 /// At once: most of the time they wait.
-const WORKERS: usize = 4;
+const WORKERS: usize = 8;
 
 /// The file to be written, for `tests/leaks`.
 const WRITE: &str = "UNDERPASS_LEAKS";

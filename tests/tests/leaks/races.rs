@@ -7,7 +7,7 @@ use underpass_tests::{World, artifacts, proxies, servers};
 /// The address, its family, the socket behind the descriptor, the address of a datagram.
 const WAYS: [&str; 4] = ["flip", "family", "dup", "message"];
 
-fn gains_nothing(tries: &str, limit: Duration) {
+fn gains_nothing(tier: &str, tries: &str, limit: Duration) {
     let program = artifacts::compiled("leak_given", "leak_given", &["-lresolv"]);
     for way in WAYS {
         let world = World::new();
@@ -17,7 +17,7 @@ fn gains_nothing(tries: &str, limit: Duration) {
         assert_eq!(native.stdout, "tried\n", "{native}");
         let control = world.leaks();
         assert_ne!(control, 0, "{way}: the control does not leak");
-        let options = ["--tier", "guard", "-x", proxy.url(), "--"];
+        let options = ["--tier", tier, "-x", proxy.url(), "--"];
         let guarded = world.client(artifacts::underpass()).args(options).arg(&program);
         let done = guarded.args(["race", way, tries]).limit(limit).run();
         assert_eq!(done.stdout, "tried\n", "{way}: {done}");
@@ -27,11 +27,16 @@ fn gains_nothing(tries: &str, limit: Duration) {
 
 #[test]
 fn a_race_gains_nothing_under_guard() {
-    gains_nothing("3000", Duration::from_secs(120));
+    gains_nothing("guard", "3000", Duration::from_secs(120));
+}
+
+#[test]
+fn a_race_gains_nothing_where_a_program_is_sealed() {
+    gains_nothing("sealed", "3000", Duration::from_secs(120));
 }
 
 #[test]
 #[ignore = "long: a million tries of each kind"]
 fn a_million_races_gain_nothing_under_guard() {
-    gains_nothing("1000000", Duration::from_secs(3600));
+    gains_nothing("guard", "1000000", Duration::from_secs(3600));
 }

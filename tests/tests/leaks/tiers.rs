@@ -10,14 +10,16 @@ pub(crate) enum Tier {
     /// The default: hook, and guard for what cannot be hooked.
     Auto,
     Guard,
+    /// Guard, in a network and files of its own.
+    Sealed,
     Proxychains,
     Torsocks,
 }
 
 impl Tier {
     /// As in the table.
-    pub(crate) const SHOWN: [Self; 5] =
-        [Self::Hook, Self::Auto, Self::Guard, Self::Proxychains, Self::Torsocks];
+    pub(crate) const SHOWN: [Self; 6] =
+        [Self::Hook, Self::Auto, Self::Guard, Self::Sealed, Self::Proxychains, Self::Torsocks];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -25,13 +27,14 @@ impl Tier {
             Self::Hook => "hook",
             Self::Auto => "auto",
             Self::Guard => "guard",
+            Self::Sealed => "sealed",
             Self::Proxychains => "proxychains4",
             Self::Torsocks => "torsocks",
         }
     }
 
     pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Self::Hook | Self::Auto | Self::Guard)
+        matches!(self, Self::Hook | Self::Auto | Self::Guard | Self::Sealed)
     }
 
     /// The words before a program.
@@ -39,7 +42,7 @@ impl Tier {
         let underpass = artifacts::underpass().display().to_string();
         let words = match self {
             Self::Control => String::new(),
-            Self::Hook | Self::Auto | Self::Guard => {
+            Self::Hook | Self::Auto | Self::Guard | Self::Sealed => {
                 format!("{underpass} --tier {} -x socks5h://10.77.0.1:{port} --", self.title())
             }
             Self::Torsocks => format!("torsocks -q -a 10.77.0.1 -P {port}"),

@@ -16,7 +16,7 @@ const DEADLINE: u32 = 6;
 const LIMIT: Duration = Duration::from_secs(45);
 const FIRST_PORT: u16 = 2000;
 /// Most of the time is spent waiting.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 /// How the program and the agent connect.
 const WAYS: [(&str, &str); 3] = [("blocking", "always"), ("blocking", "never"), ("nonblocking", "auto")];

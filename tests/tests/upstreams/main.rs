@@ -17,6 +17,8 @@
 //! | `distance` | `nearest` with hops that are truly far |
 //! | `loopback` | routes that name loopback |
 //! | `odd_names` | host names that would break a request |
+//! | `routes` | what routes ask about |
+//! | `warm` | connections that are kept ready |
 //! | `recipes` | docs/recipes.md as it stands there |
 //! | `faults`, `fault_tables` | proxies that break their protocol, and how |
 
@@ -31,6 +33,8 @@ mod loopback;
 mod odd_names;
 mod place;
 mod recipes;
+mod routes;
 mod socks;
 mod ssh;
+mod warm;
 mod web;

@@ -1,9 +1,11 @@
 //! SOCKS servers: Dante as SOCKS4 and SOCKS5, microsocks with a password, `ssh -D` as all versions,
 //! and tor, which has no network here.
 
-use underpass_tests::PATIENCE;
+use std::time::Duration;
+
 use underpass_tests::proxies::{self, Dante};
 use underpass_tests::servers::port;
+use underpass_tests::{PATIENCE, artifacts};
 
 use crate::place::{self, ADDRESS, DENIED, GREETED, MODES, NAME, Place, greeter, greeter_address};
 
@@ -137,6 +139,31 @@ fn ssh_dynamic_as_socks_of_all_versions() {
     sshd.real.wait_served(NAME, port::GREETER, 4);
     sshd.real.wait_served(ADDRESS, port::GREETER, 6);
     place.curl(&[&proxy.url_as("socks4a")]);
+}
+
+/// At a proxy that tells credentials apart as Tor does: the same for one host on all ports, others for another.
+#[test]
+fn credentials_are_made_up_for_each_destination() {
+    let place = Place::new();
+    let script = artifacts::workspace().join("tests/programs/isolating.py");
+    let proxy = place.world.far("python3").arg(script).arg(PORT.to_string());
+    let mut proxy = proxy.limit(Duration::MAX).spawn();
+    assert_eq!(proxy.next_line(), "ready");
+    place.world.allow_proxy(PORT);
+    let url = format!("socks5h://10.77.0.1:{PORT}?isolate=destination");
+    let by_port = format!("{NAME}:{}", port::slow(port::GREETER));
+    place.visit(&[&url], &[(&greeter(), GREETED), (&greeter_address(), GREETED), (&by_port, GREETED)]);
+    let lines: Vec<String> = (0..6).map(|_| proxy.next_line()).collect();
+    let seen = |destination: &str| -> Vec<&str> {
+        let there = lines.iter().filter_map(|line| line.split_once(' ')).filter(|it| it.1 == destination);
+        there.map(|it| it.0).collect()
+    };
+    let (name, address) = (seen(&greeter()), seen(&greeter_address()));
+    assert_eq!((name.len(), address.len()), (MODES.len(), MODES.len()), "{lines:?}");
+    assert_eq!(name[0], name[1], "{lines:?}");
+    assert_eq!(name, seen(&by_port), "{lines:?}");
+    assert_eq!(address[0], address[1], "{lines:?}");
+    assert_ne!(name[0], address[0], "{lines:?}");
 }
 
 /// Without a network tor can serve nothing: it waits for a circuit, for longer than our deadline, and

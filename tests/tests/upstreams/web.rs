@@ -129,6 +129,27 @@ fn a_certificate_that_has_expired_or_is_for_another_host_is_refused_unless_its_k
     }
 }
 
+/// Where the URL says nothing, the system's list counts: here with an authority of ours.
+#[test]
+fn squid_inside_tls_by_the_authorities_of_the_system() {
+    let place = Place::new();
+    let certificate = proxies::certificate(&place.world, "good");
+    let other = proxies::foreign_certificate(&place.world, "other");
+    let list = "/etc/ssl/certs/ca-certificates.crt";
+    let mut bundle = std::fs::read_to_string(list).expect("ca-certificates is installed");
+    for certificate in [&certificate, &other] {
+        bundle += &std::fs::read_to_string(&certificate.authority).expect("it was made");
+    }
+    let bundle = place.write("bundle.pem", &bundle);
+    place.world.client("mount").arg("--bind").arg(bundle).arg(list).run().success();
+    let proxy = proxies::squid(&place.world, PORT, Squid::Tls(&certificate), DENIED).allowed(&place.world);
+    place.visit(&[&proxy.url_as("https")], &[(&greeter(), GREETED)]);
+    proxy.wait_served(NAME, port::GREETER, 2);
+    let foreign = proxies::squid(&place.world, PORT + 1, Squid::Tls(&other), DENIED).allowed(&place.world);
+    place.visit(&[&foreign.url_as("https")], &[(&greeter(), "EACCES")]);
+    assert!(!foreign.log().contains("CONNECT"), "{}", foreign.log());
+}
+
 /// As people make them for a proxy of their own, and as curl takes them by `--proxy-cacert`.
 #[test]
 fn a_certificate_that_has_signed_itself_is_its_own_authority() {

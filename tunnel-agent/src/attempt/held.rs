@@ -27,11 +27,25 @@ impl Attempt {
     /// Holds the socket, answers, and leaves the rest to the relay thread.
     pub(super) fn hold(self, destination: Destination, room: OwnedSemaphorePermit) {
         let deadline = self.deadline();
-        let Self { agent, plan, client, connection, socket, facts, address, held_at, supervised, .. } = self;
+        let Self {
+            agent,
+            plan,
+            client,
+            connection,
+            socket,
+            facts,
+            address,
+            held_at,
+            supervised,
+            completing,
+            ..
+        } = self;
         let cookie = facts.cookie;
-        let held = match held_at {
-            0 => agent.holds.hold(socket, &facts),
-            port => Holds::adopt(socket, port),
+        let is_sealed = completing.is_some();
+        let held = match (held_at, completing) {
+            (_, Some(completing)) => Holds::hold_with(socket, completing, &facts),
+            (0, None) => agent.holds.hold(socket, &facts),
+            (port, None) => Holds::adopt(socket, port),
         };
         let held = match held {
             Ok(held) => held,
@@ -46,8 +60,17 @@ impl Attempt {
         }
         let relays = agent.splicer.clone();
         let waiting = (supervised && facts.blocking).then_some(connection);
-        let attempt =
-            HeldAttempt { agent: Arc::clone(&agent), plan, client, deadline, held, facts, address, waiting };
+        let attempt = HeldAttempt {
+            agent: Arc::clone(&agent),
+            plan,
+            client,
+            deadline,
+            held,
+            facts,
+            address,
+            waiting,
+            is_sealed,
+        };
         let table = Arc::clone(&agent);
         table.attempts.begin(cookie, |number| {
             relays.spawn(async move {
@@ -59,6 +82,9 @@ impl Attempt {
                 let listed = Flows::begin(&agent, trip);
                 let ended = agent.splicer.relay(program, far, &listed.flow).await;
                 log::ended(&listed.flow, &ended);
+                if is_sealed {
+                    agent.carried.forget(cookie);
+                }
             })
         });
     }
@@ -75,6 +101,7 @@ struct HeldAttempt {
     address: SocketAddr,
     /// Who waits for the outcome.
     waiting: Option<OwnedFd>,
+    is_sealed: bool,
 }
 
 impl HeldAttempt {
@@ -82,7 +109,7 @@ impl HeldAttempt {
     async fn dial(self, destination: Destination, number: u64) -> Option<(OwnedFd, Stream, Trip)> {
         let options = FarOptions::read(self.held.copy(), &self.facts);
         let dialled = tokio::time::timeout(self.deadline, self.far(&destination, &options)).await;
-        let Self { agent, plan, client, held, facts, address, waiting, .. } = self;
+        let Self { agent, plan, client, mut held, facts, address, waiting, is_sealed, .. } = self;
         let trip = trip(&agent, &plan, &client, destination);
         let cookie = facts.cookie;
         let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
@@ -103,7 +130,8 @@ impl HeldAttempt {
             }
             // Before the program can see its connection and ask.
             let local = far.exit.filter(|_| !plan.config.exposes.is_empty()).or(far.local);
-            agent.carried.begin(cookie, address, facts.showable(local, address));
+            let local = facts.showable(local, address);
+            agent.carried.begin(cookie, address, local, is_sealed);
             match held.open(options.has_congestion()) {
                 Ok(ours) => Ok((held, ours)),
                 Err(error) => Err((held, error)),

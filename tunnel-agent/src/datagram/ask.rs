@@ -81,7 +81,7 @@ impl Ask {
                 return Err(Failure::Socket("broadcasts and multicasts are not carried"));
             }
             let destination = attempt::destination(&self.agent, address)?;
-            match self.way(&destination)? {
+            match way(&self.plan, &self.client, &destination)? {
                 Some(course) => (destination, To::Course(course)),
                 None => return Ok(Judged::Direct),
             }
@@ -120,32 +120,6 @@ impl Ask {
         Ok(Judged::Via { found, ready, waits })
     }
 
-    /// By which chain it goes; `None` where the program sends it itself.
-    fn way(&self, destination: &Destination) -> Result<Option<Course>, Failure> {
-        if let Destination::Address(address) = destination
-            && is_local(address.ip())
-        {
-            return Ok(None);
-        }
-        let (plan, asked) = (Arc::clone(&self.plan), attempt::asked(&self.client, destination));
-        let chain = match plan.config.decide(&asked).1 {
-            Route::Direct if matches!(destination, Destination::Address(_)) => return Ok(None),
-            // The name is known here alone.
-            Route::Direct => return Ok(Some(Course { plan: Arc::clone(&self.plan), chain: None })),
-            Route::Refuse(errno) => return Err(Failure::Route(*errno)),
-            Route::Chain(name) => name,
-        };
-        if plan.config.udp == Udp::Refuse {
-            return Err(Failure::Socket("datagrams are refused (--udp refuse)"));
-        }
-        let found = plan.chain(chain).ok_or(Failure::Socket("there is no such chain"))?;
-        if found.is_local() {
-            return Ok(Some(Course { plan: Arc::clone(&self.plan), chain: None }));
-        }
-        found.carriage()?;
-        Ok(Some(Course { plan: Arc::clone(&self.plan), chain: Some(chain.as_str().into()) }))
-    }
-
     /// What is kept about the program's socket, from now on if it is new.
     fn socket(&self, facts: Facts) -> Arc<Socket> {
         let datagrams = &self.agent.datagrams;
@@ -167,7 +141,37 @@ impl Ask {
     }
 }
 
+/// By which chain datagrams go; `None` where a program sends them itself.
+pub(super) fn way(
+    plan: &Arc<Plan>,
+    client: &Client,
+    destination: &Destination,
+) -> Result<Option<Course>, Failure> {
+    if let Destination::Address(address) = destination
+        && is_local(address.ip())
+    {
+        return Ok(None);
+    }
+    let here = || Some(Course { plan: Arc::clone(plan), chain: None });
+    let chain = match plan.config.decide(&attempt::asked(client, destination)).1 {
+        Route::Direct if matches!(destination, Destination::Address(_)) => return Ok(None),
+        // The name is known here alone.
+        Route::Direct => return Ok(here()),
+        Route::Refuse(errno) => return Err(Failure::Route(*errno)),
+        Route::Chain(name) => name,
+    };
+    if plan.config.udp == Udp::Refuse {
+        return Err(Failure::Socket("datagrams are refused (--udp refuse)"));
+    }
+    let found = plan.chain(chain).ok_or(Failure::Socket("there is no such chain"))?;
+    if found.is_local() {
+        return Ok(here());
+    }
+    found.carriage()?;
+    Ok(Some(Course { plan: Arc::clone(plan), chain: Some(chain.as_str().into()) }))
+}
+
 /// Whether an address stands for many machines.
-fn is_many(ip: IpAddr) -> bool {
+pub(super) fn is_many(ip: IpAddr) -> bool {
     ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
 }

@@ -145,10 +145,14 @@ pub(super) async fn from_here(agent: Arc<Agent>, peer: Arc<Peer>) {
     }
 }
 
-type Ready<'a> = tokio::io::unix::AsyncFdReadyGuard<'a, OwnedFd>;
+pub(crate) type Ready<'a> = tokio::io::unix::AsyncFdReadyGuard<'a, OwnedFd>;
 
 /// Passes on what is there.
-fn pass(datagrams: &Datagrams, ready: io::Result<Ready<'_>>, to: &AsyncFd<OwnedFd>) -> io::Result<Sent> {
+pub(crate) fn pass(
+    datagrams: &Datagrams,
+    ready: io::Result<Ready<'_>>,
+    to: &AsyncFd<OwnedFd>,
+) -> io::Result<Sent> {
     let mut ready = ready?;
     let mut batch = datagrams.batch.lock();
     match batch.receive(ready.get_inner()) {

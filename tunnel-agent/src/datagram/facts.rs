@@ -60,6 +60,13 @@ impl Facts {
         })
     }
 
+    /// Of a socket of the agent's own, which is bound to an address: whoever it is for may send anywhere.
+    pub(super) fn own(cookie: u64, local: SocketAddr) -> Self {
+        let local = canonical(local);
+        let (blocking, stays_here, is_connected) = (false, false, false);
+        Self { cookie, blocking, local, stays_here, is_connected, ipv6: true, v6_only: false }
+    }
+
     /// On which address the `at` for `to` is; an error where the kernel would not let the program send there.
     pub(super) fn loopback_for(&self, to: SocketAddr) -> Result<IpAddr, Failure> {
         let (v4, v6) = (IpAddr::V4(AT), IpAddr::V6(Ipv6Addr::LOCALHOST));

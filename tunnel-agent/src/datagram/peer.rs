@@ -134,6 +134,11 @@ impl Peer {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing carries its datagrams any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.task.lock().is_none()
+    }
+
     /// Ends its task. The port is kept as long as the library may still know it.
     pub(super) fn end(self: &Arc<Self>) {
         self.refuse();

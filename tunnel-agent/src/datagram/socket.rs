@@ -18,7 +18,7 @@ use crate::agent::Agent;
 use crate::upstream::hop::Client;
 
 /// Peers of one socket; the one that was not used for longest goes when there are more.
-const MAX_PEERS: usize = 256;
+pub(super) const MAX_PEERS: usize = 256;
 
 /// Where the datagrams for a peer go.
 pub(super) enum To {

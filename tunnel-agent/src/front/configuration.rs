@@ -48,8 +48,12 @@ fn with_logins(mut config: Config) -> Result<Chosen, String> {
 fn read(path: &Path) -> Result<Chosen, String> {
     let path = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let format = Format::of_file_name(&path.to_string_lossy());
-    let source = Source::file(path, format).with_environment(|name| env::var(name).ok())?;
-    Ok(Chosen { config: source.read()?, source: Some(source) })
+    let source = Source::file(&path, format).with_environment(|name| env::var(name).ok())?;
+    let mut config = source.read()?;
+    let folder = path.parent().unwrap_or(&path);
+    logins::fetch_doors(&mut config.listen, folder, |name| env::var(name).ok())
+        .map_err(|why| format!("{}: {why}", path.display()))?;
+    Ok(Chosen { config, source: Some(source) })
 }
 
 fn set(name: &str) -> Option<OsString> {

@@ -1,12 +1,12 @@
-//! The server's side of HTTP `CONNECT` (RFC 9110 section 9.3.6), as far as a front door needs it.
+//! The server's side of HTTP `CONNECT` (RFC 9110 section 9.3.6), as far as a front door needs it, without I/O.
+#![forbid(unsafe_code)]
 
-use std::io;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, errno};
 
+use super::asked::{Asked, Parsed, Refused, named};
 use crate::upstream::handshake::head_end;
 
 /// No request's head is longer, in bytes.
@@ -14,50 +14,34 @@ const MAX_HEAD: usize = 16 * 1024;
 /// No request has more header fields.
 const MAX_FIELDS: usize = 100;
 
-/// Reads a request; `None` after a refusal that has been answered.
-pub(super) async fn asked(stream: &mut TcpStream) -> io::Result<Option<Destination>> {
-    let Some(head) = head(stream).await? else {
-        stream.write_all(&refusal("431 Request Header Fields Too Large", "the head is too long\n")).await?;
-        return Ok(None);
+/// Reads a request. `admits` says whether a user with this name and password may come in, or one who gives none.
+pub(crate) fn request(bytes: &[u8], admits: impl Fn(Option<(&[u8], &[u8])>) -> bool) -> Parsed<Asked> {
+    let Some(end) = head_end(bytes.get(..MAX_HEAD).unwrap_or(bytes)) else {
+        let long = ("431 Request Header Fields Too Large", "the head is too long\n");
+        return (bytes.len() >= MAX_HEAD).then(|| Err(refusal(long)));
     };
-    let (status, why) = match judge(&head) {
-        Ok(destination) => return Ok(Some(destination)),
-        Err(refused) => refused,
-    };
-    stream.write_all(&refusal(status, why)).await?;
-    Ok(None)
+    Some(match judge(&bytes[..end], admits) {
+        Ok(destination) => Ok((Asked::Connect(destination), end)),
+        Err(refused) => Err(refusal(refused)),
+    })
 }
 
-/// The head, and not a byte more: what follows is for whoever is at the far end. `None` if it is too long.
-async fn head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
-    let mut head = Vec::new();
-    let mut piece = [0; 2048];
-    while head.len() < MAX_HEAD {
-        let seen = stream.peek(&mut piece).await?;
-        if seen == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let before = head.len();
-        head.extend(&piece[..seen]);
-        let end = head_end(&head);
-        head.truncate(end.unwrap_or(head.len()));
-        let take = head.len() - before;
-        stream.read_exact(&mut piece[..take]).await?;
-        if end.is_some() {
-            return Ok(Some(head));
-        }
-    }
-    Ok(None)
-}
+type Status = (&'static str, &'static str);
 
-type Refused = (&'static str, &'static str);
-
-fn judge(head: &[u8]) -> Result<Destination, Refused> {
+fn judge(head: &[u8], admits: impl Fn(Option<(&[u8], &[u8])>) -> bool) -> Result<Destination, Status> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     match request.parse(head) {
         Ok(httparse::Status::Complete(_)) => {}
         _ => return Err(("400 Bad Request", "not a request of HTTP/1\n")),
+    }
+    let login = request.headers.iter().find_map(basic);
+    let login = login.as_deref().and_then(|login| {
+        let colon = login.iter().position(|&byte| byte == b':')?;
+        Some((&login[..colon], &login[colon + 1..]))
+    });
+    if !admits(login) {
+        return Err((LOGIN_WANTED, "this proxy asks who you are\n"));
     }
     if request.method != Some("CONNECT") {
         return Err(("501 Not Implemented", "only CONNECT is carried here; SOCKS5 carries everything\n"));
@@ -68,9 +52,16 @@ fn judge(head: &[u8]) -> Result<Destination, Refused> {
         .and_then(|(host, port)| {
             let port = port.parse().ok().filter(|_| port.bytes().all(|byte| byte.is_ascii_digit()))?;
             let host = host.strip_prefix('[').map_or(Some(host), |host| host.strip_suffix(']'))?;
-            super::visit::named(host.as_bytes(), port)
+            named(host.as_bytes(), port)
         })
         .ok_or(("400 Bad Request", "CONNECT wants HOST:PORT\n"))
+}
+
+/// What is in a field of credentials (RFC 7617 section 2): name, colon, password.
+fn basic(field: &httparse::Header<'_>) -> Option<Vec<u8>> {
+    let is_ours = field.name.eq_ignore_ascii_case("Proxy-Authorization");
+    let (scheme, value) = field.value.split_at_checked(6).filter(|_| is_ours)?;
+    scheme.eq_ignore_ascii_case(b"Basic ").then(|| STANDARD.decode(value.trim_ascii()).ok())?
 }
 
 /// The answer to a request that is carried.
@@ -83,13 +74,21 @@ pub(super) fn failed(failure: &Failure) -> Vec<u8> {
         errno::ETIMEDOUT => "504 Gateway Timeout",
         _ => "502 Bad Gateway",
     };
-    refusal(status, &format!("{failure}\n"))
+    answer(status, &format!("{failure}\n"))
 }
 
-fn refusal(status: &str, why: &str) -> Vec<u8> {
+const LOGIN_WANTED: &str = "407 Proxy Authentication Required";
+
+fn refusal((status, why): Status) -> Refused {
+    Refused(answer(status, why))
+}
+
+fn answer(status: &str, why: &str) -> Vec<u8> {
     let length = why.len();
+    let challenge =
+        if status == LOGIN_WANTED { "Proxy-Authenticate: Basic realm=\"underpass\"\r\n" } else { "" };
     format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
+        "HTTP/1.1 {status}\r\n{challenge}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
          Connection: close\r\n\r\n{why}"
     )
     .into_bytes()
@@ -97,29 +96,64 @@ fn refusal(status: &str, why: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::asked::tests::{refused, taken};
     use super::*;
+
+    fn open(bytes: &[u8]) -> Parsed<Asked> {
+        request(bytes, |_| true)
+    }
+
+    /// With this in the first line.
+    fn head(line: &str) -> Vec<u8> {
+        format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()
+    }
+
+    #[track_caller]
+    fn status(answer: &[u8]) -> String {
+        let line = answer.split(|&byte| byte == b'\r').next().unwrap();
+        String::from_utf8(line.strip_prefix(b"HTTP/1.1 ").unwrap().to_vec()).unwrap()
+    }
 
     #[test]
     fn only_connect_with_host_and_port_is_taken() {
-        let judged = |line: &str| judge(format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
-        assert_eq!(
-            judged("CONNECT example.org:443").unwrap(),
-            Destination::Name { host: "example.org".to_owned(), port: 443 }
-        );
-        assert_eq!(
-            judged("CONNECT [2001:db8::1]:22").unwrap(),
-            Destination::Address("[2001:db8::1]:22".parse().unwrap())
-        );
-        assert_eq!(
-            judged("CONNECT 192.0.2.1:22").unwrap(),
-            Destination::Address("192.0.2.1:22".parse().unwrap())
-        );
+        let address = |to: &str| Destination::Address(to.parse().unwrap());
+        for (line, to) in [
+            ("CONNECT example.org:443", Destination::Name { host: "example.org".to_owned(), port: 443 }),
+            ("CONNECT [2001:db8::1]:22", address("[2001:db8::1]:22")),
+            ("CONNECT 192.0.2.1:22", address("192.0.2.1:22")),
+        ] {
+            assert_eq!(taken(open, &head(line)), Asked::Connect(to));
+        }
         for bad in
             ["CONNECT x", "CONNECT x:", "CONNECT x:+1", "CONNECT x:70000", "CONNECT :1", "CONNECT [x:1"]
         {
-            assert_eq!(judged(bad).unwrap_err().0, "400 Bad Request", "{bad}");
+            assert_eq!(status(&refused(open, &head(bad))), "400 Bad Request", "{bad}");
         }
-        assert_eq!(judged("GET http://x/").unwrap_err().0, "501 Not Implemented");
-        assert_eq!(judge(b"\x16\x03\x01\r\n\r\n").unwrap_err().0, "400 Bad Request");
+        assert_eq!(status(&refused(open, &head("GET http://x/"))), "501 Not Implemented");
+        assert_eq!(status(&refused(open, b"\x16\x03\x01\r\n\r\n")), "400 Bad Request");
+        let long = "431 Request Header Fields Too Large";
+        assert_eq!(status(&refused(open, &[b'x'; MAX_HEAD])), long);
+        let late = [&head("CONNECT a:1")[..16], &[b'x'; MAX_HEAD], b"\r\n\r\n"].concat();
+        assert_eq!(status(&refused(open, &late)), long);
+    }
+
+    #[test]
+    fn who_may_not_come_in_learns_nothing_else() {
+        let guarded = |bytes: &[u8]| request(bytes, |login| login == Some((b"me", b"a:b")));
+        let with = |line: &str, field: &str| format!("{line} HTTP/1.1\r\n{field}\r\n\r\n").into_bytes();
+        let good = with("CONNECT a:1", "Proxy-Authorization: basic bWU6YTpi");
+        taken(guarded, &good);
+        for (line, field) in [
+            ("CONNECT a:1", "A: b"),
+            ("GET /", "A: b"),
+            ("CONNECT a:1", "Proxy-Authorization: Basic bWU6YTpj"),
+            ("CONNECT a:1", "Proxy-Authorization: Basic !"),
+            ("CONNECT a:1", "Proxy-Authorization: Digest x"),
+            ("CONNECT a:1", "Authorization: Basic bWU6YTpi"),
+        ] {
+            let answer = refused(guarded, &with(line, field));
+            assert_eq!(status(&answer), LOGIN_WANTED, "{line} {field}");
+            assert!(String::from_utf8(answer).unwrap().contains("\r\nProxy-Authenticate: Basic "));
+        }
     }
 }

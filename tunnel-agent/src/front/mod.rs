@@ -1,88 +1,172 @@
-//! The front door: a SOCKS5 and an HTTP `CONNECT` listener on loopback, for what the library cannot be loaded
-//! into. What comes in is carried by the routes and chains of one session, as a program's connections are.
+//! The front door: proxies for SOCKS and HTTP `CONNECT`, forwards to one destination, and listeners for what the kernel
+//! redirects; for what the library cannot be loaded into. What comes in is carried by the routes and chains of one session, as
+//! a program's connections are.
 //!
 //! # Layout
 //!
-//! - [`door`]: where it listens; [`configuration`]: which session it serves.
-//! - [`socks5`], [`http`]: what is asked, and how it is answered; [`visit`]: one connection from its first byte
-//!   to its last.
+//! - [`configuration`]: which session it serves, or [`given`]: a launcher says so. [`login`]: who may come in.
+//! - [`visit`]: one connection from its first byte to its last; [`datagrams`]: an association.
+//!   [`datagram_door`]: a door for datagrams that say nothing of where they go.
+//! - [`conversation`]: what is said first, read byte for byte by [`socks4`], [`socks5`] and [`http`], which have no I/O;
+//!   [`asked`]: what comes of it.
 //!
-//! It carries connections only: `BIND`, `UDP ASSOCIATE` and HTTP's other methods are refused.
+//! `BIND` and HTTP's other methods are refused.
 
+mod asked;
 pub(crate) mod configuration;
-pub(crate) mod door;
+mod conversation;
+mod datagram_door;
+mod datagrams;
+mod given;
 mod http;
+mod login;
+mod socks4;
 mod socks5;
 mod visit;
 
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::io::Interest;
+use underpass_core::config::listen::{Door, Place, Service};
 use underpass_core::session_env::SessionEnv;
 use underpass_core::wire::Token;
 
 use crate::agent::Agent;
 use crate::lifetime::Lifetime;
-use crate::listening;
+use crate::listening::Listener;
+use crate::sys;
 use configuration::Chosen;
-use door::{Door, Kind};
+use datagram_door::DatagramDoor;
+use login::Login;
+use visit::{Threshold, Visit};
 
 /// How long accepting waits when there are no descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Doors that listen, and what is behind them.
 pub(crate) struct Front {
-    doors: Vec<(Kind, std::net::TcpListener)>,
+    doors: Vec<Opened>,
     chosen: Chosen,
+    /// Serves as long as this launcher wants it.
+    launcher: Option<UnixStream>,
+}
+
+/// A door that listens.
+enum Opened {
+    Connections(Listener, Threshold),
+    Datagrams(DatagramDoor),
 }
 
 impl Front {
-    /// Begins to listen; nothing is accepted before [`serve`].
-    pub(crate) fn open(doors: &[Door], chosen: Chosen) -> io::Result<Self> {
-        let opened = doors.iter().map(|door| {
-            let listener = listening::bind(door.address, false)
-                .map_err(|error| io::Error::new(error.kind(), format!("{door}: {error}")))?;
-            Ok((door.kind, listener))
+    /// Begins to listen at these doors and at those of the configuration; nothing is accepted before [`serve`].
+    pub(crate) fn open(given: Vec<Door>, mut chosen: Chosen) -> io::Result<Self> {
+        let doors = given.into_iter().chain(std::mem::take(&mut chosen.config.listen));
+        let opened = doors.map(|door| {
+            let name = door.to_string();
+            open(door).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
         });
-        Ok(Self { doors: opened.collect::<io::Result<_>>()?, chosen })
+        Ok(Self { doors: opened.collect::<io::Result<_>>()?, chosen, launcher: None })
+    }
+
+    /// What the launcher that has started us gives by standard input.
+    pub(crate) fn given() -> io::Result<Self> {
+        given::receive()
     }
 }
 
-/// Serves the doors for ever; without any it waits for ever.
+fn open(door: Door) -> io::Result<Opened> {
+    let Door { service, place, login } = door;
+    if let (Service::Udp(_) | Service::Tproxy, Place::Address(address)) = (&service, &place) {
+        let to = if let Service::Udp(to) = &service { Some(to.clone()) } else { None };
+        return DatagramDoor::open(*address, to).map(Opened::Datagrams);
+    }
+    let listener = match &place {
+        Place::Address(address) => Listener::tcp(*address)?,
+        Place::Path(path) => Listener::unix(path)?,
+    };
+    let login = login.credentials().map(Login::new);
+    Ok(Opened::Connections(listener, Threshold { service, login }))
+}
+
+/// Serves the doors for ever, or as long as their launcher is there; without any it waits for ever.
 pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Result<()> {
-    let Some(Front { doors, chosen }) = front else { return std::future::pending().await };
+    let Some(Front { doors, chosen, launcher }) = front else { return std::future::pending().await };
     let _usage = Lifetime::begin(agent);
     agent.names.add(&chosen.config.pool).map_err(io::Error::other)?;
     let value = agent.sessions.open_session(chosen.config, chosen.source, None).map_err(io::Error::other)?;
     let session = SessionEnv::parse(value.as_bytes())
         .ok_or_else(|| io::Error::other("the session has no valid name"))?
         .token;
-    for (kind, listener) in doors {
-        let listener = TcpListener::from_std(listener)?;
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!(at = %Door { kind, address }, "listening");
+    let mut served = tokio::task::JoinSet::new();
+    for door in doors {
+        let agent = Arc::clone(agent);
+        match door {
+            Opened::Connections(listener, threshold) => {
+                served.spawn(accept(agent, listener, Arc::new(threshold), session));
+            }
+            Opened::Datagrams(door) => {
+                served.spawn(door.serve(agent, session));
+            }
         }
-        tokio::spawn(accept(Arc::clone(agent), kind, listener, session));
     }
-    std::future::pending().await
+    let left = async {
+        match launcher {
+            Some(launcher) => given::until_left(launcher).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        // One ends only with an error, or with its session.
+        Some(ended) = served.join_next() => ended.map_err(io::Error::other)?,
+        left = left => left,
+    }
 }
 
-async fn accept(agent: Arc<Agent>, kind: Kind, listener: TcpListener, session: Token) {
+async fn accept(
+    agent: Arc<Agent>,
+    listener: Listener,
+    threshold: Arc<Threshold>,
+    session: Token,
+) -> io::Result<()> {
+    let watched = sys::watch(listener.socket(), Interest::READABLE)?;
+    if let Ok(address) = crate::facts::local_address(&watched.get_ref()) {
+        tracing::info!(at = %address, "listening");
+    }
     loop {
         // What waits for room waits in the kernel's queue.
-        let Ok(room) = Arc::clone(&agent.room).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        let Ok(room) = Arc::clone(&agent.room).acquire_owned().await else { return Ok(()) };
+        let mut ready = watched.readable().await?;
+        match accept_one(ready.get_inner()) {
+            Ok(Some(stream)) => {
                 // A reload gives the session another plan.
-                let Some(plan) = agent.sessions.plan(&session) else { return };
-                visit::begin(&agent, kind, stream, plan, room);
+                let Some(plan) = agent.sessions.plan(&session) else { return Ok(()) };
+                let (agent, threshold) = (Arc::clone(&agent), Arc::clone(&threshold));
+                visit::begin(Visit { agent, plan, threshold }, stream, room);
             }
+            Ok(None) => ready.clear_ready(),
             Err(error) => {
                 tracing::warn!(%error, "the front door waits");
                 tokio::time::sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// The next that waits, if one does.
+fn accept_one(listener: &impl std::os::fd::AsFd) -> io::Result<Option<OwnedFd>> {
+    use rustix::io::Errno;
+    use rustix::net::{SocketFlags, accept_with};
+    loop {
+        match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(Errno::AGAIN) => return Ok(None),
+            // It has gone already.
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }

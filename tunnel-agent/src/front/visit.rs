@@ -1,102 +1,205 @@
 //! One connection at the front door: asked, dialled, answered, and relayed.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use underpass_core::destination::Destination;
+use underpass_core::config::listen::Service;
+use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::Failure;
 
-use super::door::Kind;
-use super::{http, socks5};
+use super::asked::Asked;
+use super::conversation::{Language, asked};
+use super::datagrams::Association;
+use super::login::Login;
+use super::socks5;
 use crate::agent::Agent;
 use crate::attempt::{self, along, trip, way};
 use crate::facts::FarOptions;
 use crate::flow::{Flows, Trip};
 use crate::lifetime::Lifetime;
-use crate::log;
 use crate::loopback;
 use crate::plan::Plan;
 use crate::upstream::Far;
 use crate::upstream::hop::Client;
-use crate::upstream::stream::Stream;
+use crate::upstream::stream::{Bare, Stream};
+use crate::{dns, log, splice, sys};
 
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one that was refused may take to close.
 const LEAVE: Duration = Duration::from_secs(1);
 
+/// What is asked and done at a door.
+pub(super) struct Threshold {
+    pub(super) service: Service,
+    pub(super) login: Option<Login>,
+}
+
+/// Who has come in, and by which door.
+pub(super) struct Visit {
+    pub(super) agent: Arc<Agent>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) threshold: Arc<Threshold>,
+}
+
+/// What becomes of a visit.
+enum Next {
+    Relay(OwnedFd, Stream, Trip),
+    Datagrams(Bare<OwnedFd>, Association),
+    Nothing,
+}
+
 /// Serves a client on the thread that relays.
-pub(super) fn begin(
-    agent: &Arc<Agent>,
-    kind: Kind,
-    stream: TcpStream,
-    plan: Arc<Plan>,
-    room: OwnedSemaphorePermit,
-) {
-    let Ok(stream) = stream.into_std() else { return };
-    let (splicer, agent) = (agent.splicer.clone(), Arc::clone(agent));
+pub(super) fn begin(visit: Visit, stream: OwnedFd, room: OwnedSemaphorePermit) {
+    let agent = Arc::clone(&visit.agent);
+    let splicer = agent.splicer.clone();
     splicer.spawn(async move {
         let _usage = (Lifetime::begin(&agent), room);
         // Boxed, so that a long-lived connection does not keep the room of its dial.
-        match Box::pin(carried(&agent, kind, stream, plan)).await {
-            Ok(Some((client, far, trip))) => {
+        let ended = match Box::pin(visit.carried(stream)).await {
+            Ok(Next::Relay(client, far, trip)) => {
                 let listed = Flows::begin(&agent, trip);
                 let ended = agent.splicer.relay(client, far, &listed.flow).await;
                 log::ended(&listed.flow, &ended);
+                Ok(())
             }
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "a client at the front door went away"),
+            Ok(Next::Datagrams(stream, association)) => association.serve(stream).await,
+            Ok(Next::Nothing) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a client at the front door went away");
         }
     });
 }
 
-/// Both ends of a relay, if there is one.
-async fn carried(
-    agent: &Arc<Agent>,
-    kind: Kind,
-    stream: std::net::TcpStream,
-    plan: Arc<Plan>,
-) -> io::Result<Option<(OwnedFd, Stream, Trip)>> {
-    let mut stream = TcpStream::from_std(stream)?;
-    stream.set_nodelay(true)?;
-    loopback::accepted(&stream, stream.peer_addr()?.ip());
-    let asked = async {
-        match kind {
-            Kind::Socks5 => socks5::asked(&mut stream).await,
-            Kind::Http => http::asked(&mut stream).await,
+impl Visit {
+    /// Up to the answer that is good, if there is one.
+    async fn carried(&self, stream: OwnedFd) -> io::Result<Next> {
+        prepare(&stream);
+        let mut stream = Bare::new(stream)?;
+        let Threshold { service, login } = &*self.threshold;
+        let asked = match service {
+            Service::Proxy(kind) => {
+                let asked = asked(&mut stream, *kind, login.as_ref());
+                let Some((language, asked)) = tokio::time::timeout(PATIENCE, asked).await?? else {
+                    take_leave(stream).await;
+                    return Ok(Next::Nothing);
+                };
+                (Some(language), asked)
+            }
+            Service::Tcp(to) | Service::Udp(to) => (None, Asked::Connect(to.clone())),
+            Service::Redirect | Service::Tproxy => match redirected(&stream) {
+                Some(to) => (None, Asked::Connect(Destination::Address(to))),
+                // Whoever connects to the listener itself wants nothing that is there.
+                None => return reset(&stream),
+            },
+        };
+        let (answer, found) = match asked {
+            (language, Asked::Connect(destination)) => self.connect(language, destination).await,
+            (_, Asked::Associate(from)) => self.associate(&stream, from),
+        };
+        tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await??;
+        match found {
+            Some(Found::Far(far, trip)) => {
+                log::relayed(&trip);
+                Ok(Next::Relay(stream.into_watched().into_inner(), far, trip))
+            }
+            Some(Found::Datagrams(association)) => Ok(Next::Datagrams(stream, association)),
+            // Nobody has told why: an end would look like an empty stream.
+            None if answer.is_empty() => reset(&stream),
+            None => {
+                take_leave(stream).await;
+                Ok(Next::Nothing)
+            }
         }
-    };
-    let Some(destination) = tokio::time::timeout(PATIENCE, asked).await?? else {
-        take_leave(stream).await;
-        return Ok(None);
-    };
-    let client = Client::default();
-    let dialled = dial(agent, &plan, &client, &destination).await;
-    let trip = trip(agent, &plan, &client, destination);
-    let (answer, far) = match dialled {
-        Ok(far) => (answer(kind, None), Some(far)),
-        Err(failure) => {
-            log::failed(&trip, &failure);
-            (answer(kind, Some(&failure)), None)
+    }
+
+    /// Dials; what is answered, and the far end if there is one.
+    async fn connect(
+        &self,
+        language: Option<Language>,
+        destination: Destination,
+    ) -> (Vec<u8>, Option<Found>) {
+        let client = Client::default();
+        let dialled = self.dial(&client, &destination).await;
+        let trip = trip(&self.agent, &self.plan, &client, destination);
+        let answer = |failure| language.map_or(Vec::new(), |language| language.answer(failure));
+        match dialled {
+            Ok(far) => (answer(None), Some(Found::Far(far.stream, trip))),
+            Err(failure) => {
+                log::failed(&trip, &failure);
+                (answer(Some(&failure)), None)
+            }
         }
-    };
-    tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await??;
-    let Some(far) = far else {
-        take_leave(stream).await;
-        return Ok(None);
-    };
-    log::relayed(&trip);
-    Ok(Some((stream.into_std()?.into(), far.stream, trip)))
+    }
+
+    async fn dial(&self, client: &Client, asked: &Destination) -> Result<Far, Failure> {
+        let Self { agent, plan, threshold } = self;
+        let deadline = Duration::from_secs(plan.config.deadline.into());
+        // A fake address stands for a name here, too, and is never dialled.
+        let destination = match asked {
+            Destination::Address(address) => &attempt::destination(agent, *address)?,
+            Destination::Name { .. } => asked,
+        };
+        let way = way(plan, client, destination);
+        // Who knows nothing of us asks for names as a program does.
+        if let (Service::Redirect, Destination::Address(address)) = (&threshold.service, asked)
+            && dns::is_served(destination, &way)
+        {
+            return dns::far(agent, plan, client, *address);
+        }
+        let options = FarOptions::default();
+        let far = along(way, client, destination, &options, deadline);
+        tokio::time::timeout(deadline, far).await.unwrap_or(Err(Failure::TimedOut))
+    }
+
+    fn associate(&self, stream: &Bare<OwnedFd>, from: SocketAddr) -> (Vec<u8>, Option<Found>) {
+        match Association::open(&self.agent, &self.plan, stream, from) {
+            Ok(association) => (socks5::carried_at(association.place()), Some(Found::Datagrams(association))),
+            Err(failure) => {
+                log::no_datagrams(&self.agent.datagrams, &self.plan, None, &Client::default(), &failure);
+                (socks5::reply(socks5::COMMAND_NOT_SUPPORTED), None)
+            }
+        }
+    }
+}
+
+/// Where a connection was going that the kernel has redirected to us.
+fn redirected(stream: &Bare<OwnedFd>) -> Option<SocketAddr> {
+    let to = canonical(sys::original_destination(stream.get().get_ref())?);
+    (stream.local().map(canonical) != Some(to)).then_some(to)
+}
+
+/// Closing will be a reset (socket(7)).
+fn reset(stream: &Bare<OwnedFd>) -> io::Result<Next> {
+    splice::linger(stream.get(), Some(Duration::ZERO));
+    Ok(Next::Nothing)
+}
+
+/// What a client gets.
+enum Found {
+    Far(Stream, Trip),
+    Datagrams(Association),
+}
+
+/// Sets what a connection of TCP needs; a Unix socket needs nothing.
+fn prepare(stream: &OwnedFd) {
+    let peer = rustix::net::getpeername(stream).ok().flatten();
+    if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
+        let _ = rustix::net::sockopt::set_tcp_nodelay(stream, true);
+        loopback::accepted(stream, peer.ip());
+    }
 }
 
 /// Ends a connection so that the last answer is read: to close it over bytes that nobody has read would be a
 /// reset, which can overtake the answer (RFC 9112 section 9.6).
-async fn take_leave(mut stream: TcpStream) {
+async fn take_leave(mut stream: Bare<OwnedFd>) {
     let mut rest = [0; 1024];
     let drained = async {
         stream.shutdown().await?;
@@ -108,40 +211,4 @@ async fn take_leave(mut stream: TcpStream) {
         io::Result::Ok(())
     };
     let _ = tokio::time::timeout(LEAVE, drained).await;
-}
-
-fn answer(kind: Kind, failure: Option<&Failure>) -> Vec<u8> {
-    match (kind, failure) {
-        (Kind::Socks5, failure) => socks5::answer(failure.map_or(0, Failure::errno)).to_vec(),
-        (Kind::Http, None) => http::CARRIED.to_vec(),
-        (Kind::Http, Some(failure)) => http::failed(failure),
-    }
-}
-
-async fn dial(
-    agent: &Arc<Agent>,
-    plan: &Arc<Plan>,
-    client: &Client,
-    destination: &Destination,
-) -> Result<Far, Failure> {
-    let deadline = Duration::from_secs(plan.config.deadline.into());
-    // A fake address stands for a name here, too, and is never dialled.
-    let destination = &match destination {
-        Destination::Address(address) => attempt::destination(agent, *address)?,
-        Destination::Name { .. } => destination.clone(),
-    };
-    let options = FarOptions::default();
-    let far = along(way(plan, client, destination), client, destination, &options, deadline);
-    tokio::time::timeout(deadline, far).await.unwrap_or(Err(Failure::TimedOut))
-}
-
-/// A host as a client writes it: an address, or a name.
-pub(super) fn named(host: &[u8], port: u16) -> Option<Destination> {
-    let host = std::str::from_utf8(host).ok()?;
-    if let Ok(ip) = host.parse::<std::net::IpAddr>() {
-        return Some(Destination::Address((ip, port).into()));
-    }
-    let is_name = (1..=255).contains(&host.len())
-        && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:@[]?#\\".contains(&byte));
-    is_name.then(|| Destination::Name { host: host.to_owned(), port })
 }

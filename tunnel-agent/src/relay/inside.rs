@@ -19,7 +19,7 @@ use super::policy::host::Host;
 use super::policy::judge::Judge;
 use super::policy::keys;
 use super::policy::limits::Limits;
-use super::policy::settings::UDP_IDLE;
+use super::policy::settings::limits::UDP_IDLE;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::resolve::LookUps;

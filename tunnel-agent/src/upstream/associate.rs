@@ -84,6 +84,21 @@ pub(super) fn makes_associations(hop: &Arc<Hop>) -> bool {
     hop.proxy().is_some_and(|proxy| proxy.protocol == Protocol::Socks5)
 }
 
+/// Whether the last of the hops may be asked for associations at all.
+pub(crate) fn may_be_asked(hop: &Arc<Hop>) -> bool {
+    makes_associations(hop)
+}
+
+/// Asks the last of the hops for an association, and gives it up.
+pub(crate) async fn is_granted(hops: &[Arc<Hop>]) -> Result<(), Failure> {
+    let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
+    let mut far = path::open(hops, &options, &client, &progress).await?;
+    if let Some(mut greeting) = hops.last().and_then(|hop| hop.late_greeting(&client, "", !far.one_flight)) {
+        converse(&mut far.stream, &mut *greeting).await?;
+    }
+    converse(&mut far.stream, &mut Associate::new()).await
+}
+
 /// `asked` is set as long as a hop has been asked for an association and has not answered well.
 async fn along(
     hops: &[Arc<Hop>],

@@ -12,7 +12,7 @@ pub(crate) mod listening;
 mod tried;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use underpass_core::config::route::Asked;
@@ -50,6 +50,8 @@ pub(crate) struct Chain {
     turn: AtomicUsize,
     pool: Option<Arc<Pool>>,
     sessions: Arc<Sessions>,
+    /// The process that wanted to connect to a first hop last, or 0.
+    dialled_by: AtomicI32,
 }
 
 /// One attempt at a connection.
@@ -103,12 +105,23 @@ impl Chain {
             turn: AtomicUsize::new(0),
             pool: warm.then(Arc::default),
             sessions: Arc::default(),
+            dialled_by: AtomicI32::new(0),
         })
     }
 
     /// Whether somebody wants to connect to a hop at which a path begins.
     pub(crate) fn begins_at(&self, asked: &Asked<'_>) -> bool {
         config::begins_at(self.kind, self.hops.iter().map(|hop| &hop.upstream), asked)
+    }
+
+    /// Notes a process that wants to connect to a first hop.
+    pub(crate) fn is_dialled_by(&self, pid: i32) {
+        self.dialled_by.store(pid, Ordering::Relaxed);
+    }
+
+    /// The last such process.
+    pub(crate) fn dialled_by(&self) -> Option<i32> {
+        Some(self.dialled_by.load(Ordering::Relaxed)).filter(|pid| *pid != 0)
     }
 
     /// Its hops, for whoever shows or checks them.

@@ -180,6 +180,11 @@ impl Hop {
         }
     }
 
+    /// Whether it says that it serves us before it knows the destination.
+    pub(crate) fn lets_in_before_a_request(&self, client: &Client) -> bool {
+        self.greeting(client).is_some() && !self.flights.one()
+    }
+
     /// The greeting before an association, unless it has been said; `isolate` stands for a destination.
     pub(super) fn late_greeting(
         &self,

@@ -122,9 +122,15 @@ pub(super) fn told(bound: &[u8]) -> Option<Destination> {
 
 /// The header of a datagram that goes to `destination`.
 pub(crate) fn header(destination: &Destination) -> Vec<u8> {
-    let mut bytes = vec![0; FIXED];
-    socks5::put_address(&mut bytes, destination);
+    let mut bytes = Vec::new();
+    put_header(&mut bytes, destination);
     bytes
+}
+
+/// The same, behind other bytes.
+pub(crate) fn put_header(bytes: &mut Vec<u8>, destination: &Destination) {
+    bytes.extend([0; FIXED]);
+    socks5::put_address(bytes, destination);
 }
 
 /// Takes the header off a datagram. Fragments are refused, as RFC 1928 allows, and so is everything else

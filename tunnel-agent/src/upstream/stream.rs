@@ -117,6 +117,11 @@ impl Bare<OwnedFd> {
         Ok(stream)
     }
 
+    /// What is there, which stays there; zero bytes are the end.
+    pub(crate) async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.receive(bytes, RecvFlags::PEEK).await
+    }
+
     /// The address that it leaves this machine from.
     pub(crate) fn local(&self) -> Option<SocketAddr> {
         crate::facts::local_address(self.0.get_ref()).ok()

@@ -100,7 +100,7 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
         (
             "colour = 1",
             "1:1: unknown key \"colour\"; known are proxy, client-key, deadline, handoff, warm, udp, default, chain, route, \
-             expose, no-proxy, dns, fake-pool, fake-pool6, inherited, foreign-sockets, tier",
+             expose, no-proxy, dns, fake-pool, fake-pool6, inherited, foreign-sockets, tier, listen, let-in",
         ),
         ("proxy = 'local:'\n\nno_proxy = 'a'", "3:1: unknown key \"no_proxy\" (did you mean \"no-proxy\"?)"),
         ("[chain.a]\nknid = 'strict'\nhops = 'local:'", "2:1: unknown key \"knid\" (did you mean \"kind\"?)"),
@@ -186,6 +186,7 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
             "5:9: unknown errno \"ECONREFUSED\" (did you mean \"ECONNREFUSED\"?)",
         ),
         ("proxy = 'local:'\ndeadline = 0", "2:12: \"deadline\" is a whole number from 1 to 3600"),
+        ("proxy = 'local:'\nlet-in = ['run/x']", "2:11: let-in is a list of absolute paths"),
         ("proxy = 'local:'\ntier = 'gaurd'", "2:8: unknown tier \"gaurd\" (did you mean \"guard\"?)"),
         ("proxy = 'local:'\ninherited = 'kep'", "2:13: unknown inherited \"kep\" (did you mean \"keep\"?)"),
         ("proxy = 'local:'\nudp = 'cary'", "2:7: unknown udp \"cary\" (did you mean \"carry\"?)"),
@@ -198,6 +199,19 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
         (
             "proxy = 'local:'\nfake-pool = '127.0.0.0/8'",
             "2:13: fake-pool: it has addresses of loopback, link-local, multicast or none",
+        ),
+        (
+            "proxy = 'local:'\n[[listen]]\nto = 'a:1'",
+            "2:1: a door needs at = \"socks5://127.0.0.1:1080\", or another place",
+        ),
+        (
+            "proxy = 'local:'\n[[listen]]\nat = 'http://0.0.0.0:1'",
+            "3:6: at: 0.0.0.0 is not on loopback, and whoever reaches it could use it (login-file)",
+        ),
+        ("proxy = 'local:'\n[[listen]]\nat = 'tcp://[::1]:1'\nto = 'a'", "4:6: to: \"a\" is not HOST:PORT"),
+        (
+            "proxy = 'local:'\n[[listen]]\nat = 'any://[::1]:1'\nlogin-file = 'a'\nlogin-env = 'b'",
+            "5:1: login-file and login-env in one door",
         ),
         ("proxy = 'local:'\nwarm = 'yes'", "2:8: \"warm\" is true or false"),
         ("proxy = 'local:'\nhandoff = 'alway'", "2:11: unknown handoff \"alway\" (did you mean \"always\"?)"),

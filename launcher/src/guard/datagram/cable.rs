@@ -18,17 +18,17 @@ use libc::{
 use super::netlink::Message;
 
 /// The index of loopback, in every namespace.
-pub(super) const LOOPBACK: u32 = 1;
+pub(crate) const LOOPBACK: u32 = 1;
 const V0: u32 = 2;
 /// The end at which the pump is.
-pub(super) const V1: u32 = 3;
+pub(crate) const V1: u32 = 3;
 /// Hardware addresses, which are no vendor's.
 pub(super) const V0_ADDRESS: [u8; 6] = [2, 0, 0, 0, 0, 1];
 pub(super) const V1_ADDRESS: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
 /// The addresses that the end has which programs send from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Own {
+pub(crate) struct Own {
     v4: Ipv4Addr,
     v6: Ipv6Addr,
 }
@@ -36,7 +36,7 @@ pub(super) struct Own {
 impl Own {
     /// Those of this machine outside, as far as it has any: a program that asks for the address of its socket finds the
     /// one that it knows.
-    pub(super) fn of_this_machine() -> Self {
+    pub(crate) fn of_this_machine() -> Self {
         // Connecting a datagram socket looks up the route and sends nothing (udp(7)). The destinations are of nobody.
         let towards = |any: IpAddr, to: IpAddr| {
             let socket = UdpSocket::bind((any, 0)).ok()?;
@@ -86,13 +86,9 @@ const ARRIVING: u8 = 100;
 
 /// Lays it. IPv6 is left out where the machine has none.
 pub(super) fn lay(route: &OwnedFd, own: Own) -> io::Result<()> {
-    cards().done(route)?;
-    for index in [V1, V0, LOOPBACK] {
-        up(index).done(route)?;
-    }
+    lay_dead_end(route, own)?;
     for family in [AF_INET, AF_INET6] {
-        let laid =
-            for_family(family, &own.bytes(family)).into_iter().try_for_each(|message| message.done(route));
+        let laid = rules(family).into_iter().try_for_each(|message| message.done(route));
         if family == AF_INET {
             laid?;
         }
@@ -100,10 +96,26 @@ pub(super) fn lay(route: &OwnedFd, own: Own) -> io::Result<()> {
     Ok(())
 }
 
-fn for_family(family: c_int, own: &(u8, Vec<u8>)) -> [Message; 7] {
+/// Lays a cable into which everything goes that is for elsewhere, and from which nothing comes. IPv6 is left out where the
+/// machine has none.
+pub(crate) fn lay_dead_end(route: &OwnedFd, own: Own) -> io::Result<()> {
+    cards().done(route)?;
+    for index in [V1, V0, LOOPBACK] {
+        up(index).done(route)?;
+    }
+    for family in [AF_INET, AF_INET6] {
+        let own = own.bytes(family);
+        let way = default_way(family, RT_TABLE_MAIN, RTN_UNICAST, V0).with(RTA_PREFSRC, &own.1);
+        let laid = address(family, &own).done(route).and_then(|()| way.done(route));
+        if family == AF_INET {
+            laid?;
+        }
+    }
+    Ok(())
+}
+
+fn rules(family: c_int) -> [Message; 5] {
     [
-        address(family, own),
-        default_way(family, RT_TABLE_MAIN, RTN_UNICAST, V0).with(RTA_PREFSRC, &own.1),
         // Whatever address a program is bound to, what comes by the cable is for it.
         default_way(family, ARRIVING, RTN_LOCAL, LOOPBACK),
         // The kernel does not say that nobody listens on loopback: the machine outside may have somebody who does. What

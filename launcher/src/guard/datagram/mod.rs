@@ -16,8 +16,8 @@ mod flow;
 mod flows;
 mod helper;
 mod makers;
-mod namespace;
-mod netlink;
+pub(super) mod namespace;
+pub(super) mod netlink;
 mod ours;
 mod packet;
 mod pump;
@@ -25,6 +25,7 @@ mod question;
 #[allow(unsafe_code, reason = "clone, and sockets below IP, have no safe form")]
 mod system;
 mod takers;
+mod users;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -38,7 +39,10 @@ use super::kernel;
 use super::link::Session;
 use makers::Makers;
 use namespace::Namespace;
-use pump::Pump;
+use pump::{Loopback, Pump};
+
+pub(crate) use cable::{LOOPBACK, Own, V1, lay_dead_end};
+pub(crate) use system::bind_to_card;
 
 /// What a supervisor has for datagrams.
 pub(crate) struct Datagrams {
@@ -80,6 +84,20 @@ impl Datagrams {
         Self { session, state: State::Unasked }
     }
 
+    /// For programs that are in this namespace: what they send to loopback is their own affair.
+    pub(crate) fn within(session: Session, namespace: Namespace) -> io::Result<Self> {
+        let open = open(namespace, &session, Loopback::Theirs)?;
+        Ok(Self { session, state: State::Open(open) })
+    }
+
+    /// The namespace that the sockets are of, if there is one.
+    pub(crate) fn namespace(&self) -> Option<&Namespace> {
+        match &self.state {
+            State::Open(open) => Some(&open.namespace),
+            _ => None,
+        }
+    }
+
     /// A socket for a process of the program's, as socket(2) makes it. It cannot leave, whatever is done with it. Where
     /// datagrams cannot be carried, nor be kept here, the errno is EACCES.
     pub(crate) fn socket(
@@ -90,7 +108,8 @@ impl Datagrams {
         protocol: c_int,
     ) -> Result<OwnedFd, c_int> {
         if let State::Unasked = self.state {
-            self.state = match self.open() {
+            let opened = Namespace::new();
+            self.state = match opened.and_then(|made| open(made, &self.session, Loopback::Ours)) {
                 Ok(open) => State::Open(open),
                 Err(_) => {
                     // For the log: our own output is the program's.
@@ -105,15 +124,6 @@ impl Datagrams {
         }
     }
 
-    fn open(&self) -> io::Result<Open> {
-        let namespace = Namespace::new()?;
-        let end = eventfd(0, EventfdFlags::CLOEXEC)?;
-        let makers = Makers::default();
-        let pump = Pump::new(&namespace, self.session.clone(), makers.clone(), &end)?;
-        let pump = std::thread::Builder::new().name("datagrams".to_owned()).spawn(|| pump.run())?;
-        Ok(Open { namespace, makers, pump, end })
-    }
-
     /// The programs have ended: what they have sent still goes, for which the agent may take its time.
     pub(crate) fn finish(self) {
         if let State::Open(Open { namespace, pump, end, .. }) = self.state {
@@ -122,6 +132,14 @@ impl Datagrams {
             drop(namespace);
         }
     }
+}
+
+fn open(namespace: Namespace, session: &Session, loopback: Loopback) -> io::Result<Open> {
+    let end = eventfd(0, EventfdFlags::CLOEXEC)?;
+    let makers = Makers::default();
+    let pump = Pump::new(&namespace, session.clone(), makers.clone(), &end, loopback)?;
+    let pump = std::thread::Builder::new().name("datagrams".to_owned()).spawn(|| pump.run())?;
+    Ok(Open { namespace, makers, pump, end })
 }
 
 /// Why datagrams cannot be carried on this system.

@@ -3,10 +3,12 @@
 //!
 //! A process of ours is in there ([`helper`]) and makes sockets. It is needed since only who is there can make one; all
 //! that is done to them is done from here, since their network belongs to whoever made it.
+//!
+//! A program can be in there too ([`Namespace::for_program`]): another process enters by [`Handles`].
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use libc::{CLONE_NEWNET, CLONE_NEWUSER, c_int};
 use rustix::net::{
@@ -15,39 +17,84 @@ use rustix::net::{
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::cable::{self, Own};
-use super::helper;
+use super::helper::{self, For};
+use super::{system, users};
 
 /// The network, as long as this lives or a socket of it.
-pub(super) struct Namespace {
+pub(in crate::guard) struct Namespace {
     control: OwnedFd,
     /// The helper.
     process: OwnedFd,
     pub(super) own: Own,
 }
 
+/// What a process enters a namespace by, that is in none of its own yet.
+pub(in crate::guard) struct Handles {
+    pub(in crate::guard) users: OwnedFd,
+    pub(in crate::guard) network: OwnedFd,
+}
+
 impl Namespace {
     /// Makes one. It needs user namespaces, or to be root.
     pub(super) fn new() -> io::Result<Self> {
-        Self::within(CLONE_NEWUSER | CLONE_NEWNET).or_else(|error| {
+        Self::within(CLONE_NEWUSER | CLONE_NEWNET, For::Sockets).or_else(|error| {
             // Root needs none to own its network, and a container may refuse them.
-            if rustix::process::geteuid().is_root() { Self::within(CLONE_NEWNET) } else { Err(error) }
+            let is_root = rustix::process::geteuid().is_root();
+            if is_root { Self::within(CLONE_NEWNET, For::Sockets) } else { Err(error) }
         })
     }
 
-    fn within(namespaces: c_int) -> io::Result<Self> {
+    /// Makes one that programs may enter: the users in there are those out here, as far as this one may say so.
+    pub(in crate::guard) fn for_program() -> io::Result<Self> {
+        Self::within(CLONE_NEWUSER | CLONE_NEWNET, For::Programs)
+    }
+
+    fn within(namespaces: c_int, wanted: For) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC;
         let (control, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-        let pid = helper::start(namespaces, &theirs)?;
+        let pid = helper::start(namespaces, &theirs, wanted)?;
         drop(theirs);
         let namespace = Self { control, process: handle(pid)?, own: Own::of_this_machine() };
+        if wanted == For::Programs {
+            users::map(pid)?;
+            rustix::net::send(&namespace.control, &[0], SendFlags::NOSIGNAL)?;
+        }
         let route = namespace.socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
         cable::lay(&route, namespace.own)?;
         Ok(namespace)
     }
 
+    /// By which a process of this user enters.
+    pub(in crate::guard) fn handles(&self) -> io::Result<Handles> {
+        let network = system::network_of(&self.socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?)?;
+        Ok(Handles { users: system::owner_of(&network)?, network })
+    }
+
+    /// The descriptors that it needs.
+    pub(in crate::guard) fn descriptors(&self) -> [c_int; 2] {
+        [self.control.as_raw_fd(), self.process.as_raw_fd()]
+    }
+
+    /// Gives a process that is in a user namespace below this one the users that are in here. It may be asked by a process
+    /// that has entered.
+    pub(in crate::guard) fn map(&self, process: u32) -> io::Result<()> {
+        self.asked(helper::MAP, process as c_int, 0).map(drop)
+    }
+
     /// socket(2) in there, close-on-exec.
-    pub(super) fn socket(&self, domain: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd> {
+    pub(in crate::guard) fn socket(
+        &self,
+        domain: c_int,
+        kind: c_int,
+        protocol: c_int,
+    ) -> io::Result<OwnedFd> {
+        // It was made, and there was no room for it here.
+        let no_room = || io::Error::from_raw_os_error(libc::EMFILE);
+        self.asked(domain, kind, protocol)?.ok_or_else(no_room)
+    }
+
+    fn asked(&self, domain: c_int, kind: c_int, protocol: c_int) -> io::Result<Option<OwnedFd>> {
         let wanted = [domain, kind, protocol].map(c_int::to_ne_bytes).concat();
         // What is wrong with the helper is none of the call's errors.
         let lost = |_| io::Error::from(io::ErrorKind::BrokenPipe);
@@ -69,11 +116,10 @@ impl Namespace {
             RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
             _ => None,
         });
-        passed.next().ok_or_else(|| match c_int::from_ne_bytes(errno) {
-            // It was made, and there was no room for it here.
-            0 => io::Error::from_raw_os_error(libc::EMFILE),
-            errno => io::Error::from_raw_os_error(errno),
-        })
+        match c_int::from_ne_bytes(errno) {
+            0 => Ok(passed.next()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
     }
 }
 

@@ -4,18 +4,18 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use libc::{NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR};
+use libc::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR};
 use rustix::net::{RecvFlags, SendFlags};
 
 /// `struct nlmsghdr`
 const HEAD: usize = 16;
 
 /// A request.
-pub(super) struct Message(Vec<u8>);
+pub(in crate::guard) struct Message(Vec<u8>);
 
 impl Message {
     /// With the structure that is first in messages of this kind.
-    pub(super) fn new(kind: u16, flags: i32, structure: &[u8]) -> Self {
+    pub(in crate::guard) fn new(kind: u16, flags: i32, structure: &[u8]) -> Self {
         let mut bytes = vec![0; HEAD];
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
         bytes[6..8].copy_from_slice(&((NLM_F_REQUEST | flags) as u16).to_ne_bytes());
@@ -71,6 +71,30 @@ impl Message {
             Answer::Errno(0) => Ok(()),
             Answer::Errno(errno) => Err(io::Error::from_raw_os_error(errno)),
             Answer::Other(_) => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Sends it, and has `each` of the answers, which are many: what is behind the head of each.
+    pub(in crate::guard) fn list(mut self, socket: &OwnedFd, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        self.0[6..8].copy_from_slice(&((NLM_F_REQUEST | NLM_F_DUMP) as u16).to_ne_bytes());
+        rustix::net::send(socket, &self.finished(), SendFlags::NOSIGNAL)?;
+        let mut room = vec![0; 32 << 10];
+        loop {
+            let (length, _) = rustix::net::recv(socket, room.as_mut_slice(), RecvFlags::DONTWAIT)?;
+            let mut rest = &room[..length];
+            while let Some(head) = rest.first_chunk::<HEAD>() {
+                let length = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
+                let kind = i32::from(u16::from_ne_bytes([head[4], head[5]]));
+                if kind == NLMSG_DONE {
+                    return Ok(());
+                }
+                let body = rest.get(HEAD..length).ok_or(io::ErrorKind::InvalidData)?;
+                if kind == NLMSG_ERROR {
+                    return Err(io::ErrorKind::Unsupported.into());
+                }
+                each(body);
+                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
+use underpass_core::destination::DNS_PORT;
 
 use super::cable::{self, Own, V0_ADDRESS, V1_ADDRESS};
 use super::flow::{Flow, State};
@@ -48,6 +49,15 @@ const FLOWS: u64 = 4;
 const SOCKET: u64 = 0;
 const ANSWER: u64 = 1;
 
+/// Whose loopback a datagram is for that nobody in the namespace takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loopback {
+    /// The machine's.
+    Ours,
+    /// That of the namespace, but for the port of names.
+    Theirs,
+}
+
 pub(super) struct Pump {
     epoll: OwnedFd,
     cable: OwnedFd,
@@ -55,6 +65,7 @@ pub(super) struct Pump {
     /// By which packets are put onto loopback.
     onto_loopback: [Option<OwnedFd>; 2],
     own: Own,
+    of_loopback: Loopback,
     takers: Takers,
     makers: Makers,
     session: Session,
@@ -75,17 +86,17 @@ impl Pump {
         session: Session,
         makers: Makers,
         end: &OwnedFd,
+        of_loopback: Loopback,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let at_card = |index, data| {
-            let socket =
-                namespace.socket(AF_PACKET, SOCK_RAW, i32::from((libc::ETH_P_ALL as u16).to_be()))?;
+            // Without a protocol nothing comes before it is bound; to bind one that has had any takes the kernel 9 ms.
+            let socket = namespace.socket(AF_PACKET, SOCK_RAW, 0)?;
+            system::take_datagrams_alone(&socket)?;
             system::bind_to_card(&socket, index)?;
             // Only root may have more than the system allows everybody.
             let _ = system::set(&socket, SOL_SOCKET, libc::SO_RCVBUFFORCE, WAITING)
                 .or_else(|_| system::set(&socket, SOL_SOCKET, libc::SO_RCVBUF, WAITING));
-            // What came before it was bound is of no card, or of another.
-            while rustix::net::recv(&socket, &mut [0; 1], RecvFlags::DONTWAIT).is_ok() {}
             epoll::add(&epoll, &socket, EventData::new_u64(data), EventFlags::IN)?;
             io::Result::Ok(socket)
         };
@@ -96,6 +107,7 @@ impl Pump {
             loopback: at_card(cable::LOOPBACK, LOOPBACK)?,
             onto_loopback: [Some(raw(AF_INET)?), raw(AF_INET6).ok()],
             own: namespace.own,
+            of_loopback,
             takers: Takers::new(namespace)?,
             makers,
             session,
@@ -185,6 +197,9 @@ impl Pump {
                 Some(last) if last > datagram => {}
                 // It was there, and has gone.
                 Some(_) => self.refuse(ends, Errno::CONNREFUSED),
+                None if self.of_loopback == Loopback::Theirs && ends.to.port() != DNS_PORT => {
+                    self.refuse(ends, Errno::CONNREFUSED);
+                }
                 None => self.carry(ends, &payload),
             }
         }

@@ -6,6 +6,10 @@ const INVALID: u32 = u32::MAX;
 
 /// What the kernel would do with the program.
 fn run(arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    run_tier(false, arch, number, arguments)
+}
+
+fn run_tier(sealed: bool, arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
     let load = |at: u32| match at {
         NUMBER => number,
         ARCH => arch,
@@ -14,7 +18,7 @@ fn run(arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
             (arguments[index as usize] >> (8 * half)) as u32
         }
     };
-    let program = program();
+    let program = program(sealed);
     let (mut a, mut at) = (0, 0);
     while let Some(&sock_filter { code, jt, jf, k }) = program.get(at) {
         let either = |holds: bool| usize::from(if holds { jt } else { jf });
@@ -40,7 +44,7 @@ fn of(number: c_long, arguments: &[c_int]) -> u32 {
 }
 
 fn meaning(verdict: Verdict) -> u32 {
-    super::verdict(verdict).k
+    super::value(verdict, false)
 }
 
 #[test]
@@ -126,9 +130,13 @@ fn calls_of_other_abis_cannot_make_a_socket() {
 
 #[test]
 fn no_jump_is_longer_than_an_instruction_can_say() {
-    let longest = CALLS.iter().map(|call| call.code().len()).max().unwrap();
+    let longest = CALLS
+        .iter()
+        .map(|call| call.code(&|verdict| statement(RETURN, value(verdict, false))).len())
+        .max()
+        .unwrap();
     assert!(longest < 256, "{longest}");
-    let program = program();
+    let program = program(false);
     assert!(program.len() < 4096);
     assert!(program.iter().all(|op| ![op.jt, op.jf].contains(&u8::MAX)));
 }
@@ -137,7 +145,7 @@ fn no_jump_is_longer_than_an_instruction_can_say() {
 fn calls_that_are_not_judged_load_no_argument() {
     // Up to the comparison with the last number nothing but arch and number is loaded, unless a number matches:
     // then the kernel knows the answer without running the program.
-    let program = program();
+    let program = program(false);
     let (mut at, mut loads) = (0, Vec::new());
     while program[at].code != RETURN {
         let op = program[at];
@@ -151,4 +159,26 @@ fn calls_that_are_not_judged_load_no_argument() {
     }
     assert_eq!(loads, [ARCH, NUMBER]);
     assert_eq!(program[at].k, libc::SECCOMP_RET_ALLOW);
+}
+
+#[test]
+fn a_sealed_program_makes_its_own_streams_and_no_datagrams_of_unix() {
+    let of = |sealed, number: c_long, family: c_int, kind: c_int| {
+        run_tier(sealed, ARCHITECTURE.native, number as u32, [family as u64, kind as u64, 0, 0, 0, 0])
+    };
+    let (ask, refused) = (libc::SECCOMP_RET_USER_NOTIF, value(Errno(ESOCKTNOSUPPORT), true));
+    for (family, kind, guard, sealed) in [
+        (AF_INET, SOCK_STREAM | SOCK_NONBLOCK, ask, libc::SECCOMP_RET_ALLOW),
+        (AF_INET6, SOCK_DGRAM, ask, ask),
+        (AF_UNIX, SOCK_STREAM, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_ALLOW),
+        (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_ALLOW),
+        (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, libc::SECCOMP_RET_ALLOW, refused),
+        (AF_UNIX, SOCK_RAW, libc::SECCOMP_RET_ALLOW, refused),
+    ] {
+        assert_eq!(of(false, libc::SYS_socket, family, kind), guard, "{family} {kind}");
+        assert_eq!(of(true, libc::SYS_socket, family, kind), sealed, "{family} {kind}");
+        if family == AF_UNIX {
+            assert_eq!(of(true, libc::SYS_socketpair, family, kind), sealed, "{kind}");
+        }
+    }
 }

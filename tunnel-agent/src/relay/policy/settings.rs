@@ -5,7 +5,7 @@
 
 mod audit;
 mod expose;
-mod limits;
+pub(crate) mod limits;
 mod rule;
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +18,7 @@ use underpass_core::config::reader::{Entry, Reader};
 use super::audit::Audit;
 use super::exposing::Exposing;
 use super::rules::Rule;
-pub(crate) use limits::{RelayLimits, UDP_IDLE};
+pub(crate) use limits::RelayLimits;
 
 const KEYS: [&str; 14] = [
     "listen",

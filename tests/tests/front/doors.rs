@@ -1,29 +1,10 @@
-//! The front door: programs that know a proxy come in by it, and are carried by the agent's chain.
+//! What real programs and odd ones say at the doors.
 
 use rustix::process::Signal;
 use underpass_tests::servers::port;
-use underpass_tests::{Running, World, artifacts, proxies, servers};
+use underpass_tests::{World, artifacts, proxies, servers};
 
-use crate::{agent, end, no_leaks, world};
-
-/// Opens both doors, in front of what `options` say.
-fn open(world: &World, options: &[&str]) -> Running {
-    let temporary = world.directory().join("tmp");
-    let _ = std::fs::create_dir(&temporary);
-    let doors = ["run", "--listen", "socks5://127.0.0.1:1081", "--listen", "http://127.0.0.1:1082"];
-    let agent = world.client(artifacts::agent()).env("TMPDIR", &temporary).args(doors).args(options);
-    let running = agent.limit(std::time::Duration::MAX).spawn();
-    for port in [1081, 1082] {
-        wait_here(world, port);
-    }
-    running
-}
-
-/// Waits until somebody listens on the client's side.
-fn wait_here(world: &World, port: u16) {
-    let knock = format!("until exec 3<>/dev/tcp/127.0.0.1/{port}; do sleep 0.02; done 2>/dev/null");
-    world.client("bash").args(["-c", &knock]).run().success();
-}
+use crate::place::{no_leaks, open, wait, world};
 
 /// The banner of the destination by curl, with what follows, or curl's exit code and last words.
 fn curl(world: &World, proxy: &str, to: &str) -> Result<String, (i32, String)> {
@@ -88,7 +69,8 @@ def door(port, *pieces):
     return answer
 print(door(1081, b"\x05\x01\x02"))
 print(door(1081, b"\x05\x01\x00\x05\x02\x00\x01\x7f\0\0\x01\0\x01"))
-print(door(1081, b"\x05\x01\x00\x05\x03\x00\x01\x7f\0\0\x01\0\x01"))
+# The fake proxy carries no datagrams, and so neither does the door.
+print(door(1081, b"\x05\x01\x00\x05\x00\x00\x01\x7f\0\0\x01\0\x01"))
 print(door(1081, b"\x05\x01\x00\x05\x01\x00\x09\x7f\0\0\x01\0\x01"))
 print(door(1081, b"GET / HTTP/1.1\r\n\r\n") in (b"", b"<reset>"))
 head = lambda answer: answer.split(b"\r\n")[0].decode()
@@ -182,7 +164,8 @@ fn a_file_has_routes_for_the_door_too() {
          domain = 'far.test'\nto = 'main'\n",
         proxy.url()
     );
-    let path = crate::status::file(&world, "c.toml", &text);
+    let path = world.directory().join("c.toml");
+    std::fs::write(&path, text).expect("the directory is ours");
     let front = open(&world, &["-f", path.to_str().unwrap()]);
     assert_eq!(curl(&world, "socks5h://127.0.0.1:1081", "far.test:7001"), Ok("hello\n".to_owned()));
     let asked = proxy.requests().len();
@@ -225,7 +208,8 @@ fn a_door_that_cannot_be_is_said() {
     let (code, why) = run(&["--listen", "socks5://127.0.0.1:1081", "-x", url]);
     assert_eq!(code, 125);
     assert!(why.starts_with("underpass-agent: socks5://127.0.0.1:1081: "), "{why}");
-    end(&world, agent(&world), Signal::TERM);
-    drop(front);
+    front.signal(Signal::TERM);
+    front.wait();
+    wait("it ends", || world.agents().is_empty());
     no_leaks(&world);
 }

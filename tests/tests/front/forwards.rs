@@ -1,0 +1,107 @@
+//! Forwards, as ssh's: one door, one destination.
+
+use underpass_tests::{World, proxies, servers};
+
+use crate::place::{no_leaks, python, start, wait_here, world};
+
+/// Connections by port and by path, to a name and to an address, through a proxy; what cannot be made ends in a reset.
+#[test]
+fn connections_go_to_one_destination() {
+    let (world, proxy) = world();
+    let path = world.directory().join("far");
+    let by_path = format!("{}:far.test:7001", path.display());
+    let forwards = [
+        "-L",
+        "1083:far.test:7005",
+        "-L",
+        "[::1]:1084:10.99.0.1:7001",
+        "-L",
+        &by_path,
+        "-L",
+        "1085:far.test:7099",
+    ];
+    let front = start(&world, &[&["forward", "-x", proxy.url()], &forwards[..]].concat());
+    wait_here(&world, 1085);
+    let script = format!(
+        r#"
+import socket
+def rest(s):
+    answer = b""
+    try:
+        while piece := s.recv(65536): answer += piece
+    except ConnectionResetError: answer += b"<reset>"
+    return answer
+s = socket.create_connection(("127.0.0.1", 1083), 60)
+s.sendall(b"x" * 5000); s.shutdown(socket.SHUT_WR)
+assert rest(s) == b"5000\n" + b"x" * 100000
+assert rest(socket.create_connection(("::1", 1084), 60)) == b"hello\n"
+s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect("{}")
+assert rest(s) == b"hello\n"
+print(rest(socket.create_connection(("127.0.0.1", 1085), 60)))
+"#,
+        path.display()
+    );
+    assert_eq!(python(&world, &script), "b'<reset>'\n");
+    let asked: Vec<String> = proxy.requests().iter().map(ToString::to_string).collect();
+    for one in ["name far.test 7005", "ipv4 10.99.0.1 7001", "name far.test 7001"] {
+        assert!(asked.iter().any(|asked| asked == one), "{one} in {asked:?}");
+    }
+    no_leaks(&world);
+    drop(front);
+}
+
+/// Datagrams of many clients, each of which gets its own answers from where it has sent to.
+#[test]
+fn datagrams_go_to_one_destination() {
+    let world = World::new();
+    servers::start(&world);
+    let dante = proxies::dante(&world);
+    let file = world.directory().join("doors.toml");
+    let text = format!(
+        "proxy = '{}'\n[[listen]]\nat = 'udp://127.0.0.1:1083'\nto = 'far.test:7007'\n\
+         [[listen]]\nat = 'udp://[::]:1084'\nto = '10.99.0.1:7009'\n[[listen]]\nat = 'tcp://127.0.0.1:1085'\nto = 'far.test:7001'\n",
+        dante.url_as("socks5h")
+    );
+    std::fs::write(&file, text).expect("the directory is ours");
+    let front = start(&world, &["run", "-f", file.to_str().unwrap()]);
+    wait_here(&world, 1085);
+    let script = r#"
+import socket
+pairs = []
+for n in range(20):
+    for family, at in [(socket.AF_INET, ("127.0.0.1", 1083)), (socket.AF_INET, ("127.0.0.1", 1084)), (socket.AF_INET6, ("::1", 1084)), (socket.AF_INET, ("10.77.0.2", 1084))]:
+        u = socket.socket(family, socket.SOCK_DGRAM)
+        u.settimeout(60)
+        # Answers from elsewhere would not come in.
+        u.connect(at)
+        pairs.append((u, b"%d %s" % (n, str(at).encode())))
+for turn in range(3):
+    for u, words in pairs:
+        u.send(words)
+    for u, words in pairs:
+        assert u.recv(100) == words
+print("good")
+"#;
+    assert_eq!(python(&world, script), "good\n");
+    no_leaks(&world);
+    drop(front);
+}
+
+#[test]
+fn a_forward_that_cannot_be_is_said() {
+    let (world, proxy) = world();
+    for (arguments, words) in [
+        (&["forward"][..], "required"),
+        (&["forward", "-L", "x"], "is not [BIND:]PORT:HOST:PORT"),
+        (&["forward", "-D", "*:1083"], "not on loopback"),
+        (&["run", "-x", "local:"], "--listen"),
+    ] {
+        let done = start(&world, arguments).wait();
+        assert_eq!(done.code(), 2, "{done}");
+        assert!(done.stderr.contains(words), "{done}");
+    }
+    let file = world.directory().join("none.toml");
+    std::fs::write(&file, format!("proxy = '{}'\n", proxy.url())).expect("the directory is ours");
+    let done = start(&world, &["run", "-f", file.to_str().unwrap()]).wait();
+    assert_eq!((done.code(), done.stderr.contains("no door")), (125, true), "{done}");
+}

@@ -1,0 +1,154 @@
+//! What is carried, and whose loopback is whose.
+
+use std::time::Duration;
+
+use underpass_tests::servers::port;
+use underpass_tests::{World, artifacts, proxies, servers};
+
+use crate::worlds::{Both, Case, MODES};
+use crate::{no_leaks, python, sealed};
+
+fn both() -> Both {
+    Both { tier: Some("sealed"), ..Both::new() }
+}
+
+#[test]
+fn static_programs_connect_and_are_refused_as_natively() {
+    both().compare(&[
+        Case::new("outcome", port::ECHO),
+        Case::new("outcome", port::REFUSED).more(&["errno"]),
+        Case::new("outcome", port::ECHO).host("77").more(&["errno"]),
+    ]);
+}
+
+#[test]
+fn the_kernels_own_events_and_states_are_seen() {
+    const GOOD: u16 = port::slow(port::ECHO);
+    let cases = [
+        Case::new("again", GOOD).more(&["connect"]),
+        Case::new("wait", GOOD).more(&["et", "before"]),
+        Case::new("reconnect", port::ECHO),
+        Case::new("bound", port::ECHO).more(&["port"]),
+    ];
+    both().compare_in(&cases, &["v4", "v6"], &MODES);
+}
+
+#[test]
+fn datagrams_are_carried() {
+    let both = Both { tier: Some("sealed"), ..Both::dante() };
+    let case = |what| Case::new("datagrams", port::ECHO).more(what);
+    both.compare(&[case(&["unconnected"]), case(&["connected"])]);
+}
+
+#[test]
+fn names_that_are_known_beyond_the_proxy_alone() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    for program in [&["busybox", "nc"][..], &["nc"]] {
+        let done =
+            sealed(&world, proxy.url(), program[0]).args(&program[1..]).args(["echo.test", "7001"]).run();
+        assert_eq!(done.stdout, "hello\n", "{program:?}: {done}");
+    }
+    // Whatever the resolver's file says, and by whatever way a name is asked for.
+    let script = r#"
+import socket
+print(socket.create_connection(("echo.test", 7001)).getpeername()[1])
+for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+    s = socket.socket(socket.AF_INET, kind)
+    s.connect(("10.77.0.1", 53))
+    question = b"\x12\x34\x01\0\0\1\0\0\0\0\0\0\3far\4test\0\0\1\0\1"
+    s.send(question if kind == socket.SOCK_DGRAM else len(question).to_bytes(2, "big") + question)
+    print(b"\x12\x34" in s.recv(512))
+"#;
+    assert_eq!(python(&world, proxy.url(), script), "7001\nTrue\nTrue\n");
+    no_leaks(&world);
+}
+
+/// A server of this machine, which says its name and closes.
+fn serve(world: &World, at: &str, says: &str) {
+    let script = "import socket, sys\n\
+        host, port = sys.argv[1].rsplit(':', 1)\n\
+        s = socket.create_server((host, int(port)))\n\
+        print('serves', flush=True)\n\
+        while True:\n    c, _ = s.accept()\n    c.sendall(sys.argv[2].encode())\n    c.close()";
+    let server = world.client("/usr/bin/python3").args(["-c", script, at, says]);
+    let mut server = server.limit(Duration::MAX).spawn();
+    assert_eq!(server.next_line(), "serves");
+    server.detach();
+}
+
+const ASK: &str = r#"
+import socket, sys
+def ask(port):
+    try:
+        return socket.create_connection(("127.0.0.1", port), 10).recv(9).decode()
+    except OSError as error:
+        return type(error).__name__
+print(ask(6001), ask(6002))
+own = socket.create_server(("127.0.0.1", 6001))
+print(socket.create_connection(("127.0.0.1", 6001)).getpeername(), own.accept()[1][0])
+d, e = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+d.bind(("127.0.0.1", 0))
+e.sendto(b"own", d.getsockname())
+print(d.recv(9))
+"#;
+
+#[test]
+fn loopback_is_the_programs_own_unless_a_route_names_it() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    serve(&world, "127.0.0.1:6001", "first");
+    serve(&world, "127.0.0.1:6002", "second");
+    let own = "('127.0.0.1', 6001) 127.0.0.1\nb'own'\n";
+    let alone = python(&world, proxy.url(), ASK);
+    assert_eq!(alone, format!("ConnectionRefusedError ConnectionRefusedError\n{own}"));
+    let file = world.directory().join("routed.toml");
+    let route = format!(
+        "proxy = '{}'\ntier = 'sealed'\n[[route]]\nto = 'direct'\naddress = ['127.0.0.1']\nport = [6002]\n",
+        proxy.url()
+    );
+    std::fs::write(&file, route).expect("the directory is ours");
+    let line = world.client(artifacts::underpass()).arg("-f").arg(&file);
+    let routed = line.args(["/usr/bin/python3", "-c", ASK]).run();
+    assert_eq!(routed.clone().success(), format!("ConnectionRefusedError second\n{own}"), "{routed}");
+    assert_eq!(proxy.requests().len(), 0);
+    no_leaks(&world);
+}
+
+#[test]
+fn what_is_direct_is_dialled_by_the_agent() {
+    let world = World::direct();
+    servers::start(&world);
+    let file = world.directory().join("direct.toml");
+    std::fs::write(&file, "default = 'direct'\ntier = 'sealed'\n").expect("the directory is ours");
+    let line = world.client(artifacts::underpass()).arg("-f").arg(&file);
+    let done = line.args(["busybox", "nc", "10.99.0.1", "7001"]).run();
+    assert_eq!(done.clone().success(), "hello\n", "{done}");
+}
+
+/// All interfaces are the namespace's, and there is no way out of it but the pump's.
+#[test]
+fn there_is_no_other_network() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let script = r#"
+import errno, os, socket
+print(sorted(name for _, name in socket.if_nameindex()))
+def tried(call):
+    try:
+        call()
+        print("done")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+tried(lambda: socket.socket(17, socket.SOCK_RAW, 0))
+tried(lambda: socket.socket(2, socket.SOCK_RAW, 255))
+tried(lambda: socket.socket().sendto(b"x", socket.MSG_FASTOPEN, ("10.99.0.1", 7001)))
+tried(lambda: os.setns(os.open("/proc/1/ns/net", os.O_RDONLY)) if hasattr(os, "setns") else socket.socket(40, 1))
+"#;
+    let told = python(&world, proxy.url(), script);
+    assert!(told.starts_with("['lo', 'v0', 'v1']\nEPERM\nEPERM\nENOTSUP\n"), "{told}");
+    assert!(!told.contains("done"), "{told}");
+    no_leaks(&world);
+}

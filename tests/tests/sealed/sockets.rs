@@ -1,0 +1,172 @@
+//! Unix sockets, and sockets that were there before.
+
+use std::time::Duration;
+
+use underpass_tests::{World, artifacts, proxies};
+
+use crate::{no_leaks, python, sealed};
+
+/// A process outside that listens at a Unix socket and says `outside`, whatever kind it is.
+fn listens(world: &World, path: &str) {
+    let script = "import os, socket, sys\n\
+        s = socket.socket(socket.AF_UNIX)\n\
+        name = sys.argv[1]\n\
+        name.startswith('@') or os.makedirs(os.path.dirname(name), exist_ok=True)\n\
+        s.bind('\\0' + name[1:] if name.startswith('@') else name)\n\
+        s.listen()\nprint('serves', flush=True)\n\
+        while True:\n    c, _ = s.accept()\n    c.sendall(b'outside')\n    c.close()";
+    let server = world.client("/usr/bin/python3").args(["-c", script, path]);
+    let mut server = server.limit(Duration::MAX).spawn();
+    assert_eq!(server.next_line(), "serves");
+    server.detach();
+}
+
+const ASK: &str = r#"
+import errno, os, socket, sys
+def ask(path):
+    s = socket.socket(socket.AF_UNIX)
+    try:
+        s.connect(path)
+        return s.recv(9).decode()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+"#;
+
+#[test]
+fn sockets_of_others_are_out_of_reach_but_for_those_that_are_let_in() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let beside = format!("{}/beside/socket", world.directory().display());
+    for path in ["/run/nscd/socket", "/run/own/one", "@abstract", &beside] {
+        listens(&world, path);
+    }
+    let script = format!(
+        "{ASK}\nos.symlink({beside:?}, 'link')\n\
+         print(ask('/run/nscd/socket'), ask('/run/own/one'), ask('\\0abstract'))\n\
+         print(ask({beside:?}), ask('beside/socket'), ask('link'), ask('./beside/../beside/socket'))\n\
+         print(ask('none'), ask('/etc/hosts'), ask('/proc/self/fd/0'), ask(''))\n\
+         os.unlink('link')\n"
+    );
+    let told = python(&world, proxy.url(), &script);
+    let mut lines = told.lines();
+    assert_eq!(lines.next(), Some("ENOENT ENOENT ECONNREFUSED"), "{told}");
+    assert_eq!(lines.next(), Some("ECONNREFUSED ECONNREFUSED ECONNREFUSED ECONNREFUSED"), "{told}");
+    let rest = lines.next().unwrap_or_default();
+    assert!(rest.starts_with("ENOENT ECONNREFUSED ") && !rest.contains("outside"), "{told}");
+    let options = ["--tier", "sealed", "-x", proxy.url(), "--let-in", "/run/own", "--let-in", &beside, "--"];
+    let line = world.client(artifacts::underpass()).args(options).args(["/usr/bin/python3", "-c", &script]);
+    let told = line.run().success();
+    let mut lines = told.lines();
+    assert_eq!(lines.next(), Some("ENOENT outside ECONNREFUSED"), "{told}");
+    assert_eq!(lines.next(), Some("outside outside outside outside"), "{told}");
+    no_leaks(&world);
+}
+
+#[test]
+fn a_programs_own_sockets_are_as_they_always_are() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let script = r#"
+import os, socket, struct, threading, time
+def served(kind, name, path, blocking=True):
+    s = socket.socket(socket.AF_UNIX, kind)
+    s.bind(name)
+    s.listen(1)
+    c = socket.socket(socket.AF_UNIX, kind)
+    c.setblocking(blocking)
+    c.connect(path)
+    a, _ = s.accept()
+    pid, uid, gid = struct.unpack("iii", a.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    a.send(b"own")
+    c.setblocking(True)
+    print(c.recv(9).decode(), c.getpeername() == s.getsockname(), (uid, gid) == (os.geteuid(), os.getegid()))
+here = os.getcwd()
+for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+    served(kind, f"own{kind}", f"{here}/own{kind}")
+    served(kind, f"{here}/too{kind}", f"too{kind}", False)
+    served(kind, f"\0{here}{kind}", f"\0{here}{kind}")
+served(socket.SOCK_STREAM, "/run/one", "/run/../run/one")
+# Datagrams could name a socket of others, each its own.
+for made in (lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)):
+    try:
+        made()
+    except OSError as error:
+        print(error.errno)
+# One that waits until there is room, and meanwhile others go on.
+s = socket.socket(socket.AF_UNIX)
+s.bind("full")
+s.listen(0)
+first = socket.socket(socket.AF_UNIX)
+first.connect("full")
+def wait():
+    second = socket.socket(socket.AF_UNIX)
+    second.connect("full")
+    print(second.recv(9).decode())
+waits = threading.Thread(target=wait)
+waits.start()
+beside = socket.socket(socket.AF_UNIX)
+beside.setblocking(False)
+while beside.connect_ex("full") == 0:
+    beside = socket.socket(socket.AF_UNIX)
+    beside.setblocking(False)
+served(socket.SOCK_STREAM, "meanwhile", "meanwhile")
+while waits.is_alive():
+    a, _ = s.accept()
+    a.send(b"late")
+    waits.join(0.05)
+s.close()
+print(socket.socket(socket.AF_UNIX).connect_ex("full"))
+"#;
+    let one = "own True True\n";
+    let expected = format!("{}94\n94\n{one}late\n111\n", one.repeat(7));
+    assert_eq!(python(&world, proxy.url(), script), expected);
+}
+
+#[test]
+fn sockets_that_were_there_before_do_not_go_in() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let underpass = artifacts::underpass();
+    // Descriptor 5 is each of them in turn, and then standard input.
+    let script = r#"
+import os, socket, subprocess, sys
+inet = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+inet.connect(("10.99.0.1", 7007))
+listener = socket.create_server(("127.0.0.1", 0))
+local = socket.create_connection(listener.getsockname())
+pair, other = socket.socketpair()
+show = "import os; print(sorted(fd for fd in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + fd) or True)[3:-1])"
+for one in (inet, listener, local, pair):
+    os.dup2(one.fileno(), 50)
+    done = subprocess.run(sys.argv[1:] + ["/usr/bin/python3", "-c", show], pass_fds=[50], capture_output=True)
+    print(done.returncode, b"50" in done.stdout)
+for one in (inet, listener, local, pair):
+    done = subprocess.run(sys.argv[1:] + ["true"], stdin=one, capture_output=True, text=True)
+    print(done.returncode, done.stderr.strip().split("\n")[0].split(": ")[-1])
+"#;
+    let options = ["--tier", "sealed", "-x", proxy.url(), "--"];
+    let done = world.client("/usr/bin/python3").args(["-c", script]).arg(underpass).args(options).run();
+    let refused = "125 tier sealed hands none in\n";
+    let expected = format!("{}{}0 \n", "0 False\n".repeat(4), refused.repeat(3));
+    assert_eq!(done.clone().success(), expected, "{done}");
+}
+
+/// A child of the program's has the sockets that the program makes; nothing of the supervisor's is there.
+#[test]
+fn nothing_of_ours_is_inside() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let script = r#"
+import os, sys
+print(sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in range(99) if os.path.exists(f"/proc/self/fd/{fd}") and fd > 2))
+print([name for name in os.environ if name.startswith(("LD_", "UNDERPASS"))], os.environ.get("UNDERPASS_SESSION"))
+"#;
+    let native = world.client("/usr/bin/python3").args(["-c", script]).run().success();
+    let told = python(&world, proxy.url(), script);
+    let descriptors = native.lines().next().unwrap_or_default();
+    assert_eq!(told, format!("{descriptors}\n['UNDERPASS_SESSION'] sealed\n"));
+    let inner = artifacts::underpass();
+    let done = sealed(&world, proxy.url(), inner).args(["-x", "local:", "true"]).run();
+    assert_eq!(done.code(), 125, "{done}");
+    assert!(done.stderr.contains("this process is sealed already"), "{done}");
+}

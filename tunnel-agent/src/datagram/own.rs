@@ -1,0 +1,194 @@
+//! A datagram socket of the agent's own: what is sent by it is carried as a program's datagrams are. It is for those
+//! who speak to the agent by another protocol.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use libc::SOL_SOCKET;
+use socket2::{Domain, Protocol, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::OwnedSemaphorePermit;
+use underpass_core::destination::{DNS_PORT, Destination, canonical};
+use underpass_core::failure::{Failure, reason};
+
+use super::ask::{is_many, way};
+use super::facts::Facts;
+use super::peer::Peer;
+use super::socket::{MAX_PEERS, Socket, To};
+use super::{Course, sweep};
+use crate::agent::Agent;
+use crate::attempt;
+use crate::log;
+use crate::plan::Plan;
+use crate::sys;
+use crate::upstream::hop::Client;
+use crate::upstream::socks5_udp;
+
+/// Datagrams that wait at it, in bytes as the kernel counts them.
+const BUFFER: usize = 1 << 20;
+
+/// A socket of the agent's own, and its peers.
+pub(crate) struct Own {
+    agent: Arc<Agent>,
+    plan: Arc<Plan>,
+    client: Client,
+    watched: Arc<AsyncFd<OwnedFd>>,
+    local: SocketAddr,
+    socket: Arc<Socket>,
+    peers: HashMap<Destination, Arc<Peer>>,
+    /// Names that have been peers so far.
+    names: u32,
+    /// Whether the agent answers what is sent to port 53, as for programs.
+    with_dns: bool,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Own {
+    /// Makes one on an address of this machine.
+    pub(crate) fn open(
+        agent: &Arc<Agent>,
+        plan: &Arc<Plan>,
+        client: &Client,
+        ip: IpAddr,
+    ) -> Result<Self, Failure> {
+        let room = agent.datagrams.room(1)?;
+        let (watched, local) = bound(ip).map_err(|error| Failure::UpstreamUnreachable(reason(&error)))?;
+        let cookie = sys::option::<u64>(watched.get_ref(), SOL_SOCKET, libc::SO_COOKIE)
+            .map_err(|error| Failure::UpstreamUnreachable(reason(&error)))?;
+        let socket = Arc::new(Socket::new(Facts::own(cookie, local)));
+        agent.datagrams.sockets.lock().insert(cookie, Arc::clone(&socket));
+        sweep::begin(agent);
+        let (agent, plan, client) = (Arc::clone(agent), Arc::clone(plan), client.clone());
+        let (watched, peers) = (Arc::new(watched), HashMap::new());
+        Ok(Self {
+            agent,
+            plan,
+            client,
+            watched,
+            local,
+            socket,
+            peers,
+            names: 0,
+            with_dns: false,
+            _room: room,
+        })
+    }
+
+    /// Makes one that is connected to a destination's peer; `with_dns`: names are answered as for programs. What is refused
+    /// is said in the log.
+    pub(crate) fn towards(
+        agent: &Arc<Agent>,
+        plan: &Arc<Plan>,
+        destination: &Destination,
+        with_dns: bool,
+    ) -> Option<Self> {
+        let client = Client::default();
+        let opened = Self::open(agent, plan, &client, Ipv4Addr::LOCALHOST.into());
+        let opened =
+            opened.inspect_err(|failure| log::no_datagrams(&agent.datagrams, plan, None, &client, failure));
+        let mut own = opened.ok()?;
+        own.with_dns = with_dns;
+        let at = own.at(destination.clone())?;
+        rustix::net::connect(own.watched.get_ref(), &at).ok()?;
+        Some(own)
+    }
+
+    pub(crate) fn watched(&self) -> Arc<AsyncFd<OwnedFd>> {
+        Arc::clone(&self.watched)
+    }
+
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Where datagrams for a destination are sent: its peer, an old one or a new one. What is refused is said in the
+    /// log, once for each reason.
+    pub(crate) fn at(&mut self, destination: Destination) -> Option<SocketAddr> {
+        if let Some(peer) = self.peers.get(&destination).filter(|peer| !peer.has_ended()) {
+            return Some(peer.at);
+        }
+        match self.add(&destination) {
+            Ok(peer) => {
+                let at = peer.at;
+                if self.peers.len() >= MAX_PEERS {
+                    self.peers.retain(|_, peer| !peer.has_ended());
+                }
+                self.peers.insert(destination, peer);
+                Some(at)
+            }
+            Err(failure) => {
+                log::no_datagrams(&self.agent.datagrams, &self.plan, None, &self.client, &failure);
+                None
+            }
+        }
+    }
+
+    fn add(&mut self, asked: &Destination) -> Result<Arc<Peer>, Failure> {
+        let (destination, given) = match asked {
+            Destination::Address(address) => {
+                let address = canonical(*address);
+                if is_many(address.ip()) || address.port() == 0 {
+                    return Err(Failure::Socket("broadcasts, multicasts and port 0 are not carried"));
+                }
+                (attempt::destination(&self.agent, address)?, address)
+            }
+            // No address that is carried has port 0.
+            Destination::Name { .. } => {
+                self.names = self.names.wrapping_add(1);
+                (asked.clone(), (Ipv4Addr::from_bits(self.names), 0).into())
+            }
+        };
+        if self.with_dns
+            && destination.port() == DNS_PORT
+            && matches!(
+                way(&self.plan, &self.client, &destination),
+                Ok(Some(_)) | Err(Failure::NoDatagrams(_))
+            )
+        {
+            let to = To::Names(Arc::clone(&self.plan));
+            return Ok(self.socket.add(&self.agent, &self.client, given, destination, to)?.peer);
+        }
+        let here = || Course { plan: Arc::clone(&self.plan), chain: None };
+        let course = way(&self.plan, &self.client, &destination)?.unwrap_or_else(here);
+        if let Some(failure) = self.agent.datagrams.remembered(&course, Some(&destination)) {
+            return Err(failure);
+        }
+        let to = To::Course(course);
+        let found = self.socket.add(&self.agent, &self.client, given, destination, to)?;
+        Ok(found.peer)
+    }
+
+    /// Writes the header of datagrams from a peer (RFC 1928 section 7), whether it was asked for or not; `None` if
+    /// nobody is there who is one.
+    pub(crate) fn header_from(&self, at: SocketAddr, header: &mut Vec<u8>) -> Option<()> {
+        let peer = self.agent.datagrams.sources.lock().get(&canonical(at))?.upgrade()?;
+        peer.touch();
+        match peer.given.port() {
+            // A name: itself, or its address once that is known.
+            0 => peer.with_header(|bytes| header.extend_from_slice(bytes)),
+            _ => socks5_udp::put_header(header, &Destination::Address(peer.given)),
+        }
+        Some(())
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.agent.datagrams.sockets.lock().remove(&self.socket.cookie);
+        self.socket.end(&self.agent.datagrams);
+    }
+}
+
+fn bound(ip: IpAddr) -> io::Result<(AsyncFd<OwnedFd>, SocketAddr)> {
+    let domain = if ip.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = socket2::Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    // No more than the system allows is had, which is no fault.
+    let _ = socket.set_recv_buffer_size(BUFFER);
+    socket.bind(&SocketAddr::new(ip, 0).into())?;
+    let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((sys::watch(socket.into(), Interest::READABLE)?, local))
+}
