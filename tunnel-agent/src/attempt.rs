@@ -55,6 +55,8 @@ pub(crate) struct Attempt {
 pub(crate) fn begin(mut attempt: Attempt) {
     let agent = Arc::clone(&attempt.agent);
     let cookie = attempt.facts.cookie;
+    // What was bound as a listener would be cannot leave by itself.
+    attempt.facts.confined |= agent.exposures.connects(cookie);
     // Another thread connects the same socket; both learn what becomes of it.
     attempt.connection = match agent.attempts.join_handoff(cookie, attempt.connection) {
         Ok(()) => return,
@@ -89,6 +91,9 @@ pub(crate) fn begin(mut attempt: Attempt) {
         Ok(destination) => destination,
         Err(failure) => return attempt.refuse(&failure),
     };
+    if !attempt.plan.config.exposes.is_empty() {
+        agent.exposures.visits(attempt.client.pid, &destination);
+    }
     let Ok(room) = Arc::clone(&agent.room).try_acquire_owned() else {
         return attempt
             .refuse(&Failure::Socket("the agent has as many connections as its limit on open files allows"));

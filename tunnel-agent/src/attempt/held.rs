@@ -131,7 +131,8 @@ impl HeldAttempt {
                 return Err((held, io::Error::other("the program has dissolved it")));
             }
             // Before the program can see its connection and ask.
-            let local = facts.showable(far.local, address);
+            let local = far.exit.filter(|_| !plan.config.exposes.is_empty()).or(far.local);
+            let local = facts.showable(local, address);
             agent.carried.begin(cookie, address, local, is_sealed);
             match held.open(options.has_congestion()) {
                 Ok(ours) => Ok((held, ours)),
