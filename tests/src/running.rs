@@ -38,7 +38,9 @@ impl Running {
     /// Writes one line to the program.
     pub fn say(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("the input is open");
-        writeln!(stdin, "{line}").unwrap_or_else(|error| panic!("{}: {error}", self.line));
+        // In one piece: a program may have read the first, and ended, before the next is written.
+        let line = format!("{line}\n");
+        stdin.write_all(line.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", self.line));
     }
 
     pub(crate) fn take_input(&mut self) -> Option<ChildStdin> {
