@@ -165,6 +165,9 @@ pub(crate) fn say(found: &Found, verbosity: Verbosity, session: &Session<'_>, he
         Held::Sealed => "sealed, which does not hold what others do for a program by files that they share",
     };
     note(format_args!("session {}, tier {tier}", described(found)));
+    if held == Held::ByGuard && guard::check() == Ok(guard::Copies::Kept) {
+        note("pidfd_getfd is refused, so copies of sockets are kept: one that was bound is not connected");
+    }
     if held == Held::ByGuard
         && let Err(error) = guard::check_datagrams()
     {

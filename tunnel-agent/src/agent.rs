@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -21,6 +21,7 @@ use crate::attempts::Attempts;
 use crate::carried::Carried;
 use crate::course::Courses;
 use crate::datagram::Datagrams;
+use crate::expose::Exposures;
 use crate::flow::Flows;
 use crate::front::Front;
 use crate::hold::Holds;
@@ -69,6 +70,7 @@ pub(crate) struct Agent {
     pub(crate) can_hold: bool,
     pub(crate) carried: Carried,
     pub(crate) datagrams: Datagrams,
+    pub(crate) exposures: Exposures,
     pub(crate) courses: Courses,
     pub(crate) flows: Flows,
     pub(crate) splicer: Splicer,
@@ -101,6 +103,9 @@ pub(crate) fn run(
         ));
     }
     rustix::process::umask(Mode::from_bits_retain(0o077));
+    // A program of the same user may neither trace us nor take our sockets, and a core file would hold passwords. What we
+    // look at in others hangs on them.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let uid = rustix::process::geteuid().as_raw();
     check_directory(directory, uid)?;
     let _lock = sole(directory)?;
@@ -195,6 +200,7 @@ async fn serve(
         can_hold,
         carried: Carried::default(),
         datagrams: Datagrams::new(budget.datagrams),
+        exposures: Exposures::default(),
         courses: Courses::default(),
         flows: Flows::default(),
         splicer: Splicer::start(budget.pipes)?,

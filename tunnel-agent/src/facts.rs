@@ -76,7 +76,6 @@ impl Facts {
         let is = |level, name| int(level, name).is_ok_and(|value| value != 0);
         self.blocking
             && !watched
-            && !self.confined
             && !self.signals
             && self.bound.is_none()
             && !sys::has_send_timeout(socket)

@@ -69,11 +69,13 @@ pub enum Request<'a> {
         held_at: u16,
     },
     /// [`Request::Connect`] by the supervisor of the guard tier, whose sockets cannot leave by themselves: it is held
-    /// whatever its way is. Where the socket is blocking, [`super::Reply::Held`] is followed by
-    /// [`super::Reply::Outcome`]. With a datagram socket it is [`Request::Datagram`], to connect it.
+    /// whatever its way is, or handed off to a proxy on this machine. Where the socket is blocking, the answer to a held
+    /// one is [`super::Reply::Outcome`]. With a datagram socket it is [`Request::Datagram`], to connect it.
     Supervised {
         /// Whose socket it is.
         process: u32,
+        /// That has other threads, which may see the socket meanwhile.
+        watched: bool,
         /// As the program gave it; it may be a fake address.
         address: SocketAddr,
     },
@@ -123,6 +125,29 @@ pub enum Request<'a> {
         /// An address of this machine, from which a datagram has come.
         at: SocketAddr,
     },
+    /// "Is what listens there exposed elsewhere?" [`super::Reply::Via`] names the address of this machine to bind it to;
+    /// [`super::Reply::Direct`]: it is not.
+    Bind {
+        /// `SO_COOKIE` of the program's socket.
+        cookie: u64,
+        /// As the program gave it.
+        address: SocketAddr,
+        /// `IPV6_V6ONLY`.
+        v6_only: bool,
+    },
+    /// "Where is the socket that comes with this frame exposed?" It is from now on, if it was bound so
+    /// ([`Request::Bind`]); the answer is [`super::Reply::Peer`], or [`super::Reply::Unknown`] where it was not.
+    Listen {
+        /// It listens by now, or is about to. If not, it may yet connect.
+        listens: bool,
+    },
+    /// "Who is at the other end of a connection that came from the agent?"
+    Accepted {
+        /// Where it has come from.
+        from: SocketAddr,
+        /// The program's end of it.
+        at: SocketAddr,
+    },
     /// Told, not asked: a call was refused, for the log.
     Barred(Barred),
     /// "What would a resolver answer to this?" The answer is no [`super::Reply`]: see [`super::read_answer`].
@@ -148,15 +173,19 @@ impl<'a> Request<'a> {
             Self::Source { .. } => kind::SOURCE,
             Self::Barred(_) => kind::BARRED,
             Self::Query { .. } => kind::QUERY,
+            Self::Bind { .. } => kind::BIND,
+            Self::Listen { .. } => kind::LISTEN,
+            Self::Accepted { .. } => kind::ACCEPTED,
         };
         let frame = Frame::new().put(&MAGIC).put(&[VERSION, kind]).put(&token.0);
         match *self {
             Self::Connect { address, watched, held_at } => {
                 frame.put(&[u8::from(watched)]).put(&held_at.to_le_bytes()).address(address)
             }
-            Self::Supervised { process, address } | Self::Sealed { process, address } => {
-                frame.put(&process.to_le_bytes()).address(address)
+            Self::Supervised { process, watched, address } => {
+                frame.put(&process.to_le_bytes()).put(&[u8::from(watched)]).address(address)
             }
+            Self::Sealed { process, address } => frame.put(&process.to_le_bytes()).address(address),
             Self::Convert => frame,
             Self::Outcome { cookie } | Self::Peer { cookie } => frame.put(&cookie.to_le_bytes()),
             Self::Resolve { name, family } => {
@@ -172,6 +201,11 @@ impl<'a> Request<'a> {
             Self::Source { at } => frame.address(at),
             Self::Barred(what) => frame.put(&[what as u8]),
             Self::Query { message } => frame.put(message),
+            Self::Bind { cookie, address, v6_only } => {
+                frame.put(&cookie.to_le_bytes()).put(&[u8::from(v6_only)]).address(address)
+            }
+            Self::Listen { listens } => frame.put(&[u8::from(listens)]),
+            Self::Accepted { from, at } => frame.address(from).address(at),
         }
     }
 
@@ -185,7 +219,9 @@ impl<'a> Request<'a> {
         let token = Token(r.array()?);
         let request = match kind {
             kind::CONNECT => Self::Connect { watched: r.flag()?, held_at: r.u16()?, address: r.address()? },
-            kind::SUPERVISED => Self::Supervised { process: r.u32()?, address: r.address()? },
+            kind::SUPERVISED => {
+                Self::Supervised { process: r.u32()?, watched: r.flag()?, address: r.address()? }
+            }
             kind::SEALED => Self::Sealed { process: r.u32()?, address: r.address()? },
             kind::CONVERT => Self::Convert,
             kind::OUTCOME => Self::Outcome { cookie: r.cookie()? },
@@ -204,6 +240,9 @@ impl<'a> Request<'a> {
             kind::SOURCE => Self::Source { at: r.address()? },
             kind::BARRED => Self::Barred(Barred::from_byte(r.u8()?)?),
             kind::QUERY => Self::Query { message: r.rest()? },
+            kind::BIND => Self::Bind { cookie: r.cookie()?, v6_only: r.flag()?, address: r.address()? },
+            kind::LISTEN => Self::Listen { listens: r.flag()? },
+            kind::ACCEPTED => Self::Accepted { from: r.address()?, at: r.address()? },
             _ => return Err(WireError::Unknown),
         };
         r.end((token, request))

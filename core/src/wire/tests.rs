@@ -11,7 +11,7 @@ fn requests() -> Vec<Request<'static>> {
         Request::Connect { address: "10.1.2.3:443".parse().unwrap(), watched: false, held_at: 0 },
         Request::Connect { address: "[fe80::1%3]:53".parse().unwrap(), watched: true, held_at: 40_000 },
         Request::Convert,
-        Request::Supervised { process: 70_000, address: "10.1.2.3:4".parse().unwrap() },
+        Request::Supervised { process: 70_000, watched: true, address: "10.1.2.3:4".parse().unwrap() },
         Request::Sealed { process: 70_000, address: "[fd00::3]:4".parse().unwrap() },
         Request::Outcome { cookie: u64::MAX },
         Request::Peer { cookie: 1 },
@@ -25,6 +25,10 @@ fn requests() -> Vec<Request<'static>> {
         Request::Barred(Barred::Raw),
         Request::Barred(Barred::Device),
         Request::Barred(Barred::Datagrams),
+        Request::Bind { cookie: 9, address: "0.0.0.0:8000".parse().unwrap(), v6_only: false },
+        Request::Bind { cookie: 9, address: "[::]:0".parse().unwrap(), v6_only: true },
+        Request::Listen { listens: true },
+        Request::Accepted { from: "127.117.112.2:4".parse().unwrap(), at: "127.0.0.1:80".parse().unwrap() },
     ]
 }
 

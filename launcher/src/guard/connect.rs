@@ -3,29 +3,45 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use libc::{EACCES, EINPROGRESS, ENETUNREACH, SO_DOMAIN, SO_ERROR, SO_PROTOCOL, SOL_SOCKET, c_int};
+use libc::{
+    EACCES, EALREADY, EINPROGRESS, EISCONN, ENETUNREACH, SO_COOKIE, SO_DOMAIN, SO_ERROR, SO_PROTOCOL,
+    SOL_SOCKET, c_int,
+};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, socket_timeout};
 use underpass_core::destination::{DNS_PORT, canonical, is_local};
 use underpass_core::wire::{Reply, Request};
 
+use super::begun::Begun;
+use super::kept::Found;
 use super::kernel;
 use super::link::{Link, Session};
 use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
+use super::pending::has_signal;
 use super::sealed::Here;
+use super::sockets::Sockets;
+use super::supervisor::What;
+use super::truth::Asking;
 
 /// net/tcp_states.h
-const ESTABLISHED: u8 = 1;
+pub(crate) const ESTABLISHED: u8 = 1;
+const SYN_SENT: u8 = 2;
 const CLOSE: u8 = 7;
+/// How often a program that waits is looked at. Most connections come about before.
+const LOOK: Duration = Duration::from_millis(40);
 
 /// A `connect()` that waits for the agent.
 #[derive(Debug)]
 pub(crate) struct Connecting {
     /// A copy of the program's socket, to undo what was begun if the agent is lost.
-    copy: OwnedFd,
+    pub(crate) copy: OwnedFd,
+    pub(crate) cookie: u64,
     /// When SO_SNDTIMEO ends the program's wait.
     pub(crate) until: Option<Instant>,
+    /// When it is to be seen whether a signal waits for the program; `None` once one does.
+    look: Option<Instant>,
     /// Sealed: what is done if the agent leaves it to the program.
     here: Option<Box<[u8]>>,
 }
@@ -53,29 +69,23 @@ pub(crate) fn kind(session: &Session, socket: &OwnedFd) -> Kind {
     if is_in(socket, CLOSE) { Kind::Closed } else { Kind::Tcp }
 }
 
-/// The state is the first byte of `struct tcp_info`.
-fn is_in(socket: &OwnedFd, state: u8) -> bool {
-    kernel::option::<u8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO) == Ok(state)
+/// The kernel's name for the socket.
+pub(crate) fn cookie(socket: &OwnedFd) -> Result<u64, Errno> {
+    kernel::option(socket, SOL_SOCKET, SO_COOKIE)
 }
 
-/// A copy of the program's descriptor. An error is what the call is answered.
-pub(crate) fn copy(call: &Notification, number: c_int) -> Result<OwnedFd, Answer> {
-    let copied =
-        kernel::process_of(call.thread).and_then(|process| kernel::descriptor_of(process.as_fd(), number));
-    copied.map_err(|error| match error {
-        // The kernel says so itself.
-        Errno::BADF => Answer::Continue,
-        Errno::PERM => Answer::Fail(EACCES),
-        _ => Answer::Fail(ENETUNREACH),
-    })
+/// The state is the first byte of `struct tcp_info`.
+pub(crate) fn is_in(socket: &OwnedFd, state: u8) -> bool {
+    kernel::option::<u8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO) == Ok(state)
 }
 
 /// Judges the call. What waits for the agent has a link.
 pub(crate) fn begin(
     session: &Session,
+    sockets: &mut Sockets,
     call: &Notification,
     still_waits: impl Fn() -> bool,
-) -> Result<(Link, Connecting), Answer> {
+) -> Result<(Link, What), Answer> {
     let address = match memory::address(call, call.pointer(1), call.int(2)) {
         Ok(Given::Inet(address)) => address,
         // The kernel meets the same fault.
@@ -86,46 +96,100 @@ pub(crate) fn begin(
     let ip = canonical(address).ip();
     // Loopback is direct where no route names it, but for the stub resolver's port, where the agent answers.
     if is_local(ip) && !session.loopback && address.port() != DNS_PORT {
+        sockets.let_go(call);
         return Err(Answer::Continue);
     }
-    let copy = copy(call, call.int(0))?;
+    let copy = match sockets.take(call)? {
+        Found::Copy(copy) => copy,
+        // EALREADY, EISCONN or a wait, by the kernel itself.
+        Found::Begun(known) if known.is_open() => return Err(Answer::Continue),
+        Found::Begun(known) => {
+            let link = session.ask(&Request::Outcome { cookie: known.cookie }, None);
+            let asking = What::Truth(Asking::Again);
+            return link.map(|link| (link, asking)).map_err(|_| Answer::Fail(ENETUNREACH));
+        }
+    };
     if !still_waits() {
         return Err(Answer::Later);
     }
     match kind(session, &copy) {
         Kind::Closed => {}
+        // A signal has ended a wait, and it goes on.
+        Kind::Tcp if is_in(&copy, SYN_SENT) && blocks(&copy) => {}
         // EALREADY, EISCONN or a wait, by the kernel itself; another family or network: its refusal.
         Kind::Tcp | Kind::Other => return Err(Answer::Continue),
         Kind::Foreign if is_local(ip) => return Err(Answer::Continue),
         Kind::Foreign => return Err(Answer::Fail(ENETUNREACH)),
     }
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
-    match session.ask(&Request::Supervised { process, address }, Some(copy.as_fd())) {
-        Ok(link) => Ok((link, Connecting::new(copy, None))),
+    let watched = !has_one_thread(process);
+    match session.ask(&Request::Supervised { process, watched, address }, Some(copy.as_fd())) {
+        Ok(link) => {
+            sockets.is_begun(&copy);
+            Ok((link, What::Connect(Connecting::new(copy, None))))
+        }
         Err(_) => Err(Answer::Fail(ENETUNREACH)),
     }
 }
 
+/// Whether no other thread of its process can see a socket meanwhile. Each thread is a directory.
+fn has_one_thread(thread: u32) -> bool {
+    const WITH_ITSELF_AND_ITS_PARENT: u64 = 3;
+    let threads = rustix::fs::stat(format!("/proc/{thread}/task"));
+    threads.is_ok_and(|threads| threads.st_nlink == WITH_ITSELF_AND_ITS_PARENT)
+}
+
+fn blocks(socket: &OwnedFd) -> bool {
+    rustix::fs::fcntl_getfl(socket).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK))
+}
+
 impl Connecting {
     pub(super) fn new(copy: OwnedFd, here: Option<Box<[u8]>>) -> Self {
-        Self { copy, until: None, here }
+        // Of a socket that does not block the outcome comes before any end of a wait.
+        let patience: Option<Duration> = socket_timeout(&copy, Timeout::Send).ok().flatten();
+        let until = patience.map(|patience| Instant::now() + patience);
+        let look = here.is_none().then(|| Instant::now() + LOOK);
+        let cookie = cookie(&copy).unwrap_or(0);
+        Self { copy, cookie, until, look, here }
+    }
+
+    /// When something is to be done about it, unless the agent says something before.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.until.into_iter().chain(self.look).min()
+    }
+
+    /// Whether the agent is to be told that the program waits in the kernel from now on.
+    pub(crate) fn is_interrupted(&mut self, call: &Notification, now: Instant) -> bool {
+        if self.look.is_none_or(|look| now < look) {
+            return false;
+        }
+        let interrupted = has_signal(call.thread);
+        self.look = (!interrupted).then(|| now + LOOK);
+        interrupted
+    }
+
+    /// The call is left to the kernel, or done here where nothing is left to it.
+    fn goes_on(&mut self) -> Answer {
+        match self.here.take().map(|address| (address, self.copy.try_clone())) {
+            None => Answer::Continue,
+            Some((address, Ok(copy))) => Answer::Here(Here::new(copy, address)),
+            Some((_, Err(_))) => Answer::Fail(ENETUNREACH),
+        }
     }
 
     /// What the agent's reply comes to; `None`: another one follows.
-    pub(crate) fn replied(&mut self, reply: Option<Reply<'_>>) -> Option<Answer> {
+    pub(crate) fn replied(&mut self, begun: &mut Begun, reply: Option<Reply<'_>>) -> Option<Answer> {
+        if let Some(Reply::Outcome { .. } | Reply::HandedOff) = reply {
+            begun.told(self.cookie);
+        }
         match reply {
-            Some(Reply::Direct) => match self.here.take().map(|address| (address, self.copy.try_clone())) {
-                None => Some(Answer::Continue),
-                Some((address, Ok(copy))) => Some(Answer::Here(Here::new(copy, address))),
-                Some((_, Err(_))) => Some(Answer::Fail(ENETUNREACH)),
-            },
+            Some(Reply::Direct) => Some(self.goes_on()),
             Some(Reply::Held { blocking: false, .. }) => Some(Answer::Fail(EINPROGRESS)),
-            Some(Reply::Held { blocking: true, .. }) => {
-                let patience = socket_timeout(&self.copy, Timeout::Send).ok().flatten();
-                self.until = patience.map(|patience: Duration| Instant::now() + patience);
-                None
-            }
-            Some(Reply::Outcome { errno: 0 }) => {
+            // Another thread connects it as well, or a signal has come: the kernel waits with this one.
+            Some(Reply::Held { blocking: true, .. }) => Some(self.goes_on()),
+            // The kernel finds the same state, and has its own word for it.
+            Some(Reply::Refuse { errno: EALREADY | EISCONN }) => Some(self.goes_on()),
+            Some(Reply::HandedOff | Reply::Outcome { errno: 0 }) => {
                 // As the end of a connect(2) that has waited: the next one says EISCONN.
                 if is_in(&self.copy, ESTABLISHED) {
                     kernel::settle(&self.copy);

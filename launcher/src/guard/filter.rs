@@ -10,6 +10,8 @@ use libc::{
     SO_ERROR, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, c_int, c_long, sock_filter,
 };
 
+use super::sockets::Copies;
+
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -139,6 +141,9 @@ const CALLS: [Call; 15] = [
     all(libc::SYS_setns, Errno(EPERM)),
 ];
 
+/// What is asked about besides where copies of sockets are kept.
+const WITH_COPIES: [Call; 2] = [all(libc::SYS_bind, Notify), all(libc::SYS_listen, Notify)];
+
 /// An architecture as the kernel names it in `seccomp_data` (linux/audit.h).
 struct Architecture {
     native: u32,
@@ -185,7 +190,7 @@ const AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 
 /// The program for this architecture.
-pub(crate) fn program(sealed: bool) -> Vec<sock_filter> {
+pub(crate) fn program(sealed: bool, copies: Copies) -> Vec<sock_filter> {
     let verdict = |verdict| statement(RETURN, value(verdict, sealed));
     let mut code = vec![statement(LOAD, ARCH)];
     let mut refused = vec![statement(LOAD, NUMBER)];
@@ -197,7 +202,8 @@ pub(crate) fn program(sealed: bool) -> Vec<sock_filter> {
     if let Some(from) = ARCHITECTURE.foreign_from {
         block(&mut code, AT_LEAST, from, &[verdict(Errno(ENOSYS))]);
     }
-    for call in &CALLS {
+    let with_copies = if copies == Copies::Kept { &WITH_COPIES[..] } else { &[] };
+    for call in CALLS.iter().chain(with_copies) {
         block(&mut code, EQUAL, call.number as u32, &call.code(&verdict));
     }
     code.push(verdict(Allow));

@@ -4,13 +4,14 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::Pid;
 
-use super::kernel;
+use super::sockets::Copies;
+use super::{kept, kernel};
 
 /// socket(7); by number.
 const SO_BINDTOIFINDEX: i32 = 62;
 
-/// Why the tier cannot be had, as far as one process can tell.
-pub(crate) fn check() -> Result<(), String> {
+/// How the tier can be had; an error is why not, as far as one process can tell.
+pub(crate) fn check() -> Result<Copies, String> {
     kernel::knows_listener_flags().map_err(|error| match error {
         Errno::INVAL => "this kernel lets nobody supervise system calls safely (Linux 5.19 does)".to_owned(),
         error => refused("seccomp", error),
@@ -29,17 +30,22 @@ pub(crate) fn check() -> Result<(), String> {
 }
 
 /// Whether this process may look at that one, by a descriptor that it has and a byte of its memory.
-pub(crate) fn look_at(process: Pid, descriptor: i32, memory: Option<&u8>) -> Result<(), String> {
-    let pidfd = kernel::process_of(process).map_err(|error| refused("pidfd_open", error))?;
-    match kernel::descriptor_of(std::os::fd::AsFd::as_fd(&pidfd), descriptor) {
-        Ok(_) | Err(Errno::BADF) => {}
-        Err(error) => return Err(refused("pidfd_getfd", error)),
-    }
+pub(crate) fn look_at(process: Pid, descriptor: i32, memory: Option<&u8>) -> Result<Copies, String> {
+    let copied = kernel::process_of(process)
+        .and_then(|pidfd| kernel::descriptor_of(std::os::fd::AsFd::as_fd(&pidfd), descriptor));
+    let copies = match copied {
+        Ok(_) | Err(Errno::BADF) => Copies::Taken,
+        Err(error) => match kept::socket_behind(process, descriptor) {
+            Ok(_) => Copies::Kept,
+            Err(_) => return Err(refused("pidfd_getfd", error)),
+        },
+    };
     let here = 0x5a;
     let byte = memory.unwrap_or(&here);
     let mut found = [0];
     kernel::read_memory(process, std::ptr::from_ref(byte) as u64, &mut found)
-        .map_err(|error| refused("process_vm_readv", error))
+        .map_err(|error| refused("process_vm_readv", error))?;
+    Ok(copies)
 }
 
 fn refused(what: &str, error: Errno) -> String {
@@ -58,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_process_may_look_at_itself() {
-        assert_eq!(look_at(rustix::process::getpid(), 0, None), Ok(()));
+        assert_eq!(look_at(rustix::process::getpid(), 0, None), Ok(Copies::Taken));
     }
 
     #[test]

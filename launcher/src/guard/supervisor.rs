@@ -7,24 +7,25 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use underpass_core::wire::MAX_FRAME;
 
+use super::begun::Begun;
 use super::connect::{self, Connecting};
 use super::datagram::Datagrams;
 use super::datagram::namespace::Namespace;
+use super::family::Family;
 use super::kernel::Listener;
-use super::life::Family;
 use super::link::{Link, Session};
 use super::notification::{Answer, Notification};
 use super::sealed::{self, Seal, Sealed};
 use super::socket;
+use super::sockets::{Copies, Sockets};
 use super::truth::{self, Asking};
 
 /// What the events are about; greater numbers are calls that wait.
-const CALLS: u64 = 0;
 const FRONT: u64 = 1;
 const CHILDREN: u64 = 2;
 const FIRST: u64 = 16;
@@ -36,7 +37,8 @@ struct Waiting {
     what: What,
 }
 
-enum What {
+/// What it waits for.
+pub(crate) enum What {
     Connect(Connecting),
     Truth(Asking),
 }
@@ -44,8 +46,12 @@ enum What {
 pub(crate) struct Supervisor {
     listener: Arc<Listener>,
     session: Session,
+    begun: Begun,
+    sockets: Sockets,
     datagrams: Datagrams,
     sealed: Option<Sealed>,
+    /// All that is waited for but the listener: through an epoll set the kernel would forget that who is told of a call
+    /// is to go on where the program has just stopped, and wake us on another processor.
     events: OwnedFd,
     waiting: HashMap<u64, Waiting>,
     next: u64,
@@ -57,9 +63,9 @@ impl Supervisor {
         listener: Listener,
         session: Session,
         sealed: Option<(Namespace, Seal<'_>)>,
+        copies: Copies,
     ) -> io::Result<Self> {
         let events = epoll::create(CreateFlags::CLOEXEC)?;
-        epoll::add(&events, &listener, EventData::new_u64(CALLS), EventFlags::IN)?;
         let (session, datagrams, sealed) = match sealed {
             None => (session.clone(), Datagrams::new(session), None),
             Some((namespace, seal)) => {
@@ -68,8 +74,9 @@ impl Supervisor {
                 (session.clone(), Datagrams::within(session, namespace)?, Some(sealed))
             }
         };
-        let (listener, waiting) = (Arc::new(listener), HashMap::new());
-        Ok(Self { listener, session, datagrams, sealed, events, waiting, next: FIRST })
+        let (listener, begun, sockets) = (Arc::new(listener), Begun::default(), Sockets::new(copies));
+        let (waiting, next) = (HashMap::new(), FIRST);
+        Ok(Self { listener, session, begun, sockets, datagrams, sealed, events, waiting, next })
     }
 
     /// Serves until no process is left that could ask (whatever the program starts is a descendant of ours), and what the
@@ -83,72 +90,88 @@ impl Supervisor {
     fn serve(&mut self, family: &mut Family) -> Result<(), Errno> {
         epoll::add(&self.events, family.front(), EventData::new_u64(FRONT), EventFlags::IN)?;
         epoll::add(&self.events, family.signals(), EventData::new_u64(CHILDREN), EventFlags::IN)?;
-        let mut nobody_asks = false;
-        while !nobody_asks || family.has_program() {
+        // Until nobody is left to ask.
+        let mut asked = true;
+        while asked || family.has_program() {
             let patience = self.patience();
-            let mut room = [MaybeUninit::<epoll::Event>::uninit(); 64];
-            let (events, _) = match epoll::wait(&self.events, &mut room, patience.as_ref()) {
-                Ok(events) => events,
+            let mut ready =
+                [PollFd::new(&self.events, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
+            let watched = if asked { &mut ready[..] } else { &mut ready[..1] };
+            match poll(watched, patience.as_ref()) {
+                Ok(_) => {}
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error),
-            };
-            for event in events.iter() {
-                let flags = event.flags;
-                match event.data.u64() {
-                    // Nobody is left to ask; how the last has ended is still to be learnt.
-                    CALLS if !flags.contains(EventFlags::IN) => {
-                        epoll::delete(&self.events, &self.listener)?;
-                        nobody_asks = true;
-                    }
-                    CALLS => {
-                        if let Some(call) = self.listener.receive()? {
-                            self.judge(call);
-                        }
-                    }
-                    FRONT => {
-                        if family.front_said() {
-                            // Nothing more will come.
-                            let _ = epoll::delete(&self.events, family.front());
-                        }
-                    }
-                    CHILDREN => {
-                        let was_there = family.has_program();
-                        if family.children_changed() {
-                            return Ok(());
-                        }
-                        if was_there && !family.has_program() {
-                            self.session.stay();
-                        }
-                    }
-                    number => self.answered(number),
+            }
+            let [others, calls] = ready.map(|fd| fd.revents());
+            if calls.contains(PollFlags::IN) {
+                if let Some(call) = self.listener.receive()? {
+                    self.judge(call);
                 }
+            } else if !calls.is_empty() {
+                // How the last has ended is still to be learnt.
+                asked = false;
+            }
+            if !others.is_empty() && self.others(family)? {
+                return Ok(());
             }
             self.end_waits();
         }
         Ok(())
     }
 
+    /// The agent, the front or a child has said something; whether nobody is left.
+    fn others(&mut self, family: &mut Family) -> Result<bool, Errno> {
+        let mut room = [MaybeUninit::<epoll::Event>::uninit(); 64];
+        let (events, _) = match epoll::wait(&self.events, &mut room, Some(&Timespec::default())) {
+            Ok(events) => events,
+            Err(Errno::INTR) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        for event in events.iter() {
+            match event.data.u64() {
+                FRONT => {
+                    if family.front_said() {
+                        // Nothing more will come.
+                        let _ = epoll::delete(&self.events, family.front());
+                    }
+                }
+                CHILDREN => {
+                    let was_there = family.has_program();
+                    if family.children_changed() {
+                        return Ok(true);
+                    }
+                    if was_there && !family.has_program() {
+                        self.session.stay();
+                    }
+                }
+                number => self.answered(number),
+            }
+        }
+        Ok(false)
+    }
+
     fn judge(&mut self, call: Notification) {
-        let listener = &self.listener;
+        let Self { listener, session, begun, sockets, datagrams, sealed, .. } = self;
+        let truth = |(link, asking)| (link, What::Truth(asking));
         let asked = match call.number {
-            libc::SYS_socket => Err(socket::answer(&mut self.datagrams, &call)),
+            libc::SYS_socket => Err(socket::answer(datagrams, sockets, &call)),
             libc::SYS_connect => {
                 let still_waits = || listener.waits(call.id);
-                match (&mut self.sealed, self.datagrams.namespace()) {
+                match (sealed, datagrams.namespace()) {
                     (Some(sealed), Some(namespace)) => {
-                        sealed::begin(sealed, namespace, &self.session, &call, still_waits)
+                        sealed::begin(sealed, namespace, session, &call, still_waits)
+                            .map(|(link, connecting)| (link, What::Connect(connecting)))
                     }
-                    _ => connect::begin(&self.session, &call, still_waits),
+                    _ => connect::begin(session, sockets, &call, still_waits),
                 }
-                .map(|(link, connecting)| (link, What::Connect(connecting)))
             }
-            libc::SYS_getsockopt => {
-                truth::error(&self.session, &call).map(|(link, asking)| (link, What::Truth(asking)))
+            libc::SYS_getsockopt => truth::error(session, begun, sockets, &call).map(truth),
+            libc::SYS_getpeername | libc::SYS_getsockname => truth::name(session, sockets, &call).map(truth),
+            // bind(2) and listen(2), where they are asked about at all.
+            _ => {
+                sockets.let_go(&call);
+                Err(Answer::Continue)
             }
-            libc::SYS_getpeername | libc::SYS_getsockname => {
-                truth::name(&self.session, &call).map(|(link, asking)| (link, What::Truth(asking)))
-            }
-            _ => Err(Answer::Continue),
         };
         match asked {
             Ok((link, what)) => self.wait(Waiting { call, link, what }),
@@ -157,6 +180,9 @@ impl Supervisor {
     }
 
     fn wait(&mut self, waiting: Waiting) {
+        if let What::Connect(connecting) = &waiting.what {
+            self.begun.note(connecting.cookie);
+        }
         let number = self.next;
         self.next += 1;
         match epoll::add(&self.events, &waiting.link, EventData::new_u64(number), EventFlags::IN) {
@@ -171,10 +197,10 @@ impl Supervisor {
         let mut buffer = [0; MAX_FRAME];
         let reply = waiting.link.reply(&mut buffer);
         let answer = match &mut waiting.what {
-            What::Connect(connecting) => connecting.replied(reply),
+            What::Connect(connecting) => connecting.replied(&mut self.begun, reply),
             What::Truth(asking) => {
                 let still_waits = self.listener.waits(waiting.call.id);
-                Some(asking.replied(&waiting.call, reply, still_waits))
+                Some(asking.replied(&mut self.begun, &mut self.sockets, &waiting.call, reply, still_waits))
             }
         };
         match answer {
@@ -184,9 +210,12 @@ impl Supervisor {
     }
 
     /// Copies of the socket go first: as long as there is one, closing the program's own does not end it.
-    fn finish(&self, waiting: Waiting, answer: Answer) {
+    fn finish(&mut self, waiting: Waiting, answer: Answer) {
         let id = waiting.call.id;
-        drop(waiting);
+        match waiting.what {
+            What::Connect(connecting) => self.sockets.ended(connecting.copy, &answer),
+            What::Truth(asking) => drop(asking),
+        }
         self.answer(id, answer);
     }
 
@@ -197,21 +226,27 @@ impl Supervisor {
         }
     }
 
-    /// Until the first wait ends that a program has bounded.
+    /// Until the first wait ends that a program has bounded, or one is to be looked at.
     fn patience(&self) -> Option<Timespec> {
-        let first = self.waiting.values().filter_map(|waiting| waiting.until()).min()?;
+        let first = self.waiting.values().filter_map(Waiting::next).min()?;
         let left = first.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         Timespec::try_from(left).ok()
     }
 
     fn end_waits(&mut self) {
         let now = Instant::now();
-        let ended: Vec<u64> = self
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.until().is_some_and(|until| until <= now))
-            .map(|(&number, _)| number)
-            .collect();
+        if self.waiting.values().filter_map(Waiting::next).all(|next| now < next) {
+            return;
+        }
+        let mut ended = Vec::new();
+        for (&number, Waiting { call, link, what }) in &mut self.waiting {
+            let What::Connect(connecting) = what else { continue };
+            if connecting.until.is_some_and(|until| until <= now) {
+                ended.push(number);
+            } else if connecting.is_interrupted(call, now) {
+                self.session.convert(link);
+            }
+        }
         for number in ended {
             if let Some(waiting) = self.waiting.remove(&number) {
                 self.finish(waiting, Answer::Fail(libc::EINPROGRESS));
@@ -221,9 +256,10 @@ impl Supervisor {
 }
 
 impl Waiting {
-    fn until(&self) -> Option<Instant> {
+    /// When something is to be done about it, unless the agent says something before.
+    fn next(&self) -> Option<Instant> {
         match &self.what {
-            What::Connect(connecting) => connecting.until,
+            What::Connect(connecting) => connecting.next(),
             What::Truth(_) => None,
         }
     }

@@ -13,7 +13,7 @@ pub(crate) const MODES: [&str; 2] = ["blocking", "nonblocking"];
 /// Programs at once in a world: most of their time they wait.
 const WORKERS: usize = 4;
 /// And where all of them are made to wait for a second or more.
-const WAITING: usize = 12;
+const WAITING: usize = 8;
 
 /// A program of `programs/`, with the host (10.99.0.HOST and fd99::HOST), the port and what
 /// follows them.
@@ -90,6 +90,8 @@ pub(crate) struct Both {
     pub(crate) configuration: Option<std::path::PathBuf>,
     /// The programs are static, and the redirected ones under this tier.
     pub(crate) tier: Option<&'static str>,
+    /// What starts the launcher, if it is not the shell alone.
+    pub(crate) before: &'static [&'static str],
     /// Live as long as the worlds.
     pub(crate) _proxies: Vec<Real>,
 }
@@ -147,7 +149,8 @@ impl Both {
         servers::start(&redirected);
         let proxy = proxies::fake(&redirected);
         let (upstream, configuration) = (String::new(), None);
-        Self { native, redirected, proxy, upstream, configuration, tier: None, _proxies: Vec::new() }
+        let (tier, before, _proxies) = (None, &[][..], Vec::new());
+        Self { native, redirected, proxy, upstream, configuration, tier, before, _proxies }
     }
 
     /// Runs a command line natively and redirected.
@@ -164,7 +167,10 @@ impl Both {
 
     /// A program that is redirected.
     pub(crate) fn wrapped(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let underpass = self.redirected.client(artifacts::underpass());
+        let underpass = match self.before {
+            [] => self.redirected.client(artifacts::underpass()),
+            [first, more @ ..] => self.redirected.client(first).args(more).arg(artifacts::underpass()),
+        };
         let underpass = match &self.configuration {
             Some(file) => underpass.arg("-f").arg(file),
             None => underpass.args(self.upstream.split(' ').flat_map(|hop| ["-x", hop])),

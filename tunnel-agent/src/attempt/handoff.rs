@@ -1,14 +1,18 @@
 //! An attempt on the program's own socket: driven along the chain while the program waits inside
 //! `connect()`, and held where that cannot be.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use tokio::sync::OwnedSemaphorePermit;
-use underpass_core::destination::Destination;
+use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::Failure;
 use underpass_core::wire::{Reply, Request};
 
 use super::{Attempt, asked, trip, way};
 use crate::carried::HandedOff;
 use crate::plan::Way;
+use crate::upstream::hop::Hop;
 use crate::upstream::path::{self, Progress};
 use crate::upstream::stream::Spoken;
 use crate::{frames, log, sys};
@@ -21,7 +25,8 @@ enum Driven {
 }
 
 impl Attempt {
-    pub(super) async fn run(self, destination: Destination, room: OwnedSemaphorePermit) {
+    pub(super) async fn run(mut self, destination: Destination, room: OwnedSemaphorePermit) {
+        let mut converted = false;
         let driven = self.try_handoff(&destination);
         let ended = tokio::select! {
             biased;
@@ -29,6 +34,7 @@ impl Attempt {
             said = frames::wait(&self.connection) => match said {
                 Some(frame) if matches!(Request::decode(frame.frame()), Ok((_, Request::Convert))) => {
                     sys::dissolve(&self.socket);
+                    converted = true;
                     Ok(Driven::CannotBe)
                 }
                 // The program has gone, or its thread; another of its threads may still wait.
@@ -43,6 +49,8 @@ impl Attempt {
         match ended {
             Ok(Driven::HandedOff) => {}
             Ok(Driven::CannotBe) => {
+                // The outcome is not waited for any more.
+                self.supervised &= !converted;
                 let held = Reply::Held { blocking: self.facts.blocking, port: self.agent.holds.port() };
                 self.hold_or_refuse(destination, room);
                 waiting.iter().for_each(|connection| frames::reply(connection, &held));
@@ -77,6 +85,9 @@ impl Attempt {
                 else {
                     return Ok(Driven::CannotBe);
                 };
+                if self.facts.confined && !self.may_enter(&hops, first) {
+                    return Ok(Driven::CannotBe);
+                }
                 let bare =
                     path::reach_first(hop, &self.socket, first, self.agent.attempts.is_alone()).await?;
                 let let_go = |spoken| self.let_go(destination, spoken);
@@ -117,6 +128,14 @@ impl Attempt {
                 }
             }
         }
+    }
+
+    /// Whether a program whose socket cannot leave this machine may have it while it is driven: what it can do with it
+    /// then, as a child that has it too, it can do with one of its own.
+    fn may_enter(&self, hops: &[Arc<Hop>], first: SocketAddr) -> bool {
+        canonical(first).ip().is_loopback()
+            && !self.plan.config.routes_loopback()
+            && hops.iter().all(|hop| hop.knows_nobody())
     }
 
     /// The socket is the program's again, and connected.

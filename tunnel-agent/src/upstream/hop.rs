@@ -161,6 +161,11 @@ impl Hop {
         self.proxy().is_some() && self.tls.is_none()
     }
 
+    /// Whether it serves anybody who reaches it.
+    pub(crate) fn knows_nobody(&self) -> bool {
+        self.proxy().is_some_and(|proxy| proxy.login == Login::Nobody)
+    }
+
     /// Whether its greeting is the same for every program.
     pub(crate) fn is_alike_for_all(&self) -> bool {
         self.proxy().is_none_or(|proxy| proxy.isolation != Isolation::Program)

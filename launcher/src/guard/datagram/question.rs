@@ -26,7 +26,7 @@ pub(super) fn ask(
     address: SocketAddr,
     process: u32,
 ) -> Result<Link, Errno> {
-    session.ask(&Request::Supervised { process, address }, Some(socket.as_fd()))
+    session.ask(&Request::Supervised { process, watched: true, address }, Some(socket.as_fd()))
 }
 
 /// The answer, which has come; or the agent has gone, and there is no way.

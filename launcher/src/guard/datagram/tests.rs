@@ -48,7 +48,7 @@ impl FakeAgent {
                     rustix::net::recvmsg(&connection, &mut parts, &mut ancillary, flags).unwrap().bytes;
                 let passed = ancillary.drain().filter(|m| matches!(m, RecvAncillaryMessage::ScmRights(_)));
                 assert_eq!(passed.count(), 1);
-                let Ok((TOKEN, Request::Supervised { process: PROCESS, address })) =
+                let Ok((TOKEN, Request::Supervised { process: PROCESS, address, .. })) =
                     Request::decode(&frame[..length])
                 else {
                     panic!("no such question was expected");
@@ -68,7 +68,9 @@ impl FakeAgent {
     fn datagrams(&self) -> Datagrams {
         let socket = self.path.as_os_str().as_bytes();
         let (token, auto, supervised) = (TOKEN, false, true);
-        let session = SessionEnv { token, loopback: false, refuses_foreign: false, auto, supervised, socket };
+        let listens = false;
+        let session =
+            SessionEnv { token, loopback: false, refuses_foreign: false, listens, auto, supervised, socket };
         Datagrams::new(Session::parse(&session.to_value()).unwrap())
     }
 }

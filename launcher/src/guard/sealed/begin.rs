@@ -14,6 +14,7 @@ use crate::guard::kernel;
 use crate::guard::link::{Link, Session};
 use crate::guard::memory::{self, Given};
 use crate::guard::notification::{Answer, Notification};
+use crate::guard::sockets;
 
 /// What waits for the agent has a link; all else is answered here.
 pub(crate) fn begin(
@@ -28,7 +29,7 @@ pub(crate) fn begin(
         Errno::INVAL => Answer::Fail(EINVAL),
         _ => Answer::Fail(EACCES),
     })?;
-    let copy = connect::copy(call, call.int(0)).map_err(|answer| match answer {
+    let copy = sockets::copy(call, call.int(0)).map_err(|answer| match answer {
         // By now it may be the number of another one.
         Answer::Continue => Answer::Fail(EBADF),
         other => other,
