@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(taken(b"\x04\x01\x01\xbb\0\0\0\0\0"), connect("0.0.0.0:443"));
         let name = Destination::Name { host: "a.test".into(), port: 80 };
         assert_eq!(taken(b"\x04\x01\0\x50\0\0\0\x07\0a.test\0"), Asked::Connect(name));
-        assert_eq!(taken(b"\x04\x01\0\x50\0\0\0\x01me\0192.0.2.1\0"), connect("192.0.2.1:80"));
+        assert_eq!(taken(b"\x04\x01\0\x50\0\0\0\x01me\x00192.0.2.1\0"), connect("192.0.2.1:80"));
     }
 
     #[test]
