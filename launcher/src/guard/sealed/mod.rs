@@ -4,7 +4,7 @@
 //! # The way in
 //!
 //! 1. The supervisor makes the network, which belongs to a user namespace of its own, and forks the program.
-//! 2. The program enters both, makes a mount namespace there, and arranges it ([`enter`], [`mounts`]).
+//! 2. The program enters both, makes a mount namespace there, and arranges it ([`mod@enter`], [`mounts`]).
 //! 3. It goes on into a second user namespace below, with mounts of its own: what was arranged cannot be undone there, nor
 //!    has anybody in it a say in the network, root included.
 //! 4. It installs the filter, and becomes the program.
