@@ -2,8 +2,8 @@
 //!
 //! Its value is `1:TOKEN:PATH`: the wire version, 32 hexadecimal digits, and the absolute path of
 //! the agent's socket. Words before the path, in this order, say `loopback:` where routes say something of loopback,
-//! `foreign:` where sockets of other processes are refused, `auto:` in tier auto, and `guard:` where the program is
-//! supervised. Parsing
+//! `foreign:` where sockets of other processes are refused, `listen:` where listeners may be exposed, `auto:` in tier
+//! auto, and `guard:` where the program is supervised. Parsing
 //! allocates nothing; it runs when the library is loaded.
 
 use crate::wire::{Token, VERSION};
@@ -24,9 +24,10 @@ pub const MAX_PATH: usize = 107;
 /// Before the path, which begins with a slash.
 const LOOPBACK: &[u8] = b"loopback:";
 const FOREIGN: &[u8] = b"foreign:";
+const LISTEN: &[u8] = b"listen:";
 const AUTO: &[u8] = b"auto:";
 const GUARD: &[u8] = b"guard:";
-const WORDS: usize = LOOPBACK.len() + FOREIGN.len() + AUTO.len() + GUARD.len();
+const WORDS: usize = LOOPBACK.len() + FOREIGN.len() + LISTEN.len() + AUTO.len() + GUARD.len();
 
 /// The longest value of the variable, in bytes.
 pub const MAX_VALUE: usize = 2 + 33 + WORDS + MAX_PATH;
@@ -40,6 +41,8 @@ pub struct SessionEnv<'a> {
     pub loopback: bool,
     /// Whether a socket that another process passes is refused if the agent does not know it.
     pub refuses_foreign: bool,
+    /// Whether the agent is to be asked about sockets that are bound and listen: some are exposed elsewhere.
+    pub listens: bool,
     /// Whether the library starts under guard what cannot load it. The launcher's word: under guard itself there is no
     /// need for it.
     pub auto: bool,
@@ -59,6 +62,7 @@ impl<'a> SessionEnv<'a> {
         let word = |word, rest: &'a [u8]| rest.strip_prefix(word).map_or((false, rest), |rest| (true, rest));
         let (loopback, rest) = word(LOOPBACK, rest);
         let (refuses_foreign, rest) = word(FOREIGN, rest);
+        let (listens, rest) = word(LISTEN, rest);
         let (auto, rest) = word(AUTO, rest);
         let (supervised, socket) = word(GUARD, rest);
         if !(2..=MAX_PATH).contains(&socket.len()) || socket[0] != b'/' || socket.contains(&0) {
@@ -69,7 +73,7 @@ impl<'a> SessionEnv<'a> {
             let &[high, low] = pair else { return None };
             *byte = digit(high)? << 4 | digit(low)?;
         }
-        Some(Self { token: Token(token), loopback, refuses_foreign, auto, supervised, socket })
+        Some(Self { token: Token(token), loopback, refuses_foreign, listens, auto, supervised, socket })
     }
 
     /// The value that [`Self::parse`] reads.
@@ -84,6 +88,9 @@ impl<'a> SessionEnv<'a> {
         }
         if self.refuses_foreign {
             value.extend_from_slice(FOREIGN);
+        }
+        if self.listens {
+            value.extend_from_slice(LISTEN);
         }
         if self.auto {
             value.extend_from_slice(AUTO);
@@ -111,11 +118,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for words in 0..16 {
-            let [loopback, refuses_foreign, auto, supervised] = [1, 2, 4, 8].map(|word| words & word != 0);
+        for words in 0..32 {
+            let [loopback, refuses_foreign, listens, auto, supervised] =
+                [1, 2, 4, 8, 16].map(|word| words & word != 0);
             let token = Token(*b"\x00\xff234567890abcde");
             let socket = b"/run/user/0/underpass/x.sock";
-            let session = SessionEnv { token, loopback, refuses_foreign, auto, supervised, socket };
+            let session = SessionEnv { token, loopback, refuses_foreign, listens, auto, supervised, socket };
             assert_eq!(SessionEnv::parse(&session.to_value()), Some(session));
         }
     }
@@ -123,6 +131,7 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         let good = SessionEnv {
+            listens: false,
             token: Token([1; 16]),
             loopback: false,
             refuses_foreign: false,

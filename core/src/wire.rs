@@ -42,6 +42,9 @@ pub const MAX_NAME: usize = 255;
 /// a question. For IPv6 there is only `::1`.
 pub const AT: Ipv4Addr = Ipv4Addr::new(127, 117, 112, 1);
 
+/// The address of this machine from which the agent connects to a program that is exposed elsewhere, for the same reason.
+pub const FROM: Ipv4Addr = Ipv4Addr::new(127, 117, 112, 2);
+
 const MAGIC: [u8; 3] = *b"UPs";
 
 /// What a frame may be wrong in.
@@ -94,6 +97,9 @@ mod kind {
     pub(super) const BARRED: u8 = 10;
     pub(super) const SUPERVISED: u8 = 11;
     pub(super) const SEALED: u8 = 12;
+    pub(super) const BIND: u8 = 13;
+    pub(super) const LISTEN: u8 = 14;
+    pub(super) const ACCEPTED: u8 = 15;
 
     pub(super) const DIRECT: u8 = 0x80;
     pub(super) const REFUSE: u8 = 0x81;

@@ -14,7 +14,6 @@ use crate::messages::Failure;
 pub(crate) const HELP: &str = "\
 Runs any Linux program, unmodified, and carries its traffic through proxies.
 Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
-
   -x, --proxy URL        socks5h, socks4a, http or https://[USER:PASSWORD@]HOST
                          [:PORT], ssh://HOST, local: (none); repeated: a chain
   -f, --config FILE      chains and routes: TOML, or by its name or by NAME as
@@ -25,6 +24,7 @@ Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
                          the far exit or this local machine; ADDR: a resolver
       --udp MODE         carry datagrams (default), or refuse them
       --inherited WHAT   keep (default), close or refuse inherited sockets
+      --listen-at CHAIN  where COMMAND listens, others reach it at the exit
   -q, -v                 --quiet: no warnings; --verbose: say what is done
       --shell            print what makes a shell carried: eval \"$(...)\"
       --check            try each hop of each chain; status 1 if one fails
@@ -39,13 +39,14 @@ COMMAND's; 125: own failure, 126: not to be run or carried, 127: not found.
 ";
 
 /// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 17] = [
+const OPTIONS: [&str; 18] = [
     "--proxy",
     "--config",
     "--format",
     "--dns",
     "--udp",
     "--inherited",
+    "--listen-at",
     "--tier",
     "--let-in",
     "--quiet",
@@ -114,6 +115,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Long("format") => source.format = Some(value(&mut parser, "--format", "NAME")?),
             Long("udp") => source.udp = Some(value(&mut parser, "--udp", "MODE")?),
             Long("inherited") => source.inherited = Some(value(&mut parser, "--inherited", "WHAT")?),
+            Long("listen-at") => source.listen_at = Some(value(&mut parser, "--listen-at", "CHAIN")?),
             Long("tier") => source.tier = Some(value(&mut parser, "--tier", "TIER")?),
             Long("let-in") => source.let_in.push(value(&mut parser, "--let-in", "PATH")?.into()),
             // What the library starts us with, instead of a program that cannot load it.
@@ -177,6 +179,7 @@ struct Source {
     dns: Option<OsString>,
     udp: Option<OsString>,
     inherited: Option<OsString>,
+    listen_at: Option<OsString>,
     tier: Option<OsString>,
     let_in: Vec<PathBuf>,
 }
@@ -189,6 +192,7 @@ impl Source {
             && self.dns.is_none()
             && self.udp.is_none()
             && self.inherited.is_none()
+            && self.listen_at.is_none()
             && self.tier.is_none()
             && self.let_in.is_empty()
     }
@@ -201,6 +205,7 @@ impl Source {
         let inherited = self.inherited.take().map(|inherited| inherited.to_string_lossy().parse());
         let inherited =
             inherited.transpose().map_err(|why: &str| Failure::setup(format_args!("--inherited: {why}")))?;
+        let listen_at = self.listen_at.take().map(|chain| chain.to_string_lossy().into_owned());
         let tier = self.tier.take().map(|tier| tier.to_string_lossy().parse());
         let tier = tier.transpose().map_err(|why: &str| Failure::setup(format_args!("--tier: {why}")))?;
         let let_in = std::mem::take(&mut self.let_in);
@@ -208,7 +213,7 @@ impl Source {
             return Err(Failure::setup(format_args!("--let-in: {}: not an absolute path", path.display())));
         }
         let place = self.place()?;
-        let changes = Changes { dns, udp, inherited, tier, let_in };
+        let changes = Changes { dns, udp, inherited, listen_at, tier, let_in };
         Ok(if changes == Changes::default() { place } else { Given::With(changes, Box::new(place)) })
     }
 

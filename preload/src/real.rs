@@ -91,6 +91,10 @@ type SpawnStrings = *const *mut c_char;
 
 real_functions! {
     connect: fn(c_int, *const sockaddr, socklen_t) -> c_int = libc::connect;
+    bind: fn(c_int, *const sockaddr, socklen_t) -> c_int = libc::bind;
+    listen: fn(c_int, c_int) -> c_int = libc::listen;
+    accept: fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int = libc::accept;
+    accept4: fn(c_int, *mut sockaddr, *mut socklen_t, c_int) -> c_int = libc::accept4;
     socket: fn(c_int, c_int, c_int) -> c_int = libc::socket;
     getsockopt: fn(c_int, c_int, c_int, *mut c_void, *mut socklen_t) -> c_int = libc::getsockopt;
     getpeername: fn(c_int, *mut sockaddr, *mut socklen_t) -> c_int = libc::getpeername;

@@ -90,6 +90,37 @@ impl ProgramSocket {
         rustix::net::getpeername(fd).ok()??.try_into().ok()
     }
 
+    /// Its own end as the kernel has it.
+    pub(crate) fn kernel_name(&self) -> Option<SocketAddr> {
+        // SAFETY: as above.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.0) };
+        rustix::net::getsockname(fd).ok()?.try_into().ok()
+    }
+
+    /// Whether it is for IPv6 alone.
+    pub(crate) fn is_v6_only(&self) -> bool {
+        self.option::<c_int>(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY).is_ok_and(|only| only != 0)
+    }
+
+    /// Where the agent has it exposed, or does from now on.
+    pub(crate) fn exposed(&self, listens: bool) -> Result<Option<SocketAddr>, c_int> {
+        // SAFETY: as above; the descriptor is passed on, never closed.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.0) };
+        let asked = link::ask_about(fd, &Request::Listen { listens }, |reply| match reply {
+            Reply::Peer { peer, .. } => Ok(Some(peer)),
+            Reply::Refuse { errno } => Err(errno),
+            _ => Ok(None),
+        });
+        asked.unwrap_or(Err(libc::EACCES))
+    }
+
+    /// Makes it listen no longer; it stays bound.
+    pub(crate) fn stops_listening(&self) {
+        // SAFETY: as above.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.0) };
+        let _ = rustix::net::shutdown(fd, rustix::net::Shutdown::Both);
+    }
+
     /// Connects a datagram socket to one of the agent's.
     pub(crate) fn connect_to(&self, at: SocketAddr) -> Result<(), c_int> {
         let family = self.option::<c_int>(libc::SOL_SOCKET, libc::SO_DOMAIN)?;

@@ -55,7 +55,7 @@ impl Running {
         let left = self.limit.saturating_sub(self.start.elapsed());
         let line = self.lines.recv_timeout(left.min(DEFAULT_LIMIT));
         line.unwrap_or_else(|_| {
-            kill_group(&self.child);
+            kill_group(&mut self.child);
             panic!("{} wrote no further line:\n{}", self.line, text(&bytes(&self.stderr)))
         })
     }
@@ -125,7 +125,7 @@ impl Running {
         };
         let elapsed = self.start.elapsed();
         if status.is_none() {
-            kill_group(&self.child);
+            kill_group(&mut self.child);
         }
         self.ended = true;
         let reaped = self.child.wait().expect("it is our child");
@@ -146,7 +146,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.ended {
-            kill_group(&self.child);
+            kill_group(&mut self.child);
             let _ = self.child.wait();
         }
     }
@@ -185,13 +185,20 @@ fn read_lines(pipe: impl Read + Send + 'static, lines: Sender<String>) -> Receiv
 /// Kills the program's process group, and waits until nsenter, the group's leader, has reaped the
 /// program: an orphan would be left to the machine's init, and the world cannot end before it is
 /// reaped. nsenter stops with a program that was stopped, and would not see its end.
-fn kill_group(child: &Child) {
+fn kill_group(child: &mut Child) {
+    // Once it was reaped, its number may be another's.
+    if matches!(child.try_wait(), Ok(Some(_))) {
+        return;
+    }
+    let child = &*child;
     let in_group = |pid: u32| {
         // Fields 3 to 5, after the name in brackets: state, parent, process group.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
         fields.split(' ').nth(2) == Some(&child.id().to_string()) && pid != child.id()
     };
+    // nsenter stops with a program that is stopped, and would not reap it.
+    let _ = kill_process(pid(child.id()), Signal::CONT);
     // Each round catches what was forked during the one before.
     let limit = Instant::now() + PATIENCE;
     while Instant::now() < limit {

@@ -13,8 +13,12 @@ use underpass_tests::{World, artifacts, proxies, servers};
 const HOOKS: &[&str] = &[
     // Connections.
     "__connect",
+    "accept",
+    "accept4",
+    "bind",
     "connect",
     "epoll_ctl",
+    "listen",
     // Calls by their number.
     "syscall",
     // Sockets.

@@ -21,6 +21,7 @@ use crate::attempts::Attempts;
 use crate::carried::Carried;
 use crate::course::Courses;
 use crate::datagram::Datagrams;
+use crate::expose::Exposures;
 use crate::flow::Flows;
 use crate::front::Front;
 use crate::hold::Holds;
@@ -69,6 +70,7 @@ pub(crate) struct Agent {
     pub(crate) can_hold: bool,
     pub(crate) carried: Carried,
     pub(crate) datagrams: Datagrams,
+    pub(crate) exposures: Exposures,
     pub(crate) courses: Courses,
     pub(crate) flows: Flows,
     pub(crate) splicer: Splicer,
@@ -198,6 +200,7 @@ async fn serve(
         can_hold,
         carried: Carried::default(),
         datagrams: Datagrams::new(budget.datagrams),
+        exposures: Exposures::default(),
         courses: Courses::default(),
         flows: Flows::default(),
         splicer: Splicer::start(budget.pipes)?,

@@ -2,10 +2,11 @@
 //!
 //! # Layout
 //!
-//! - [`handoff`]: on the program's own socket; [`held`]: with the socket held, and a relay.
+//! - [`handoff`]: on the program's own socket; [`held`]: with the socket held, and a relay; [`waiting`]: for that.
 
 mod handoff;
 mod held;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -54,6 +55,8 @@ pub(crate) struct Attempt {
 pub(crate) fn begin(mut attempt: Attempt) {
     let agent = Arc::clone(&attempt.agent);
     let cookie = attempt.facts.cookie;
+    // What was bound as a listener would be cannot leave by itself.
+    attempt.facts.confined |= agent.exposures.connects(cookie);
     // Another thread connects the same socket; both learn what becomes of it.
     attempt.connection = match agent.attempts.join_handoff(cookie, attempt.connection) {
         Ok(()) => return,
@@ -69,6 +72,14 @@ pub(crate) fn begin(mut attempt: Attempt) {
         match sys::tcp_state(&attempt.socket) {
             Ok(sys::CLOSE) => agent.attempts.end(cookie),
             Ok(sys::SYN_SENT) => {
+                // A wait that a signal has ended goes on.
+                if attempt.supervised
+                    && attempt.facts.blocking
+                    && let Some(outcome) = agent.attempts.outcome(cookie)
+                {
+                    tokio::spawn(waiting::tell(agent, cookie, attempt.connection, outcome));
+                    return;
+                }
                 return frames::reply(&attempt.connection, &Reply::Refuse { errno: errno::EALREADY });
             }
             _ => return frames::reply(&attempt.connection, &Reply::Refuse { errno: errno::EISCONN }),
@@ -80,6 +91,9 @@ pub(crate) fn begin(mut attempt: Attempt) {
         Ok(destination) => destination,
         Err(failure) => return attempt.refuse(&failure),
     };
+    if !attempt.plan.config.exposes.is_empty() {
+        agent.exposures.visits(attempt.client.pid, &destination);
+    }
     let Ok(room) = Arc::clone(&agent.room).try_acquire_owned() else {
         return attempt
             .refuse(&Failure::Socket("the agent has as many connections as its limit on open files allows"));
@@ -122,8 +136,7 @@ pub(crate) fn begin(mut attempt: Attempt) {
         }
         return attempt.refuse(&Failure::Socket("it is held by another agent"));
     }
-    // A socket of another network is never driven: it would be one of this network then.
-    if by_agent || attempt.completing.is_some() {
+    if by_agent {
         return attempt.hold_or_refuse(destination, room);
     }
     agent.attempts.begin_handoff(cookie);

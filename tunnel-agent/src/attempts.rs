@@ -6,13 +6,17 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
+
+/// How an attempt has ended: an errno, or 0. Nothing is ever said of one that another has taken the place of.
+pub(crate) type Outcome = watch::Receiver<Option<i32>>;
 
 #[derive(Default)]
 struct Table {
     /// Hand-offs under way, and who else waits for each: another thread that connects the same socket.
     handoffs: HashMap<u64, Vec<OwnedFd>>,
-    by_cookie: HashMap<u64, (u64, AbortHandle)>,
+    by_cookie: HashMap<u64, (u64, AbortHandle, Outcome)>,
     last: u64,
 }
 
@@ -22,13 +26,24 @@ pub(crate) struct Attempts(Mutex<Table>);
 
 impl Attempts {
     /// Enters an attempt for the socket; `start` gets its number.
-    pub(crate) fn begin(&self, cookie: u64, start: impl FnOnce(u64) -> AbortHandle) {
+    pub(crate) fn begin(
+        &self,
+        cookie: u64,
+        start: impl FnOnce(u64, watch::Sender<Option<i32>>) -> AbortHandle,
+    ) -> Outcome {
         // The lock is held so that the attempt cannot end before it is entered.
         let mut table = self.0.lock();
         table.last += 1;
         let number = table.last;
-        let handle = start(number);
-        table.by_cookie.insert(cookie, (number, handle));
+        let (teller, outcome) = watch::channel(None);
+        let handle = start(number, teller);
+        table.by_cookie.insert(cookie, (number, handle, outcome.clone()));
+        outcome
+    }
+
+    /// What tells the outcome of the attempt under way for the socket, if there is one.
+    pub(crate) fn outcome(&self, cookie: u64) -> Option<Outcome> {
+        self.0.lock().by_cookie.get(&cookie).map(|(_, _, outcome)| outcome.clone())
     }
 
     /// Lets `connection` wait for the hand-off of the socket, if one is under way; else gives it back.
@@ -59,7 +74,7 @@ impl Attempts {
 
     /// Ends the attempt under way for the socket, if there is one.
     pub(crate) fn end(&self, cookie: u64) {
-        if let Some((_, handle)) = self.0.lock().by_cookie.remove(&cookie) {
+        if let Some((_, handle, _)) = self.0.lock().by_cookie.remove(&cookie) {
             handle.abort();
         }
     }
@@ -67,7 +82,7 @@ impl Attempts {
     /// Runs what settles attempt `number`, unless another has taken its place.
     pub(crate) fn finish<T>(&self, cookie: u64, number: u64, settle: impl FnOnce() -> T) -> Option<T> {
         let mut table = self.0.lock();
-        if table.by_cookie.get(&cookie).is_none_or(|(current, _)| *current != number) {
+        if table.by_cookie.get(&cookie).is_none_or(|(current, ..)| *current != number) {
             return None;
         }
         table.by_cookie.remove(&cookie);
@@ -86,7 +101,7 @@ mod tests {
         let mut numbers = Vec::new();
         for _ in 0..2 {
             attempts.end(7);
-            attempts.begin(7, |number| {
+            let _outcome = attempts.begin(7, |number, _| {
                 numbers.push(number);
                 idle()
             });

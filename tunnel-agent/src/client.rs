@@ -22,7 +22,7 @@ use crate::facts::{Facts, network_of};
 use crate::frames::{self, NoFrame, Received};
 use crate::plan::Plan;
 use crate::upstream::hop::Client;
-use crate::{dns, log, sys};
+use crate::{dns, expose, log, sys};
 
 /// Serves programs for ever.
 pub(crate) async fn accept(agent: &Arc<Agent>, listener: OwnedFd) -> io::Result<()> {
@@ -98,6 +98,20 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
         }
         (Request::Barred(what), None) => {
             log::barred(&agent.datagrams, &plan, &client(&plan, peer), what);
+        }
+        (Request::Bind { cookie, address, v6_only }, None) => {
+            let client = client(&plan, peer);
+            let at = agent.exposures.binds(&plan, client, cookie, address, v6_only);
+            frames::reply(&connection, &at.map_or(Reply::Direct, |at| Reply::Via { at, ready: true }));
+        }
+        (Request::Listen { listens }, Some(socket)) => {
+            expose::begin(agent, connection, &socket, listens);
+        }
+        (Request::Accepted { from, at }, None) => {
+            let accepted = agent.exposures.accepted(from, at);
+            let reply =
+                accepted.map_or(Reply::Unknown, |(peer, exit)| Reply::Peer { peer, local: Some(exit) });
+            frames::reply(&connection, &reply);
         }
         (Request::Outcome { cookie }, None) => {
             let errno = agent.carried.take_failure(cookie).unwrap_or(0);

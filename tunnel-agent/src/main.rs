@@ -34,6 +34,7 @@ mod counted;
 mod course;
 mod datagram;
 mod dns;
+mod expose;
 mod facts;
 mod flow;
 mod frames;

@@ -41,6 +41,9 @@ impl Plan {
                 return Err(format!("there is no chain {name:?}"));
             }
         }
+        if let Some(expose) = config.exposes.iter().find(|expose| !chains.contains_key(&expose.at)) {
+            return Err(format!("there is no chain {:?} to listen at", expose.at));
+        }
         static PLANS: AtomicU32 = AtomicU32::new(0);
         let number = PLANS.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         Ok(Self { number, config, chains, has_told: AtomicBool::new(false) })
@@ -78,7 +81,9 @@ impl Plan {
     pub(crate) fn asks_for_program(&self) -> bool {
         let isolates =
             || self.chains.values().flat_map(|chain| chain.hops()).any(|hop| !hop.is_alike_for_all());
-        self.config.routes.iter().any(|route| !route.programs.is_empty()) || isolates()
+        self.config.routes.iter().any(|route| !route.programs.is_empty())
+            || self.config.exposes.iter().any(|expose| !expose.programs.is_empty())
+            || isolates()
     }
 
     /// Whether there is a way by which datagrams can go.
@@ -97,6 +102,8 @@ impl Plan {
     /// Whether sockets are handed off: never, wherever it can be, or (`None`) where it is faster.
     pub(crate) fn hands_off(&self) -> Option<bool> {
         match self.config.handoff {
+            // The program is shown the exit's address, as its own would be.
+            _ if !self.config.exposes.is_empty() => Some(false),
             Handoff::Auto => None,
             Handoff::Always => Some(true),
             Handoff::Never => Some(false),

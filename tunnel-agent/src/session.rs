@@ -165,8 +165,9 @@ impl Sessions {
         use std::os::unix::ffi::OsStrExt;
         let (loopback, socket) = (plan.config.routes_loopback(), self.socket.as_os_str().as_bytes());
         let refuses_foreign = plan.config.foreign_sockets == ForeignSockets::Refuse;
-        let (auto, supervised) = (false, false);
-        let value = SessionEnv { token, loopback, refuses_foreign, auto, supervised, socket }.to_value();
+        let (auto, supervised, listens) = (false, false, !plan.config.exposes.is_empty());
+        let value =
+            SessionEnv { token, loopback, refuses_foreign, listens, auto, supervised, socket }.to_value();
         String::from_utf8(value).map_err(io::Error::other)
     }
 

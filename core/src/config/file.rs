@@ -2,9 +2,10 @@
 //!
 //! # Layout
 //!
-//! - `chain`, `route`, `listen`: the tables; `names`: how names are answered.
+//! - `chain`, `route`, `expose`, `listen`: the tables; `names`: how names are answered.
 
 mod chain;
+mod expose;
 mod listen;
 mod names;
 mod route;
@@ -27,7 +28,7 @@ use crate::failure::errno;
 /// The longest deadline, in seconds.
 pub const MAX_DEADLINE: u32 = 3600;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "proxy",
     "client-key",
     "deadline",
@@ -37,6 +38,7 @@ const KEYS: [&str; 18] = [
     "default",
     "chain",
     "route",
+    "expose",
     "no-proxy",
     "dns",
     "fake-pool",
@@ -79,6 +81,8 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
     if let Some(list) = root.take("route") {
         routes.extend(route::routes(&reader, &list, &chains, &user_id)?);
     }
+    let exposes = root.take("expose");
+    let exposes = exposes.map_or(Ok(Vec::new()), |list| expose::exposes(&reader, &list, &chains))?;
     let deadline = match root.take("deadline") {
         Some(entry) => reader.number(&entry, MAX_DEADLINE)?,
         None => DEADLINE,
@@ -113,6 +117,7 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         udp,
         dns,
         pool,
+        exposes,
         foreign_sockets,
         inherited,
         tier,
@@ -201,7 +206,8 @@ fn to(reader: &Reader<'_>, entry: &Entry<'_>, chains: &BTreeMap<String, Chain>) 
 /// Chains that nothing leads to.
 fn unused(reader: &Reader<'_>, config: &Config, places: &BTreeMap<String, usize>) -> Vec<Warning> {
     let ways = || config.routes.iter().map(|route| &route.to).chain([&config.otherwise]);
-    let used = |name: &str| ways().any(|to| matches!(to, To::Chain(chain) if chain == name));
+    let exposed = |name: &str| config.exposes.iter().any(|expose| expose.at == name);
+    let used = |name: &str| ways().any(|to| matches!(to, To::Chain(chain) if chain == name)) || exposed(name);
     let unused = places.iter().filter(|(name, _)| !used(name));
     unused.map(|(name, at)| reader.warning(*at, format!("chain \"{name}\" is used by no route"))).collect()
 }

@@ -11,6 +11,7 @@
 //!   of them a file has.
 //! - [`environment`]: `ALL_PROXY` and its kin; `no_proxy`: the list of what goes direct.
 //! - [`dns`]: how names are answered; [`pool`]: the addresses that stand for them.
+//! - [`expose`]: which listening programs are reached elsewhere.
 //! - [`inherited`]: what becomes of sockets that others have made. [`tier`]: how a program is held.
 //! - [`listen`]: doors of the agent, for those that do not load the library.
 //! - [`logins`]: what is elsewhere: credentials in files and variables, users by name.
@@ -19,6 +20,7 @@
 
 pub mod dns;
 pub mod environment;
+pub mod expose;
 pub mod file;
 pub mod format;
 pub mod inherited;
@@ -82,6 +84,9 @@ pub struct Config {
     /// The addresses that stand for names.
     #[serde(default)]
     pub pool: pool::Pool,
+    /// Which listening programs are reached at the exits of chains; the first that matches decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposes: Vec<expose::Expose>,
     /// What becomes of sockets that other processes pass to the program.
     #[serde(default, skip_serializing_if = "inherited::ForeignSockets::is_keep")]
     pub foreign_sockets: inherited::ForeignSockets,
@@ -211,6 +216,7 @@ impl Config {
             udp: Udp::default(),
             dns: dns::Dns::default(),
             pool: pool::Pool::default(),
+            exposes: Vec::new(),
             foreign_sockets: inherited::ForeignSockets::default(),
             inherited: inherited::Inherited::default(),
             tier: tier::Tier::default(),

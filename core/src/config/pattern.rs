@@ -173,6 +173,11 @@ impl AddressRange {
         self.0.prefix_len() == self.0.max_prefix_len()
     }
 
+    /// That address, if it is one alone.
+    pub fn one(&self) -> Option<IpAddr> {
+        self.is_one().then(|| self.0.addr())
+    }
+
     /// Whether all of them are loopback addresses.
     pub fn is_loopback(&self) -> bool {
         match self.0 {
@@ -231,6 +236,16 @@ impl PortRange {
     /// One alone.
     pub fn one(port: u16) -> Self {
         Self { first: port, last: port }
+    }
+
+    /// The first of them.
+    pub fn first(&self) -> u16 {
+        self.first
+    }
+
+    /// The last of them.
+    pub fn last(&self) -> u16 {
+        self.last
     }
 
     /// Whether the port is one of them.

@@ -125,6 +125,29 @@ pub enum Request<'a> {
         /// An address of this machine, from which a datagram has come.
         at: SocketAddr,
     },
+    /// "Is what listens there exposed elsewhere?" [`super::Reply::Via`] names the address of this machine to bind it to;
+    /// [`super::Reply::Direct`]: it is not.
+    Bind {
+        /// `SO_COOKIE` of the program's socket.
+        cookie: u64,
+        /// As the program gave it.
+        address: SocketAddr,
+        /// `IPV6_V6ONLY`.
+        v6_only: bool,
+    },
+    /// "Where is the socket that comes with this frame exposed?" It is from now on, if it was bound so
+    /// ([`Request::Bind`]); the answer is [`super::Reply::Peer`], or [`super::Reply::Unknown`] where it was not.
+    Listen {
+        /// It listens by now, or is about to. If not, it may yet connect.
+        listens: bool,
+    },
+    /// "Who is at the other end of a connection that came from the agent?"
+    Accepted {
+        /// Where it has come from.
+        from: SocketAddr,
+        /// The program's end of it.
+        at: SocketAddr,
+    },
     /// Told, not asked: a call was refused, for the log.
     Barred(Barred),
     /// "What would a resolver answer to this?" The answer is no [`super::Reply`]: see [`super::read_answer`].
@@ -150,6 +173,9 @@ impl<'a> Request<'a> {
             Self::Source { .. } => kind::SOURCE,
             Self::Barred(_) => kind::BARRED,
             Self::Query { .. } => kind::QUERY,
+            Self::Bind { .. } => kind::BIND,
+            Self::Listen { .. } => kind::LISTEN,
+            Self::Accepted { .. } => kind::ACCEPTED,
         };
         let frame = Frame::new().put(&MAGIC).put(&[VERSION, kind]).put(&token.0);
         match *self {
@@ -175,6 +201,11 @@ impl<'a> Request<'a> {
             Self::Source { at } => frame.address(at),
             Self::Barred(what) => frame.put(&[what as u8]),
             Self::Query { message } => frame.put(message),
+            Self::Bind { cookie, address, v6_only } => {
+                frame.put(&cookie.to_le_bytes()).put(&[u8::from(v6_only)]).address(address)
+            }
+            Self::Listen { listens } => frame.put(&[u8::from(listens)]),
+            Self::Accepted { from, at } => frame.address(from).address(at),
         }
     }
 
@@ -209,6 +240,9 @@ impl<'a> Request<'a> {
             kind::SOURCE => Self::Source { at: r.address()? },
             kind::BARRED => Self::Barred(Barred::from_byte(r.u8()?)?),
             kind::QUERY => Self::Query { message: r.rest()? },
+            kind::BIND => Self::Bind { cookie: r.cookie()?, v6_only: r.flag()?, address: r.address()? },
+            kind::LISTEN => Self::Listen { listens: r.flag()? },
+            kind::ACCEPTED => Self::Accepted { from: r.address()?, at: r.address()? },
             _ => return Err(WireError::Unknown),
         };
         r.end((token, request))

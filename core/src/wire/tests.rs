@@ -25,6 +25,10 @@ fn requests() -> Vec<Request<'static>> {
         Request::Barred(Barred::Raw),
         Request::Barred(Barred::Device),
         Request::Barred(Barred::Datagrams),
+        Request::Bind { cookie: 9, address: "0.0.0.0:8000".parse().unwrap(), v6_only: false },
+        Request::Bind { cookie: 9, address: "[::]:0".parse().unwrap(), v6_only: true },
+        Request::Listen { listens: true },
+        Request::Accepted { from: "127.117.112.2:4".parse().unwrap(), at: "127.0.0.1:80".parse().unwrap() },
     ]
 }
 

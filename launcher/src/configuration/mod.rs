@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use underpass_core::config::dns::Dns;
 use underpass_core::config::environment::from_environment;
+use underpass_core::config::expose::Expose;
 use underpass_core::config::file::MAX_BYTES;
 use underpass_core::config::format::{Format, parse_as};
 use underpass_core::config::inherited::Inherited;
@@ -57,6 +58,8 @@ pub(crate) struct Changes {
     pub(crate) udp: Option<Udp>,
     /// `--inherited`
     pub(crate) inherited: Option<Inherited>,
+    /// `--listen-at`: the chain at whose exit all listeners of the program are reached.
+    pub(crate) listen_at: Option<String>,
     /// `--tier`
     pub(crate) tier: Option<Tier>,
     /// `--let-in`
@@ -93,7 +96,7 @@ pub(crate) enum Origin {
 
 /// The configuration of this launch; its paths are absolute, its credentials not fetched yet.
 pub(crate) fn find(given: Given) -> Result<Found, Failure> {
-    let (given, Changes { dns, udp, inherited, tier, let_in }) = match given {
+    let (given, Changes { dns, udp, inherited, listen_at, tier, let_in }) = match given {
         Given::With(changes, given) => (*given, changes),
         given => (given, Changes::default()),
     };
@@ -116,6 +119,15 @@ pub(crate) fn find(given: Given) -> Result<Found, Failure> {
     }
     if let Some(udp) = udp {
         found.config.udp = udp;
+        found.once = true;
+    }
+    if let Some(chain) = listen_at {
+        if !found.config.chains.contains_key(&chain) {
+            let known: Vec<_> = found.config.chains.keys().map(String::as_str).collect();
+            let why = format!("--listen-at: no chain {chain:?}; there is {}", known.join(", "));
+            return Err(Failure::setup(why));
+        }
+        found.config.exposes.push(Expose::all(chain));
         found.once = true;
     }
     // Not the agent's, so a file may be read again.

@@ -4,8 +4,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use libc::{
-    EACCES, EINPROGRESS, ENETUNREACH, SO_COOKIE, SO_DOMAIN, SO_ERROR, SO_PROTOCOL, SOL_SOCKET, c_int,
+    EACCES, EALREADY, EINPROGRESS, EISCONN, ENETUNREACH, SO_COOKIE, SO_DOMAIN, SO_ERROR, SO_PROTOCOL,
+    SOL_SOCKET, c_int,
 };
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, socket_timeout};
 use underpass_core::destination::{DNS_PORT, canonical, is_local};
@@ -17,6 +19,7 @@ use super::kernel;
 use super::link::{Link, Session};
 use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
+use super::pending::has_signal;
 use super::sealed::Here;
 use super::sockets::Sockets;
 use super::supervisor::What;
@@ -24,16 +27,21 @@ use super::truth::Asking;
 
 /// net/tcp_states.h
 pub(crate) const ESTABLISHED: u8 = 1;
+const SYN_SENT: u8 = 2;
 const CLOSE: u8 = 7;
+/// How often a program that waits is looked at. Most connections come about before.
+const LOOK: Duration = Duration::from_millis(40);
 
 /// A `connect()` that waits for the agent.
 #[derive(Debug)]
 pub(crate) struct Connecting {
     /// A copy of the program's socket, to undo what was begun if the agent is lost.
     pub(crate) copy: OwnedFd,
-    cookie: u64,
+    pub(crate) cookie: u64,
     /// When SO_SNDTIMEO ends the program's wait.
     pub(crate) until: Option<Instant>,
+    /// When it is to be seen whether a signal waits for the program; `None` once one does.
+    look: Option<Instant>,
     /// Sealed: what is done if the agent leaves it to the program.
     here: Option<Box<[u8]>>,
 }
@@ -74,7 +82,6 @@ pub(crate) fn is_in(socket: &OwnedFd, state: u8) -> bool {
 /// Judges the call. What waits for the agent has a link.
 pub(crate) fn begin(
     session: &Session,
-    begun: &mut Begun,
     sockets: &mut Sockets,
     call: &Notification,
     still_waits: impl Fn() -> bool,
@@ -107,29 +114,22 @@ pub(crate) fn begin(
     }
     match kind(session, &copy) {
         Kind::Closed => {}
+        // A signal has ended a wait, and it goes on.
+        Kind::Tcp if is_in(&copy, SYN_SENT) && blocks(&copy) => {}
         // EALREADY, EISCONN or a wait, by the kernel itself; another family or network: its refusal.
         Kind::Tcp | Kind::Other => return Err(Answer::Continue),
         Kind::Foreign if is_local(ip) => return Err(Answer::Continue),
         Kind::Foreign => return Err(Answer::Fail(ENETUNREACH)),
     }
-    let Ok(cookie) = cookie(&copy) else { return Err(Answer::Fail(ENETUNREACH)) };
-    begun.note(cookie);
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
     let watched = !has_one_thread(process);
-    let until = ends(&copy);
     match session.ask(&Request::Supervised { process, watched, address }, Some(copy.as_fd())) {
         Ok(link) => {
             sockets.is_begun(&copy);
-            Ok((link, What::Connect(Connecting { copy, cookie, until, here: None })))
+            Ok((link, What::Connect(Connecting::new(copy, None))))
         }
         Err(_) => Err(Answer::Fail(ENETUNREACH)),
     }
-}
-
-/// When SO_SNDTIMEO ends a wait. Of a socket that does not block the outcome comes before.
-fn ends(socket: &OwnedFd) -> Option<Instant> {
-    let patience: Option<Duration> = socket_timeout(socket, Timeout::Send).ok().flatten();
-    patience.map(|patience| Instant::now() + patience)
 }
 
 /// Whether no other thread of its process can see a socket meanwhile. Each thread is a directory.
@@ -139,11 +139,42 @@ fn has_one_thread(thread: u32) -> bool {
     threads.is_ok_and(|threads| threads.st_nlink == WITH_ITSELF_AND_ITS_PARENT)
 }
 
+fn blocks(socket: &OwnedFd) -> bool {
+    rustix::fs::fcntl_getfl(socket).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK))
+}
+
 impl Connecting {
-    /// Of a program that is sealed: `here` is the address, for what is left to us.
-    pub(super) fn sealed(copy: OwnedFd, cookie: u64, here: Box<[u8]>) -> Self {
-        let until = ends(&copy);
-        Self { copy, cookie, until, here: Some(here) }
+    pub(super) fn new(copy: OwnedFd, here: Option<Box<[u8]>>) -> Self {
+        // Of a socket that does not block the outcome comes before any end of a wait.
+        let patience: Option<Duration> = socket_timeout(&copy, Timeout::Send).ok().flatten();
+        let until = patience.map(|patience| Instant::now() + patience);
+        let look = here.is_none().then(|| Instant::now() + LOOK);
+        let cookie = cookie(&copy).unwrap_or(0);
+        Self { copy, cookie, until, look, here }
+    }
+
+    /// When something is to be done about it, unless the agent says something before.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.until.into_iter().chain(self.look).min()
+    }
+
+    /// Whether the agent is to be told that the program waits in the kernel from now on.
+    pub(crate) fn is_interrupted(&mut self, call: &Notification, now: Instant) -> bool {
+        if self.look.is_none_or(|look| now < look) {
+            return false;
+        }
+        let interrupted = has_signal(call.thread);
+        self.look = (!interrupted).then(|| now + LOOK);
+        interrupted
+    }
+
+    /// The call is left to the kernel, or done here where nothing is left to it.
+    fn goes_on(&mut self) -> Answer {
+        match self.here.take().map(|address| (address, self.copy.try_clone())) {
+            None => Answer::Continue,
+            Some((address, Ok(copy))) => Answer::Here(Here::new(copy, address)),
+            Some((_, Err(_))) => Answer::Fail(ENETUNREACH),
+        }
     }
 
     /// What the agent's reply comes to; `None`: another one follows.
@@ -152,15 +183,12 @@ impl Connecting {
             begun.told(self.cookie);
         }
         match reply {
-            // Blocking: another thread connects it as well, and this one waits with it.
-            Some(Reply::Direct | Reply::Held { blocking: true, .. }) => {
-                match self.here.take().map(|address| (address, self.copy.try_clone())) {
-                    None => Some(Answer::Continue),
-                    Some((address, Ok(copy))) => Some(Answer::Here(Here::new(copy, address))),
-                    Some((_, Err(_))) => Some(Answer::Fail(ENETUNREACH)),
-                }
-            }
+            Some(Reply::Direct) => Some(self.goes_on()),
             Some(Reply::Held { blocking: false, .. }) => Some(Answer::Fail(EINPROGRESS)),
+            // Another thread connects it as well, or a signal has come: the kernel waits with this one.
+            Some(Reply::Held { blocking: true, .. }) => Some(self.goes_on()),
+            // The kernel finds the same state, and has its own word for it.
+            Some(Reply::Refuse { errno: EALREADY | EISCONN }) => Some(self.goes_on()),
             Some(Reply::HandedOff | Reply::Outcome { errno: 0 }) => {
                 // As the end of a connect(2) that has waited: the next one says EISCONN.
                 if is_in(&self.copy, ESTABLISHED) {

@@ -190,7 +190,7 @@ const AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 
 /// The program for this architecture.
-pub(crate) fn program(copies: Copies, sealed: bool) -> Vec<sock_filter> {
+pub(crate) fn program(sealed: bool, copies: Copies) -> Vec<sock_filter> {
     let verdict = |verdict| statement(RETURN, value(verdict, sealed));
     let mut code = vec![statement(LOAD, ARCH)];
     let mut refused = vec![statement(LOAD, NUMBER)];

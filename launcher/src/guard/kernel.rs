@@ -264,8 +264,17 @@ impl Signals {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Came {
     pub(crate) number: c_int,
-    /// By the kernel's own hand, as a terminal's: then the whole process group has it.
-    pub(crate) from_kernel: bool,
+    /// By the kernel's own hand, as a terminal's.
+    from_kernel: bool,
+}
+
+impl Came {
+    /// Whether the program has not had it itself. What a terminal sends has its whole process group; but for the hangup, and the
+    /// SIGCONT after it, which the leader of the session has alone.
+    pub(crate) fn is_ours_alone(self) -> bool {
+        let leads = || rustix::process::getsid(None) == Ok(rustix::process::getpid());
+        !self.from_kernel || [libc::SIGHUP, libc::SIGCONT].contains(&self.number) && leads()
+    }
 }
 
 /// The next signal of a [`Signals::descriptor`].

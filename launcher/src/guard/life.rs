@@ -17,8 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use libc::{
-    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
-    SIGWINCH, c_int,
+    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH, c_int,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -26,13 +25,15 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
-use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus};
+use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit};
 
 use super::datagram::namespace::Namespace;
+use super::family::Family;
 use super::kernel::{self, Disposition, Forked, Listener, Signals};
 use super::link::Session;
 use super::sealed::{self, Seal};
 use super::sockets::Copies;
+use super::stopped::is_stopped;
 use super::supervisor::Supervisor;
 use super::{filter, probe};
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, failed, reason};
@@ -47,7 +48,7 @@ const SUPERVISOR: &CStr = c"underpass";
 /// The longest message between our processes.
 const MAX_MESSAGE: usize = 512;
 /// What a message from the supervisor begins with.
-const STATUS: u8 = b's';
+pub(super) const STATUS: u8 = b's';
 const FAILURE: u8 = b'f';
 
 /// A program to start.
@@ -81,6 +82,10 @@ pub(crate) fn run(session: &str, start: &Start<'_>) -> Failure {
         return start.failure("the session cannot be read");
     };
     let copies = match probe::look_at(rustix::process::getpid(), 0, None) {
+        // There are none of ours to keep.
+        Ok(Copies::Kept) if start.seal.is_some() => {
+            return start.failure("pidfd_getfd: it is refused here, as in containers");
+        }
         Ok(copies) => copies,
         Err(why) => return start.failure(why),
     };
@@ -141,8 +146,7 @@ fn wait(supervisor: &OwnedFd, start: &Start<'_>) -> u8 {
         let [signalled, told] = ready.map(|fd| !fd.revents().is_empty());
         if signalled
             && let Some(came) = kernel::next_signal(&signals)
-            // What the terminal sends the whole group has.
-            && !came.from_kernel
+            && came.is_ours_alone()
         {
             let _ = rustix::net::send(supervisor, &[came.number as u8], SendFlags::NOSIGNAL);
         }
@@ -157,13 +161,13 @@ fn told_by(supervisor: &OwnedFd, start: &Start<'_>) -> Option<u8> {
     let mut message = [0; MAX_MESSAGE];
     let len = rustix::net::recv(supervisor, &mut message, RecvFlags::empty()).map_or(0, |(len, _)| len);
     let status = match message.get(..len) {
-        Some([STATUS, raw @ ..]) => raw.try_into().ok().map(i32::from_ne_bytes),
+        Some([STATUS, raw @ ..]) => raw.try_into().ok().map(u64::from_ne_bytes),
         Some([FAILURE, why @ ..]) => {
             return Some(failed(&start.failure(String::from_utf8_lossy(why))));
         }
         _ => None,
     };
-    let Some(status) = status else {
+    let Some((status, program)) = status.map(|both| (both as i32, Pid::from_raw((both >> 32) as i32))) else {
         let why = "the supervisor has been killed, and the program has no network any more";
         return Some(failed(&Failure::setup(format_args!("tier guard: {why}"))));
     };
@@ -172,7 +176,9 @@ fn told_by(supervisor: &OwnedFd, start: &Start<'_>) -> Option<u8> {
     }
     if libc::WIFSTOPPED(status) {
         // Our caller sees us stopped as the program is.
-        kernel::raise(libc::WSTOPSIG(status));
+        if program.is_some_and(is_stopped) {
+            kernel::raise(libc::WSTOPSIG(status));
+        }
         return None;
     }
     if libc::WIFSIGNALED(status) {
@@ -230,10 +236,10 @@ fn supervise(
     let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     // Nothing that we supervise may look at us.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let supervisor = Supervisor::new(Listener::new(listener), session, copies, sealed)
+    let supervisor = Supervisor::new(Listener::new(listener), session, sealed, copies)
         .map_err(|error| format!("supervisor: {}", reason(&error)))?;
     let front = front.try_clone().map_err(|error| reason(&error))?;
-    let family = Family { front, signals: children, program: Some(program) };
+    let family = Family::new(front, children, program);
     rustix::net::send(&ours, &[0], SendFlags::NOSIGNAL).map_err(|error| said("send", error))?;
     drop(ours);
     // What it cannot go on after, ends it: the kernel refuses then what it would have asked.
@@ -258,7 +264,7 @@ fn become_program(
         kernel::leave(crate::messages::SETUP);
     }
     let above = entered.ok().flatten();
-    if let Err(error) = give_listener(supervisor, copies, above) {
+    if let Err(error) = give_listener(supervisor, above, copies) {
         let why = match error {
             Errno::BUSY => "another one supervises us already".to_owned(),
             error => format!("seccomp: {}", reason(&error.into())),
@@ -279,9 +285,9 @@ fn become_program(
 }
 
 /// Besides it the supervisor keeps, of a program that is sealed, what that has come from.
-fn give_listener(supervisor: &OwnedFd, copies: Copies, above: Option<OwnedFd>) -> Result<(), Errno> {
+fn give_listener(supervisor: &OwnedFd, above: Option<OwnedFd>, copies: Copies) -> Result<(), Errno> {
     rustix::thread::set_no_new_privs(true)?;
-    let listener = kernel::install(&mut filter::program(copies, above.is_some()))?;
+    let listener = kernel::install(&mut filter::program(above.is_some(), copies))?;
     let number = raw(&listener).to_ne_bytes();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -319,77 +325,4 @@ fn receive_listener(program: &OwnedFd) -> Result<(OwnedFd, Option<OwnedFd>, c_in
 fn raw(fd: &impl AsFd) -> c_int {
     use std::os::fd::AsRawFd;
     fd.as_fd().as_raw_fd()
-}
-
-/// The supervisor's relatives.
-pub(crate) struct Family {
-    front: OwnedFd,
-    signals: OwnedFd,
-    /// Until it has ended.
-    program: Option<Pid>,
-}
-
-impl Family {
-    pub(crate) fn front(&self) -> BorrowedFd<'_> {
-        self.front.as_fd()
-    }
-
-    pub(crate) fn signals(&self) -> BorrowedFd<'_> {
-        self.signals.as_fd()
-    }
-
-    pub(crate) fn has_program(&self) -> bool {
-        self.program.is_some()
-    }
-
-    /// A signal to pass on, or the front's end; whether it was that.
-    pub(crate) fn front_said(&mut self) -> bool {
-        let mut number = [0];
-        match rustix::net::recv(&self.front, &mut number, RecvFlags::DONTWAIT) {
-            Ok((1, _)) => {
-                self.kill(number[0].into());
-                false
-            }
-            Err(Errno::AGAIN | Errno::INTR) => false,
-            // Only SIGKILL ends the front before its program: that is meant for the program.
-            _ => {
-                self.kill(SIGKILL);
-                true
-            }
-        }
-    }
-
-    fn kill(&self, signal: c_int) {
-        if let (Some(program), Some(signal)) = (self.program, Signal::from_named_raw(signal)) {
-            // Its number is not given away before we have waited for it.
-            let _ = rustix::process::kill_process(program, signal);
-        }
-    }
-
-    /// Takes in whoever has ended or stopped; whether nobody is left.
-    pub(crate) fn children_changed(&mut self) -> bool {
-        while kernel::next_signal(&self.signals).is_some() {}
-        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
-        loop {
-            match rustix::process::wait(options) {
-                Ok(Some((pid, status))) => self.changed(pid, status),
-                Ok(None) | Err(Errno::INTR) => return false,
-                Err(_) => return true,
-            }
-        }
-    }
-
-    fn changed(&mut self, pid: Pid, status: WaitStatus) {
-        if self.program != Some(pid) {
-            return;
-        }
-        let ended = status.exited() || status.signaled();
-        if ended {
-            self.program = None;
-        }
-        if ended || status.stopped() {
-            let message = [&[STATUS][..], &status.as_raw().to_ne_bytes()].concat();
-            let _ = rustix::net::send(&self.front, &message, SendFlags::NOSIGNAL);
-        }
-    }
 }

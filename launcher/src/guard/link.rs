@@ -88,6 +88,15 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The program does not wait for this answer any more, but in the kernel.
+    pub(crate) fn convert(&self, link: &Link) {
+        let frame = Request::Convert.encode(&self.token);
+        // The answer may be on its way already.
+        let _ = rustix::net::send(&link.0, frame.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    }
+}
+
 /// A question that waits for its answer.
 #[derive(Debug)]
 pub(crate) struct Link(OwnedFd);

@@ -11,18 +11,20 @@
 //!    change the address meanwhile: the socket cannot leave.
 //! 4. Else [`link`] asks the agent, with a copy of the socket (pidfd_getfd(2)). The agent holds it, and a program that does
 //!    not wait is told EINPROGRESS at once; one that waits is answered with the outcome.
+//!    For a signal that comes meanwhile ([`pending`]) the wait is left to the kernel, which ends it as any other.
 //! 5. [`truth`] answers `SO_ERROR` and `getpeername`, which would show the hold; [`begun`] knows of whom nobody need be
 //!    asked.
 //!
 //! # Layout
 //!
-//! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child.
-//! - [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
+//! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child; [`family`]: what they tell each other.
+//! - [`stopped`]: whether a process is. [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
 //! - [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
 
 mod begun;
 mod connect;
 mod datagram;
+mod family;
 mod filter;
 mod kept;
 #[allow(unsafe_code, reason = "seccomp, fork and signals have no safe form in rustix")]
@@ -31,10 +33,12 @@ mod life;
 mod link;
 mod memory;
 mod notification;
+mod pending;
 mod probe;
 mod sealed;
 mod socket;
 mod sockets;
+mod stopped;
 mod supervisor;
 mod truth;
 
@@ -44,3 +48,4 @@ pub(crate) use life::{Start, run};
 pub(crate) use probe::check;
 pub(crate) use sealed::Seal;
 pub(crate) use sockets::Copies;
+pub(crate) use stopped::is_stopped;

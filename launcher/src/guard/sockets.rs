@@ -60,7 +60,7 @@ impl Sockets {
     pub(crate) fn ended(&mut self, copy: OwnedFd, answer: &Answer) {
         let Some(kept) = &mut self.0 else { return };
         match answer {
-            Answer::Done | Answer::Fail(EINPROGRESS) => kept.is_begun(&copy),
+            Answer::Done | Answer::Fail(EINPROGRESS) | Answer::Continue => kept.is_begun(&copy),
             // It may be connected again.
             Answer::Fail(_) => kept.give_back(copy),
             _ => {}
@@ -83,7 +83,7 @@ impl Sockets {
 }
 
 /// A copy of the program's descriptor. An error is what the call is answered.
-fn copy(call: &Notification, number: c_int) -> Result<OwnedFd, Answer> {
+pub(crate) fn copy(call: &Notification, number: c_int) -> Result<OwnedFd, Answer> {
     let copied =
         kernel::process_of(call.thread).and_then(|process| kernel::descriptor_of(process.as_fd(), number));
     copied.map_err(|error| match error {

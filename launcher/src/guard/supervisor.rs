@@ -16,8 +16,8 @@ use super::begun::Begun;
 use super::connect::{self, Connecting};
 use super::datagram::Datagrams;
 use super::datagram::namespace::Namespace;
+use super::family::Family;
 use super::kernel::Listener;
-use super::life::Family;
 use super::link::{Link, Session};
 use super::notification::{Answer, Notification};
 use super::sealed::{self, Seal, Sealed};
@@ -62,8 +62,8 @@ impl Supervisor {
     pub(crate) fn new(
         listener: Listener,
         session: Session,
-        copies: Copies,
         sealed: Option<(Namespace, Seal<'_>)>,
+        copies: Copies,
     ) -> io::Result<Self> {
         let events = epoll::create(CreateFlags::CLOEXEC)?;
         let (session, datagrams, sealed) = match sealed {
@@ -74,8 +74,8 @@ impl Supervisor {
                 (session.clone(), Datagrams::within(session, namespace)?, Some(sealed))
             }
         };
-        let (begun, sockets) = (Begun::default(), Sockets::new(copies));
-        let (listener, waiting, next) = (Arc::new(listener), HashMap::new(), FIRST);
+        let (listener, begun, sockets) = (Arc::new(listener), Begun::default(), Sockets::new(copies));
+        let (waiting, next) = (HashMap::new(), FIRST);
         Ok(Self { listener, session, begun, sockets, datagrams, sealed, events, waiting, next })
     }
 
@@ -159,10 +159,10 @@ impl Supervisor {
                 let still_waits = || listener.waits(call.id);
                 match (sealed, datagrams.namespace()) {
                     (Some(sealed), Some(namespace)) => {
-                        let place = (sealed, namespace);
-                        sealed::begin(place, session, begun, sockets, &call, still_waits)
+                        sealed::begin(sealed, namespace, session, &call, still_waits)
+                            .map(|(link, connecting)| (link, What::Connect(connecting)))
                     }
-                    _ => connect::begin(session, begun, sockets, &call, still_waits),
+                    _ => connect::begin(session, sockets, &call, still_waits),
                 }
             }
             libc::SYS_getsockopt => truth::error(session, begun, sockets, &call).map(truth),
@@ -180,6 +180,9 @@ impl Supervisor {
     }
 
     fn wait(&mut self, waiting: Waiting) {
+        if let What::Connect(connecting) = &waiting.what {
+            self.begun.note(connecting.cookie);
+        }
         let number = self.next;
         self.next += 1;
         match epoll::add(&self.events, &waiting.link, EventData::new_u64(number), EventFlags::IN) {
@@ -223,21 +226,27 @@ impl Supervisor {
         }
     }
 
-    /// Until the first wait ends that a program has bounded.
+    /// Until the first wait ends that a program has bounded, or one is to be looked at.
     fn patience(&self) -> Option<Timespec> {
-        let first = self.waiting.values().filter_map(|waiting| waiting.until()).min()?;
+        let first = self.waiting.values().filter_map(Waiting::next).min()?;
         let left = first.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         Timespec::try_from(left).ok()
     }
 
     fn end_waits(&mut self) {
         let now = Instant::now();
-        let ended: Vec<u64> = self
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.until().is_some_and(|until| until <= now))
-            .map(|(&number, _)| number)
-            .collect();
+        if self.waiting.values().filter_map(Waiting::next).all(|next| now < next) {
+            return;
+        }
+        let mut ended = Vec::new();
+        for (&number, Waiting { call, link, what }) in &mut self.waiting {
+            let What::Connect(connecting) = what else { continue };
+            if connecting.until.is_some_and(|until| until <= now) {
+                ended.push(number);
+            } else if connecting.is_interrupted(call, now) {
+                self.session.convert(link);
+            }
+        }
         for number in ended {
             if let Some(waiting) = self.waiting.remove(&number) {
                 self.finish(waiting, Answer::Fail(libc::EINPROGRESS));
@@ -247,9 +256,10 @@ impl Supervisor {
 }
 
 impl Waiting {
-    fn until(&self) -> Option<Instant> {
+    /// When something is to be done about it, unless the agent says something before.
+    fn next(&self) -> Option<Instant> {
         match &self.what {
-            What::Connect(connecting) => connecting.until,
+            What::Connect(connecting) => connecting.next(),
             What::Truth(_) => None,
         }
     }

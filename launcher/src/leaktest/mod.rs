@@ -75,11 +75,11 @@ pub(crate) fn leaktest(run: Run) -> Result<u8, Failure> {
 /// What the program's own launch has: one proxy, the door. Datagrams are not carried through it.
 fn within(found: Found, port: u16, verbosity: Verbosity) -> Found {
     launch::warn(&found, verbosity);
-    let Config { handoff, deadline, pool, foreign_sockets, inherited, tier, dns, .. } = found.config;
     let door = format!("socks5h://127.0.0.1:{port}").parse();
-    let strict = Config::strict(door.into_iter().collect());
-    let config =
-        Config { handoff, deadline, pool, foreign_sockets, inherited, tier, dns, udp: Udp::Refuse, ..strict };
+    let within = Config::strict(door.into_iter().collect());
+    let Config { handoff, deadline, pool, foreign_sockets, inherited, tier, let_in, dns, .. } = found.config;
+    let own = Config { handoff, deadline, pool, foreign_sockets, inherited, tier, let_in, dns, ..within };
+    let config = Config { udp: Udp::Refuse, ..own };
     Found { taken: found.taken, lingers: false, ..Found::new(config, Origin::Options) }
 }
 

@@ -17,6 +17,7 @@ use super::packet::{Packet, To};
 use super::tally::Tally;
 use super::{owner, setup};
 use crate::cli::Verbosity;
+use crate::guard::is_stopped;
 use crate::guard::kernel::{self, Signals};
 use crate::messages::{CANNOT_EXECUTE, Failure, note, tell};
 
@@ -84,8 +85,7 @@ impl Watch {
             }
             self.drain();
             while let Some(came) = kernel::next_signal(&self.signals) {
-                // What the terminal sends the whole group has.
-                if came.number != SIGCHLD && !came.from_kernel {
+                if came.number != SIGCHLD && came.is_ours_alone() {
                     self.pass_on(came.number);
                 }
             }
@@ -96,7 +96,10 @@ impl Watch {
     }
 
     fn pass_on(&self, signal: c_int) {
-        if let Some(signal) = Signal::from_named_raw(signal) {
+        if let Some(signal) = Signal::from_named_raw(signal)
+            // What runs again has had it: it was for the whole group.
+            && (signal != Signal::CONT || is_stopped(self.program))
+        {
             // Its number is not given away before we have waited for it.
             let _ = rustix::process::kill_process(self.program, signal);
         }
@@ -109,7 +112,8 @@ impl Watch {
             match rustix::process::wait(options) {
                 Ok(Some((process, status))) if process == self.program => match status.stopping_signal() {
                     // Our caller sees us stopped as the program is.
-                    Some(signal) => kernel::raise(signal),
+                    Some(signal) if is_stopped(process) => kernel::raise(signal),
+                    Some(_) => {}
                     None => return Some(status),
                 },
                 Ok(Some((process, _))) if process.as_raw_pid() as u32 == self.door.agent.id() => {
@@ -144,6 +148,7 @@ impl Watch {
     /// looked at, ends with its programs.
     fn end_what_is_left(&mut self) {
         let end = Instant::now() + PATIENCE;
+        let mut told = Vec::new();
         loop {
             let left: Vec<u32> = owner::processes(self.network).collect();
             let (agents, programs): (Vec<u32>, Vec<u32>) =
@@ -151,7 +156,11 @@ impl Watch {
             let (signal, whom) =
                 if programs.is_empty() { (Signal::TERM, &agents) } else { (Signal::KILL, &programs) };
             for &process in whom {
-                self.end(process, signal);
+                // Once: an agent takes its time to remove its files.
+                if !told.contains(&(process, signal)) {
+                    told.push((process, signal));
+                    self.end(process, signal);
+                }
             }
             self.drain();
             let _ = self.children();

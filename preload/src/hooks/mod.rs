@@ -12,6 +12,7 @@ mod foreign;
 mod hostname;
 mod idn;
 mod inner;
+mod listening;
 mod name_info;
 mod notification;
 mod number;

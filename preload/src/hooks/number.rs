@@ -7,7 +7,7 @@ use std::ffi::{c_long, c_void};
 use libc::{c_int, c_uint};
 
 use super::variadic::{Saved, entry, place};
-use super::{connect, datagram, exec, open, peer, receive};
+use super::{connect, datagram, exec, listening, open, peer, receive};
 use crate::{errno, real};
 
 entry!(
@@ -77,6 +77,10 @@ macro_rules! numbers {
 numbers! {
     libc::SYS_socket => open::socket: fn(domain: c_int, kind: c_int, protocol: c_int);
     libc::SYS_connect => connect::connect: fn(fd: c_int, address: *const libc::sockaddr, len: c_uint);
+    libc::SYS_bind => listening::bind: fn(fd: c_int, address: *const libc::sockaddr, len: c_uint);
+    libc::SYS_listen => listening::listen: fn(fd: c_int, backlog: c_int);
+    libc::SYS_accept => listening::accept: fn(fd: c_int, address: *mut libc::sockaddr, len: *mut c_uint);
+    libc::SYS_accept4 => listening::accept4: fn(fd: c_int, address: *mut libc::sockaddr, len: *mut c_uint, flags: c_int);
     libc::SYS_epoll_ctl => connect::epoll_ctl: fn(set: c_int, operation: c_int, fd: c_int, event: *mut libc::epoll_event);
     libc::SYS_setsockopt => open::setsockopt: fn(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: c_uint);
     libc::SYS_getsockopt => peer::getsockopt: fn(fd: c_int, level: c_int, name: c_int, value: *mut c_void, len: *mut c_uint);

@@ -7,8 +7,8 @@ use libc::{c_int, sockaddr, socklen_t};
 use underpass_core::destination::is_local;
 use underpass_core::wire::{Reply, Request};
 
-use super::hooks;
 use super::receive::stands_for;
+use super::{hooks, listening};
 use crate::address::{Given, Raw};
 use crate::fence::fenced;
 use crate::redirect::{Kind, Socket, State};
@@ -21,7 +21,10 @@ hooks! {
         closed errno::fail(libc::ENOTCONN) => match real::getpeername.get() {
             Some(get) => shown(fd, address, len, get, |socket, real| match at_of_agent(socket, real) {
                 Some(at) => stands_for(at),
-                None => peer_of(socket).map(|(peer, _)| peer),
+                None => match listening::behind(socket, real) {
+                    Some((peer, _)) => Some(peer),
+                    None => peer_of(socket).map(|(peer, _)| peer),
+                },
             }),
             None => errno::fail(libc::ENOSYS),
         };
@@ -32,6 +35,9 @@ hooks! {
             Some(get) => shown(fd, address, len, get, |socket, real| {
                 if !is_local(real.ip()) {
                     return None;
+                }
+                if let Some(exit) = listening::shown_at(socket, real) {
+                    return Some(exit);
                 }
                 // The address is that of the leg that leaves; the port is the program's own, which it
                 // may have bound.

@@ -31,6 +31,11 @@ pub fn key(world: &World, name: &str) -> Key {
 
 /// Starts a relay that serves these keys, and lets them go anywhere but to this port, also by datagrams.
 pub fn relay(world: &World, port: u16, clients: &[&Key], denied: u16) -> Relay {
+    relay_with(world, port, clients, denied, "")
+}
+
+/// The same with more tables in its configuration.
+pub fn relay_with(world: &World, port: u16, clients: &[&Key], denied: u16, tables: &str) -> Relay {
     let own = key(world, &format!("relay-{port}"));
     let file = |end: &str| world.directory().join(format!("relay-{port}.{end}"));
     let lines = clients.iter().enumerate();
@@ -40,7 +45,7 @@ pub fn relay(world: &World, port: u16, clients: &[&Key], denied: u16) -> Relay {
          [[rule]]\nport = {denied}\nverdict = 'deny'\n\
          [[rule]]\naddress = ['10.77.0.1', '10.99.0.1', 'fd77::1', 'fd99::1', '10.0.0.0/8', 'fd00::/8']\nprivate = true\nverdict = 'permit'\n\
          [[rule]]\ndomain = '*'\nverdict = 'permit'\n\
-         [audit]\nto = '{audit}'\n",
+         [audit]\nto = '{audit}'\n{tables}",
         key = own.path.display(),
         keys = file("keys").display(),
         audit = file("audit").display(),

@@ -13,7 +13,7 @@ pub(crate) const MODES: [&str; 2] = ["blocking", "nonblocking"];
 /// Programs at once in a world: most of their time they wait.
 const WORKERS: usize = 4;
 /// And where all of them are made to wait for a second or more.
-const WAITING: usize = 12;
+const WAITING: usize = 8;
 
 /// A program of `programs/`, with the host (10.99.0.HOST and fd99::HOST), the port and what
 /// follows them.

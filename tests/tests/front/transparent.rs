@@ -82,20 +82,34 @@ for host in "10.99.0.1", "fd99::1":
 pairs = []
 for host in "10.99.0.1", socket.gethostbyname("far.test"):
     for port in 7007, 7009:
-        for n in range(5):
+        for n in range(3):
             u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            u.settimeout(60)
+            u.settimeout(2)
             pairs.append((u, (host, port)))
 one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-one.settimeout(60)
+one.settimeout(2)
+# A datagram may be lost, and is sent again then.
 for turn in range(3):
     for n, (u, at) in enumerate(pairs):
         u.sendto(b"%d" % n, at)
-        one.sendto(str(at).encode(), at)
     for n, (u, at) in enumerate(pairs):
-        assert u.recvfrom(100) == (b"%d" % n, at)
-        words, by = one.recvfrom(100)
-        assert words == str(by).encode()
+        while True:
+            try:
+                assert u.recvfrom(100) == (b"%d" % n, at)
+                break
+            except socket.timeout:
+                u.sendto(b"%d" % n, at)
+left = {at for _, at in pairs}
+while left:
+    for at in left:
+        one.sendto(str(at).encode(), at)
+    try:
+        for _ in range(len(left)):
+            words, by = one.recvfrom(100)
+            assert words == str(by).encode()
+            left.discard(by)
+    except socket.timeout:
+        pass
 print("good")
 "#;
     assert_eq!(boxed(&world, "python3").args(["-c", script]).run().success(), "good\n");

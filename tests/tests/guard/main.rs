@@ -8,6 +8,8 @@
 //! | `near_proxy` | sockets that are handed off to a proxy on this machine |
 //! | `datagrams` | datagrams, and names that are asked for by them |
 //! | `held` | what is refused, and what fails closed |
+//! | `terminal` | job control, interrupts, sizes and hangups at a terminal |
+//! | `nested` | sandboxes and filters of the program's own |
 //! | `life` | exit status, signals, job control, what is left behind |
 
 mod container;
@@ -15,8 +17,10 @@ mod datagrams;
 mod held;
 mod life;
 mod near_proxy;
+mod nested;
 mod programs;
 mod static_programs;
+mod terminal;
 #[path = "../conformance/worlds.rs"]
 #[allow(dead_code, reason = "not all of it is used here")]
 mod worlds;

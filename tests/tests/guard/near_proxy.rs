@@ -88,6 +88,23 @@ fn a_blocking_socket_is_handed_off_to_it() {
 }
 
 #[test]
+fn a_signal_turns_a_hand_off_into_a_hold() {
+    const LATE_GOOD: u16 = port::late(port::ECHO);
+    const LATE_BAD: u16 = port::late(port::REFUSED);
+    let both = Both::guarded();
+    let _forwarder = forwarded(&both.redirected);
+    let file = configuration(&both.redirected, "", "");
+    let both = Both { configuration: Some(file.into()), ..both };
+    let cases = [
+        Case::new("signals", LATE_GOOD).more(&["interrupt"]),
+        Case::new("signals", LATE_GOOD).more(&["restart"]),
+        Case::new("signals", LATE_BAD).more(&["interrupt"]),
+        Case::new("signals", LATE_BAD).more(&["restart"]),
+    ];
+    both.compare_in(&cases, &["v4"], &["blocking"]);
+}
+
+#[test]
 fn what_a_program_might_gain_by_it_is_held() {
     let world = World::new();
     servers::start(&world);

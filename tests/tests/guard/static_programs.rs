@@ -21,6 +21,25 @@ fn refusals_and_unreachable_destinations_are_told() {
     ]);
 }
 
+const LATE_GOOD: u16 = port::late(port::ECHO);
+const LATE_BAD: u16 = port::late(port::REFUSED);
+
+#[test]
+fn a_signal_or_time_limit_ends_the_wait_but_not_the_connection() {
+    let cases = [
+        Case::new("signals", LATE_GOOD).more(&["interrupt"]),
+        Case::new("signals", LATE_GOOD).more(&["interrupt-wait"]),
+        Case::new("signals", LATE_GOOD).more(&["restart"]),
+        Case::new("signals", LATE_GOOD).more(&["timeout"]),
+        // What the wait would have ended with is told later, or by the wait that goes on.
+        Case::new("signals", LATE_BAD).more(&["interrupt"]),
+        Case::new("signals", LATE_BAD).more(&["interrupt-wait"]),
+        Case::new("signals", LATE_BAD).more(&["restart"]),
+        Case::new("signals", LATE_BAD).more(&["timeout"]),
+    ];
+    Both::guarded().compare_in(&cases, &["v4"], &["blocking"]);
+}
+
 #[test]
 fn a_second_connect_tells_the_state() {
     Both::guarded().compare(&[

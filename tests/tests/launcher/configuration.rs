@@ -128,6 +128,39 @@ fn a_file_and_a_variable_carry_as_the_option_does() {
     assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
 }
 
+/// By its name; a path of its own for addresses, the default for names, and what is local goes direct.
+#[test]
+fn a_tsocks_conf_is_taken_as_it_is() {
+    let world = World::new();
+    web(&world);
+    let default = proxies::microsocks(&world, Some(("me", "word")));
+    let other = proxies::microsocks_at(&world, 1091, None).allowed(&world);
+    let text = format!(
+        "# tsocks.conf\nlocal = 192.168.0.0/255.255.0.0\nserver = 10.77.0.1\nserver_type = 5\n\
+         server_port = {}\ndefault_user = me\ndefault_pass = word\npath {{\n  reaches = 10.99.0.0/255.255.0.0\n  \
+         reaches = 10.50.0.0:80-90/255.255.0.0\n  server = 10.77.0.1\n  server_type = 5\n  server_port = {}\n}}\n",
+        default.port(),
+        other.port()
+    );
+    let path = file(&world, "tsocks.conf", &text);
+    let run = |words: &[&str]| underpass(&world, &["-f", &path]).args(words).run();
+    let by_name = run(&["curl", HELLO[0], HELLO[1]]);
+    assert_eq!((&*by_name.stdout, &*by_name.stderr), ("hello\n", ""), "{by_name}");
+    assert_eq!(run(&["curl", "-sS", "http://10.99.0.1:7080/hello"]).success(), "hello\n");
+    default.wait_served("echo.test", 7080, 1);
+    other.wait_served("10.99.0.1", 7080, 1);
+    for (destination, way) in [
+        ("192.168.3.4:80", "direct"),
+        ("10.50.3.4:85", "carried by socks5h://10.77.0.1:1091"),
+        ("10.50.3.4:91", "carried by socks5h://10.77.0.1:"),
+    ] {
+        let why = run(&["--why", destination]).success();
+        assert!(why.starts_with(&format!("{destination}: {way}")), "{why}");
+        assert_eq!(why.contains(":1091"), destination.ends_with(":85"), "{why}");
+    }
+    assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
+}
+
 #[test]
 fn warnings_are_lines_that_quiet_silences() {
     let world = World::new();

@@ -61,14 +61,16 @@ fn what_goes_past_the_library_is_told_with_its_process_and_kind() {
 }
 
 #[test]
-fn under_guard_the_same_program_has_no_way_past_the_proxy() {
+fn under_guard_and_sealed_the_same_program_has_no_way_past_the_proxy() {
     let world = World::new();
     let proxy = proxies::fake(&world);
     let before = world.processes();
-    let done = tested(&world, &["-x", proxy.url(), "--tier", "guard"], "python3").args(["-c", BESIDE]).run();
-    assert_eq!(done.code(), 0, "{done}");
-    assert!(done.stderr.starts_with(NOTHING), "{done}");
-    nothing_happened(&world, &done, &before);
+    for tier in ["guard", "sealed"] {
+        let done = tested(&world, &["-x", proxy.url(), "--tier", tier], "python3").args(["-c", BESIDE]).run();
+        assert_eq!(done.code(), 0, "{done}");
+        assert!(done.stderr.starts_with(NOTHING), "{done}");
+        nothing_happened(&world, &done, &before);
+    }
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn programs_are_carried_as_they_always_are() {
         "import socket; print(socket.create_connection(('far.test', {})).recv(9).decode(), end='')",
         port::BANNER
     );
-    for tier in ["auto", "hook", "guard"] {
+    for tier in ["auto", "guard", "sealed"] {
         let options = ["-x", proxy.url(), "--tier", tier];
         let curl = tested(&world, &options, "curl").args(["-sS", "http://web.test:8088/page"]).run();
         assert!(curl.status.success() && curl.stderr.starts_with(NOTHING), "{tier}: {curl}");

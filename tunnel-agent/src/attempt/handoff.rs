@@ -25,7 +25,8 @@ enum Driven {
 }
 
 impl Attempt {
-    pub(super) async fn run(self, destination: Destination, room: OwnedSemaphorePermit) {
+    pub(super) async fn run(mut self, destination: Destination, room: OwnedSemaphorePermit) {
+        let mut converted = false;
         let driven = self.try_handoff(&destination);
         let ended = tokio::select! {
             biased;
@@ -33,6 +34,7 @@ impl Attempt {
             said = frames::wait(&self.connection) => match said {
                 Some(frame) if matches!(Request::decode(frame.frame()), Ok((_, Request::Convert))) => {
                     sys::dissolve(&self.socket);
+                    converted = true;
                     Ok(Driven::CannotBe)
                 }
                 // The program has gone, or its thread; another of its threads may still wait.
@@ -47,6 +49,8 @@ impl Attempt {
         match ended {
             Ok(Driven::HandedOff) => {}
             Ok(Driven::CannotBe) => {
+                // The outcome is not waited for any more.
+                self.supervised &= !converted;
                 let held = Reply::Held { blocking: self.facts.blocking, port: self.agent.holds.port() };
                 self.hold_or_refuse(destination, room);
                 waiting.iter().for_each(|connection| frames::reply(connection, &held));

@@ -11,7 +11,7 @@ use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, documented, errno};
 use underpass_core::wire::Reply;
 
-use super::{Attempt, along, trip, way};
+use super::{Attempt, along, trip, waiting, way};
 use crate::agent::Agent;
 use crate::facts::{Facts, FarOptions};
 use crate::flow::{Flows, Trip};
@@ -55,15 +55,11 @@ impl Attempt {
                 return frames::reply(&connection, &Reply::Refuse { errno });
             }
         };
-        let waiting = if supervised && facts.blocking {
-            Some(connection)
-        } else {
-            if held_at == 0 {
-                let port = agent.holds.port();
-                frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port });
-            }
-            None
-        };
+        let waits = supervised && facts.blocking;
+        if held_at == 0 && !waits {
+            let port = agent.holds.port();
+            frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port });
+        }
         let relays = agent.splicer.clone();
         let attempt = HeldAttempt {
             agent: Arc::clone(&agent),
@@ -73,16 +69,18 @@ impl Attempt {
             held,
             facts,
             address,
-            waiting,
             is_sealed,
         };
         let table = Arc::clone(&agent);
-        table.attempts.begin(cookie, |number| {
+        let outcome = table.attempts.begin(cookie, |number, teller| {
             relays.spawn(async move {
                 // Boxed, so that a long-lived connection does not keep the room of its dial.
-                let Some((program, far, trip)) = Box::pin(attempt.dial(destination, number)).await else {
-                    return;
-                };
+                let ended = Box::pin(attempt.dial(destination, number)).await;
+                let errno = ended.as_ref().err().copied().unwrap_or(0);
+                // Nobody may wait.
+                let _ = teller.send(Some(errno));
+                drop(teller);
+                let Ok((program, far, trip)) = ended else { return };
                 let _usage = (Lifetime::begin(&agent), room);
                 let listed = Flows::begin(&agent, trip);
                 let ended = agent.splicer.relay(program, far, &listed.flow).await;
@@ -92,6 +90,9 @@ impl Attempt {
                 }
             })
         });
+        if waits {
+            tokio::spawn(waiting::tell(table, cookie, connection, outcome));
+        }
     }
 }
 
@@ -104,17 +105,15 @@ struct HeldAttempt {
     held: Held,
     facts: Facts,
     address: SocketAddr,
-    /// Who waits for the outcome.
-    waiting: Option<OwnedFd>,
     is_sealed: bool,
 }
 
 impl HeldAttempt {
-    /// Dials, and completes or fails the socket. Both ends of the relay, if there is one.
-    async fn dial(self, destination: Destination, number: u64) -> Option<(OwnedFd, Stream, Trip)> {
+    /// Dials, and completes or fails the socket. Both ends of the relay, or the errno.
+    async fn dial(self, destination: Destination, number: u64) -> Result<(OwnedFd, Stream, Trip), i32> {
         let options = FarOptions::read(self.held.copy(), &self.facts);
         let dialled = tokio::time::timeout(self.deadline, self.far(&destination, &options)).await;
-        let Self { agent, plan, client, mut held, facts, address, waiting, is_sealed, .. } = self;
+        let Self { agent, plan, client, mut held, facts, address, is_sealed, .. } = self;
         let trip = trip(&agent, &plan, &client, destination);
         let cookie = facts.cookie;
         let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
@@ -124,29 +123,24 @@ impl HeldAttempt {
                 agent
                     .attempts
                     .finish(cookie, number, || held.fail(|| agent.carried.failed(cookie, failure.errno())));
-                tell_failure(&agent, cookie, waiting.as_ref(), failure.errno());
-                return None;
+                return Err(failure.errno());
             }
         };
-        let waiting = waiting.as_ref();
         let opened = agent.attempts.finish(cookie, number, || {
             if !held.is_waiting() {
                 return Err((held, io::Error::other("the program has dissolved it")));
             }
             // Before the program can see its connection and ask.
-            let local = facts.showable(far.local, address);
+            let local = far.exit.filter(|_| !plan.config.exposes.is_empty()).or(far.local);
+            let local = facts.showable(local, address);
             agent.carried.begin(cookie, address, local, is_sealed);
             match held.open(options.has_congestion()) {
                 Ok(ours) => Ok((held, ours)),
                 Err(error) => Err((held, error)),
             }
         });
-        let Some(opened) = opened else {
-            // Another attempt with the same socket has begun: what becomes of that is not told here.
-            let _ = waiting
-                .inspect(|waiting| frames::reply(*waiting, &Reply::Outcome { errno: errno::ENETUNREACH }));
-            return None;
-        };
+        // Another attempt with the same socket has begun: what becomes of that is not told here.
+        let opened = opened.ok_or(errno::ENETUNREACH)?;
         let completed = match opened {
             Ok((held, ours)) => held.complete(ours).await,
             Err(failed) => Err(failed),
@@ -154,8 +148,7 @@ impl HeldAttempt {
         match completed {
             Ok(program) => {
                 log::relayed(&trip);
-                let _ = waiting.inspect(|waiting| frames::reply(*waiting, &Reply::Outcome { errno: 0 }));
-                Some((program, far.stream, trip))
+                Ok((program, far.stream, trip))
             }
             Err((held, error)) => {
                 log::not_carried(&trip, &error);
@@ -163,8 +156,7 @@ impl HeldAttempt {
                     agent.carried.forget(cookie);
                 }
                 held.fail(|| agent.carried.failed(cookie, errno::ENETUNREACH));
-                tell_failure(&agent, cookie, waiting, errno::ENETUNREACH);
-                None
+                Err(errno::ENETUNREACH)
             }
         }
     }
@@ -175,13 +167,5 @@ impl HeldAttempt {
             true => dns::far(&self.agent, &self.plan, &self.client, self.address),
             false => along(way, &self.client, destination, options, self.deadline).await,
         }
-    }
-}
-
-/// Tells who waits, and then nobody else.
-fn tell_failure(agent: &Agent, cookie: u64, waiting: Option<&OwnedFd>, otherwise: i32) {
-    if let Some(waiting) = waiting {
-        let errno = agent.carried.take_failure(cookie).unwrap_or(otherwise);
-        frames::reply(waiting, &Reply::Outcome { errno });
     }
 }

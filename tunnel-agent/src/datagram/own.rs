@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::{DNS_PORT, Destination, canonical};
-use underpass_core::failure::{Failure, reason};
+use underpass_core::failure::{Failure, errno};
 
 use super::ask::{is_many, way};
 use super::facts::Facts;
@@ -55,10 +55,11 @@ impl Own {
         client: &Client,
         ip: IpAddr,
     ) -> Result<Self, Failure> {
-        let room = agent.datagrams.room(1)?;
-        let (watched, local) = bound(ip).map_err(|error| Failure::UpstreamUnreachable(reason(&error)))?;
+        // With the client's own.
+        let room = agent.datagrams.room(2)?;
+        let (watched, local) = bound(ip).map_err(|error| failed(&error))?;
         let cookie = sys::option::<u64>(watched.get_ref(), SOL_SOCKET, libc::SO_COOKIE)
-            .map_err(|error| Failure::UpstreamUnreachable(reason(&error)))?;
+            .map_err(|error| failed(&error))?;
         let socket = Arc::new(Socket::new(Facts::own(cookie, local)));
         agent.datagrams.sockets.lock().insert(cookie, Arc::clone(&socket));
         sweep::begin(agent);
@@ -181,6 +182,10 @@ impl Drop for Own {
         self.agent.datagrams.sockets.lock().remove(&self.socket.cookie);
         self.socket.end(&self.agent.datagrams);
     }
+}
+
+fn failed(error: &io::Error) -> Failure {
+    Failure::Dial(error.raw_os_error().unwrap_or(errno::ENETUNREACH))
 }
 
 fn bound(ip: IpAddr) -> io::Result<(AsyncFd<OwnedFd>, SocketAddr)> {

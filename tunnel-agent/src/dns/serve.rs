@@ -52,7 +52,7 @@ pub(crate) fn far(
             tracing::debug!(%error, "a connection for names ended early");
         }
     });
-    Ok(Far { stream: Stream::Bare(far), local: None, one_flight: false })
+    Ok(Far { stream: Stream::Bare(far), local: None, exit: None, one_flight: false })
 }
 
 struct Asker {

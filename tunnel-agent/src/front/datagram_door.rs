@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use libc::{IPPROTO_IP, IPPROTO_IPV6};
@@ -15,11 +14,12 @@ use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use underpass_core::destination::Destination;
+use underpass_core::destination::{Destination, is_local};
 use underpass_core::wire::Token;
 
 use crate::agent::Agent;
 use crate::datagram::{Own, Sent, pass};
+use crate::facts::local_address;
 use crate::lifetime::Lifetime;
 use crate::plan::Plan;
 use crate::sys::{self, MANY};
@@ -34,20 +34,21 @@ const MAX_FLOWS: usize = 4096;
 /// A door that listens.
 pub(super) struct DatagramDoor {
     socket: OwnedFd,
+    port: u16,
     /// `None`: where the kernel was to send them.
     to: Option<Destination>,
 }
 
-/// A flow, as the door knows it.
-struct Flow {
-    own: Arc<AsyncFd<OwnedFd>>,
-    ended: Arc<AtomicBool>,
-}
+/// A flow, as the door knows it, while it lasts: what leads to its destination.
+type Flow = Weak<AsyncFd<OwnedFd>>;
 
 impl DatagramDoor {
     /// Begins to listen. Without a destination it takes what is for others, which needs CAP_NET_ADMIN.
     pub(super) fn open(address: SocketAddr, to: Option<Destination>) -> io::Result<Self> {
-        let socket = bound(address, to.is_none())?;
+        // The port is nobody's yet: what shares a port is not asked.
+        drop(bound(address, to.is_none(), false)?);
+        let socket = bound(address, to.is_none(), true)?;
+        let port = local_address(&socket)?.port();
         for (level, name) in
             [(IPPROTO_IP, libc::IP_RECVORIGDSTADDR), (IPPROTO_IPV6, libc::IPV6_RECVORIGDSTADDR)]
         {
@@ -55,7 +56,7 @@ impl DatagramDoor {
                 sys::set_option(&socket, level, name, 1)?;
             }
         }
-        Ok(Self { socket, to })
+        Ok(Self { socket, port, to })
     }
 
     /// Serves for ever.
@@ -77,45 +78,50 @@ impl DatagramDoor {
                 }
                 batch.with_ends().filter_map(|(ends, bytes)| Some((ends.pair()?, bytes.to_vec()))).collect()
             };
-            for ((client, at), bytes) in came {
-                let known =
-                    flows.get(&(client, at)).filter(|flow: &&Flow| !flow.ended.load(Ordering::Relaxed));
-                let flow = match known {
-                    Some(flow) => flow,
-                    None => {
-                        flows.retain(|_, flow| !flow.ended.load(Ordering::Relaxed));
-                        let Some(flow) = self.begin(&agent, &plan, client, at, flows.len()) else { continue };
-                        flows.entry((client, at)).insert_entry(flow).into_mut()
-                    }
-                };
-                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                let _ = rustix::net::send(flow.own.get_ref(), &bytes, flags);
+            for (ends, bytes) in came {
+                let known = flows.get(&ends).and_then(Flow::upgrade);
+                let flow = known.or_else(|| {
+                    flows.retain(|_, flow: &mut Flow| flow.strong_count() > 0);
+                    let new = (flows.len() < MAX_FLOWS).then(|| self.begin(&agent, &plan, ends))??;
+                    flows.insert(ends, Arc::downgrade(&new));
+                    Some(new)
+                });
+                if let Some(flow) = flow {
+                    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                    let _ = rustix::net::send(flow.get_ref(), &bytes, flags);
+                }
             }
         }
     }
 
-    /// Begins a flow of a client that has sent to `at`.
+    /// Begins a flow of a client that has sent to an address.
     fn begin(
         &self,
         agent: &Arc<Agent>,
         plan: &Arc<Plan>,
-        client: SocketAddr,
-        at: SocketAddr,
-        flows: usize,
-    ) -> Option<Flow> {
+        (client, at): (SocketAddr, SocketAddr),
+    ) -> Option<Arc<AsyncFd<OwnedFd>>> {
+        let transparent = self.to.is_none();
         let destination = self.to.clone().unwrap_or(Destination::Address(at));
-        let own =
-            (flows < MAX_FLOWS).then(|| Own::towards(agent, plan, &destination, self.to.is_none()))??;
-        let back = back(client, at, self.to.is_none());
+        if self.is_self(at, &destination) {
+            return None;
+        }
+        let own = Own::towards(agent, plan, &destination, transparent)?;
+        let back = back(client, at, transparent);
         let back = back.inspect_err(|error| tracing::debug!(%error, "no answers can be sent")).ok()?;
-        let (socket, ended) = (own.watched(), Arc::new(AtomicBool::new(false)));
-        let (agent, has_ended) = (Arc::clone(agent), Arc::clone(&ended));
+        let (socket, agent) = (own.watched(), Arc::clone(agent));
         tokio::spawn(async move {
             let _usage = Lifetime::begin(&agent);
             carry(&agent, &own, &back).await;
-            has_ended.store(true, Ordering::Relaxed);
         });
-        Some(Flow { own: socket, ended })
+        Some(socket)
+    }
+
+    /// Whether what is sent there would come in by this door again, and so for ever.
+    fn is_self(&self, at: SocketAddr, destination: &Destination) -> bool {
+        let Destination::Address(to) = destination else { return false };
+        let is_here = |ip| is_local(ip) || sys::interface_addresses().is_ok_and(|ours| ours.contains(&ip));
+        to.port() == self.port && (*to == at || self.to.is_none()) && is_here(to.ip())
     }
 }
 
@@ -136,14 +142,14 @@ async fn carry(agent: &Agent, own: &Own, back: &AsyncFd<OwnedFd>) {
 
 /// What answers leave by: from where the client has sent to, and to it alone.
 fn back(client: SocketAddr, at: SocketAddr, transparent: bool) -> io::Result<AsyncFd<OwnedFd>> {
-    let socket = bound(at, transparent)?;
+    let socket = bound(at, transparent, true)?;
     rustix::net::connect(&socket, &client)?;
     // What somebody else sent before it was connected.
     while rustix::net::recv(&socket, &mut [0; 1], RecvFlags::DONTWAIT | RecvFlags::TRUNC).is_ok() {}
     sys::watch(socket, Interest::READABLE)
 }
 
-fn bound(address: SocketAddr, transparent: bool) -> io::Result<OwnedFd> {
+fn bound(address: SocketAddr, transparent: bool, shared: bool) -> io::Result<OwnedFd> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     if transparent {
@@ -154,7 +160,7 @@ fn bound(address: SocketAddr, transparent: bool) -> io::Result<OwnedFd> {
         sys::set_option(&socket, level, name, 1)?;
     }
     // With the flows' sockets, and with nobody else's: the port is this user's.
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(shared)?;
     // No more than the system allows is had, which is no fault.
     let _ = socket.set_recv_buffer_size(BUFFER);
     socket.bind(&address.into())?;

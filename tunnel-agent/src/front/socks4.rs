@@ -40,7 +40,6 @@ pub(crate) fn request(bytes: &[u8]) -> Parsed<Asked> {
 }
 
 /// What is before a zero byte, and what is behind it: `None` while it may come, an inner `None` if it is too long.
-#[expect(clippy::type_complexity, reason = "a text and a rest")]
 fn text(bytes: &[u8]) -> Option<Option<(&[u8], &[u8])>> {
     match bytes.iter().take(LONGEST + 1).position(|&byte| byte == 0) {
         Some(end) => Some(Some((&bytes[..end], &bytes[end + 1..]))),

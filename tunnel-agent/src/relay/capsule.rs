@@ -99,7 +99,7 @@ pub(crate) fn header(payload: usize) -> [u8; HEADER] {
 }
 
 /// A variable-length integer (RFC 9000 section 16), and how long it is.
-fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
+pub(crate) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
     let length = 1 << (first >> 6);
     let more = bytes.get(1..length)?;

@@ -60,6 +60,8 @@ pub(crate) async fn serve(relay: &Arc<Relay>, mut tls: Tls, visitor: Visitor, un
                 }
                 return;
             }
+            // One connection is no room for what comes to a listener.
+            Ok(Opened { far: Far::Listener(_), .. }) => Refusal::not_served(),
             Err(refusal) => refusal,
         };
         visitor.was_refused(&refusal);

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::copy::stream::{SEND_BUFFER, carry};
 use super::idle_talk::{Counting, TooMany};
+use super::listen::request::{ACCEPT, Id, LISTEN};
 use super::memory::Part;
 use super::policy::client::Client;
 use super::policy::limits::Over;
@@ -23,7 +24,7 @@ use super::rooms::ANSWERS;
 use super::sessions::Session;
 use super::visitor::Visitor;
 use super::window::{self, Meter, Window};
-use super::{Far, Opened, Relay, Tls, open, token, udp};
+use super::{Far, Opened, Relay, Tls, listen, open, token, udp};
 use crate::watched::Watched;
 
 /// The largest frame that is taken: full records of TLS, and few calls.
@@ -69,7 +70,7 @@ pub(crate) async fn serve(relay: &Arc<Relay>, tls: Tls, visitor: Visitor, until:
         .max_local_error_reset_streams(Some(RESETS))
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(FRAME_BUDGET);
-    if relay.judge.read().udp {
+    if relay.judge.read().udp || !relay.exposing.read().is_empty() {
         builder.enable_connect_protocol();
     }
     let (counting, too_many) = Counting::new();
@@ -217,6 +218,7 @@ async fn one(
     mut respond: SendResponse<Part>,
     meter: &Meter,
 ) {
+    let name = client.as_ref().ok().map(|client| Arc::clone(&client.name));
     let opened = {
         // Apart from the task, which lives on without it: an idle stream is small.
         let answer = Box::pin(answer(relay, client, visitor, &request));
@@ -229,6 +231,9 @@ async fn one(
     let mut accept = Response::new(());
     match opened {
         Ok(Opened { far: Far::Stream(far), ticket }) => {
+            if name.is_some_and(|name| relay.may_listen(&name)) {
+                put(&mut accept, listen::request::LOCAL, far.local().map(|local| local.to_string()));
+            }
             let Ok(send) = respond.send_response(accept, false) else { return };
             let ended = carry(request.into_body(), send, far, &ticket, meter).await;
             ticket.ended(ended);
@@ -239,6 +244,12 @@ async fn one(
             let Ok(send) = respond.send_response(accept, false) else { return };
             let stream = udp::OfStream::new(request.into_body(), send, &meter.rooms);
             Box::pin(udp::carry(socket, ticket, stream)).await;
+        }
+        Ok(Opened { far: Far::Listener(listener), ticket }) => {
+            put(&mut accept, listen::request::BOUND, Some(listener.bound().to_string()));
+            put(&mut accept, listen::request::RESUME, listener.token().map(|token| token.to_string()));
+            let Ok(send) = respond.send_response(accept, false) else { return };
+            Box::pin(listen::serve(relay, *listener, ticket, request.into_body(), send)).await;
         }
         Err(refusal) => {
             visitor.was_refused(&refusal);
@@ -254,13 +265,34 @@ async fn answer(
     request: &http::Request<RecvStream>,
 ) -> Result<Opened, Refusal> {
     let client = client?;
+    let path = request.uri().path();
     let asked = match request.extensions().get::<Protocol>().map(Protocol::as_str) {
         _ if request.method() != Method::CONNECT => return Err(Refusal::not_served()),
         None => request.uri().authority().and_then(|authority| Request::authority(authority.as_str())),
-        Some("connect-udp") => Request::udp(request.uri().path()),
+        Some("connect-udp") => Request::udp(path),
+        Some(LISTEN) => {
+            let wish = listen::request::wish(path).ok_or_else(Refusal::nowhere)?;
+            let token = request.headers().get(listen::request::RESUME);
+            let token = token.map(|value| value.to_str().ok().and_then(Id::parse));
+            let token = token.map(|token| token.ok_or_else(Refusal::no_listener)).transpose()?;
+            let (listener, ticket) = listen::open(relay, &client, visitor.neighbour, wish, token).await?;
+            return Ok(Opened { far: Far::Listener(Box::new(listener)), ticket });
+        }
+        Some(ACCEPT) => {
+            let id = listen::request::taken(path).ok_or_else(Refusal::nowhere)?;
+            let (far, ticket) = listen::take(relay, &client, visitor.neighbour, id)?;
+            return Ok(Opened { far: Far::Stream(far), ticket });
+        }
         Some(_) => return Err(Refusal::not_served()),
     };
     open(relay, &client, visitor, &asked.ok_or_else(Refusal::nowhere)?).await
+}
+
+/// A header that says what is known.
+fn put(response: &mut Response<()>, name: &'static str, value: Option<String>) {
+    if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
 }
 
 fn refuse(relay: &Relay, respond: &mut SendResponse<Part>, refusal: &Refusal) {

@@ -69,6 +69,8 @@ impl Door {
             log: Mutex::new(None),
             memory: Arc::new(Memory::new(MEMORY)),
             look_ups: LookUps::default(),
+            listeners: Arc::default(),
+            exposing: RwLock::default(),
             sessions: Sessions::default(),
             ending: AtomicBool::new(false),
             beyond,

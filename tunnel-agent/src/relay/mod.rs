@@ -12,6 +12,7 @@
 //! 5. [`copy`]: bytes, until both ends have ended or one is cut. [`window`], [`rooms`] and [`memory`]: how much may be on
 //!    its way.
 //!    Datagrams are carried by [`udp`], as [`capsule`]s.
+//!    What comes the other way, to a client that listens here, is of [`listen`].
 //! 6. [`ticket`]: what was used is paid for and written down.
 //!
 //! [`run`] is the program around it; [`ahead`] reads for TLS. [`inside`]: those that `local:` is made of.
@@ -28,6 +29,7 @@ mod http2;
 mod identify;
 mod idle_talk;
 pub(crate) mod inside;
+pub(crate) mod listen;
 pub(crate) mod memory;
 pub(crate) mod policy;
 mod refusal;
@@ -54,10 +56,12 @@ use crate::tls::pin::Pin;
 use crate::upstream::stream::Bare;
 use ahead::Ahead;
 use inside::Beyond;
+use listen::Listeners;
 use memory::Memory;
 use policy::accounts::Accounts;
 use policy::audit::Log;
 use policy::client::{Client, Clients};
+use policy::exposing::Exposing;
 use policy::judge::Judge;
 use policy::rules::Protocol;
 use refusal::Refusal;
@@ -82,6 +86,9 @@ pub(crate) struct Relay {
     pub(crate) memory: Arc<Memory>,
     pub(crate) look_ups: LookUps,
     pub(crate) sessions: Sessions,
+    pub(crate) listeners: Arc<Listeners>,
+    /// Who may listen here.
+    pub(crate) exposing: RwLock<Vec<Exposing>>,
     pub(crate) beyond: Beyond,
     /// Datagrams that nobody sends any more end after this.
     pub(crate) udp_idle: Duration,
@@ -120,6 +127,11 @@ impl Relay {
     fn share(&self) -> u64 {
         self.memory.share(self.accounts.lock().streams())
     }
+
+    /// Whether a rule lets the client listen somewhere.
+    fn may_listen(&self, client: &str) -> bool {
+        self.exposing.read().iter().any(|rule| rule.is_for_client(client))
+    }
 }
 
 /// What a request has come to.
@@ -132,6 +144,7 @@ struct Opened {
 enum Far {
     Stream(Bare<OwnedFd>),
     Datagrams(UdpSocket),
+    Listener(Box<listen::Listener>),
 }
 
 /// Judges a request of somebody who is known, and reaches its destination.

@@ -48,6 +48,35 @@ impl Refusal {
         Self::new(407, "http_request_denied", "the relay wants to know who asks")
     }
 
+    /// No rule lets the client listen there.
+    pub(crate) fn may_not_listen() -> Self {
+        Self::new(403, "http_request_denied", "no rule lets the client listen there")
+    }
+
+    /// It listens already as often as it may.
+    pub(crate) fn listeners_used_up() -> Self {
+        Self::new(503, "connection_limit_reached", "the client has as many listeners as it may")
+    }
+
+    /// What was asked for is gone, or another's.
+    pub(crate) fn no_listener() -> Self {
+        Self::new(404, "destination_not_found", "there is no such listener or connection any more")
+    }
+
+    /// What `bind(2)` and `listen(2)` say.
+    pub(crate) fn bind(error: &io::Error) -> Self {
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::ADDRINUSE) => Self::new(409, "http_request_denied", "the address is in use"),
+            Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) => {
+                Self::new(422, "http_request_denied", "the relay does not have this address")
+            }
+            Some(Errno::ACCESS | Errno::PERM) => {
+                Self::new(403, "http_request_denied", "the relay itself may not listen there")
+            }
+            _ => Self::new(503, "proxy_internal_error", "the relay has trouble of its own"),
+        }
+    }
+
     /// Nothing came of it in time.
     pub(crate) fn timed_out() -> Self {
         Self::new(504, "connection_timeout", "nothing came of it in time")
@@ -76,7 +105,10 @@ impl Refusal {
         match self.status {
             400 => "Bad Request",
             403 => "Forbidden",
+            404 => "Not Found",
             405 => "Method Not Allowed",
+            409 => "Conflict",
+            422 => "Unprocessable Content",
             407 => "Proxy Authentication Required",
             429 => "Too Many Requests",
             431 => "Request Header Fields Too Large",

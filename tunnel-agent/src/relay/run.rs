@@ -94,6 +94,8 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         log: Mutex::new(Some(log)),
         memory: Arc::new(Memory::new(settings.limits.memory)),
         look_ups: LookUps::default(),
+        listeners: Arc::default(),
+        exposing: RwLock::new(settings.exposing.clone()),
         sessions: Sessions::default(),
         beyond: Beyond::Network,
         udp_idle: settings.limits.udp_idle,
@@ -176,6 +178,7 @@ fn reload(
     *relay.known.keys.write() = known.keys.into_inner();
     *relay.known.tokens.write() = known.tokens.into_inner();
     *relay.judge.write() = judge;
+    relay.exposing.write().clone_from(&settings.exposing);
     Ok(settings)
 }
 

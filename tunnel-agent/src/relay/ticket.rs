@@ -18,6 +18,13 @@ use super::policy::limits::Over;
 use super::refusal::Refusal;
 use super::request::Request;
 
+/// What of a client's listener a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listens {
+    Listener,
+    Connection,
+}
+
 /// Counts as an open stream as long as it lives, and is written down at its end.
 pub(crate) struct Ticket {
     relay: Arc<Relay>,
@@ -30,6 +37,7 @@ pub(crate) struct Ticket {
     rule: Option<Arc<str>>,
     address: Option<IpAddr>,
     permitted: bool,
+    listens: Option<Listens>,
     silent: bool,
     reason: Option<String>,
     up: AtomicU64,
@@ -59,6 +67,7 @@ impl Ticket {
             rule: None,
             address: None,
             permitted: false,
+            listens: None,
             silent: false,
             reason: None,
             up: AtomicU64::new(0),
@@ -86,6 +95,18 @@ impl Ticket {
         self.permitted = true;
         self.rule = Some(Arc::clone(permitted.rule()));
         self.address = Some(permitted.address().ip());
+    }
+
+    /// It is about a listener of the client's.
+    pub(crate) fn listens(&mut self, what: Listens) {
+        self.listens = Some(what);
+    }
+
+    /// The client listens there, or this one has come to it.
+    pub(crate) fn exposed(&mut self, rule: &Arc<str>, at: Request) {
+        self.permitted = true;
+        self.rule = Some(Arc::clone(rule));
+        self.request = at;
     }
 
     /// The judge has denied it; `address` is what the name has turned out to be.
@@ -154,6 +175,10 @@ impl Drop for Ticket {
             host: &host,
             port: self.request.port,
             protocol: self.request.protocol,
+            listens: self.listens.map(|what| match what {
+                Listens::Listener => "listener",
+                Listens::Connection => "connection",
+            }),
             address: self.address.filter(|_| named),
             permitted: self.permitted,
             rule: self.rule.as_deref(),

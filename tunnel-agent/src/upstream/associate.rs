@@ -149,7 +149,7 @@ async fn first_relay(own: Option<SocketAddr>, bound: Destination) -> Result<Sock
 }
 
 /// Where a connection leads to, if it is still there.
-fn peer_of(control: &Stream) -> Option<SocketAddr> {
+pub(super) fn peer_of(control: &Stream) -> Option<SocketAddr> {
     match control {
         Stream::Bare(bare) => rustix::net::getpeername(bare.get().get_ref()).ok()??.try_into().ok(),
         Stream::Wrapped(_) | Stream::Muxed(_) | Stream::Unopened => None,
@@ -157,7 +157,7 @@ fn peer_of(control: &Stream) -> Option<SocketAddr> {
 }
 
 /// The same for a later hop, as the hop before it knows it.
-fn later_relay(hop: &Hop, bound: Destination) -> Destination {
+pub(super) fn later_relay(hop: &Hop, bound: Destination) -> Destination {
     match (&bound, hop.destination()) {
         (Destination::Address(address), Some(own)) if address.ip().is_unspecified() => match own {
             Destination::Address(own) => Destination::Address((own.ip(), address.port()).into()),

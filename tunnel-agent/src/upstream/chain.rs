@@ -3,11 +3,12 @@
 //! # Layout
 //!
 //! - [`by_session`]: paths that end in a relay, or go through one. [`datagrams`]: how a chain carries datagrams, and
-//!   streams for them. [`distance`]: the round trips of hops; [`tried`]: what a dial has learned of them.
+//!   streams for them. [`listening`]: listeners at its end. [`distance`]: the round trips of hops; [`tried`]: what a dial has learned of them.
 
 mod by_session;
 pub(crate) mod datagrams;
 mod distance;
+pub(crate) mod listening;
 mod tried;
 
 use std::sync::Arc;

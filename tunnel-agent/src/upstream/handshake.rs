@@ -1,6 +1,8 @@
 //! What a hop's protocol wants next, without I/O: one code drives the program's own socket, an agent's
 //! socket and a stream inside TLS alike.
 
+use std::net::SocketAddr;
+
 use underpass_core::failure::Failure;
 
 /// What a handshake does next.
@@ -22,6 +24,10 @@ pub(crate) trait Handshake: Send {
     fn step(&mut self) -> Result<Step<'_>, Failure>;
     /// Takes the bytes that the last step asked for.
     fn received(&mut self, bytes: &[u8]) -> Result<(), Failure>;
+    /// Where the hop says that the connection leaves it from.
+    fn leaves_from(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 /// No answer's head is longer, in bytes.

@@ -35,7 +35,12 @@ pub(crate) async fn dial(destination: &Destination, options: &FarOptions) -> Res
     for address in addresses {
         match Bare::connect(address, options).await {
             Ok(bare) => {
-                return Ok(Far { local: bare.local(), stream: Stream::Bare(bare), one_flight: false });
+                return Ok(Far {
+                    local: bare.local(),
+                    stream: Stream::Bare(bare),
+                    exit: None,
+                    one_flight: false,
+                });
             }
             Err(error) => failure = Failure::Dial(error.raw_os_error().unwrap_or(errno::ENETUNREACH)),
         }
@@ -55,7 +60,7 @@ fn hello() -> Result<Far, Failure> {
             tracing::debug!(%error, "{HELLO} ended early");
         }
     });
-    Ok(Far { stream: Stream::Bare(far), local: None, one_flight: false })
+    Ok(Far { stream: Stream::Bare(far), local: None, exit: None, one_flight: false })
 }
 
 /// Answers requests until the client closes.

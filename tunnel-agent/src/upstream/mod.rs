@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! - [`chain`]: which path a connection takes; [`path`]: the way along one; [`hop`]: one hop and how it
-//!   has fared; [`warm`]: connections kept ready; [`associate`]: associations for datagrams.
+//!   has fared; [`warm`]: connections kept ready; [`associate`]: associations for datagrams;
+//!   [`bind`]: listeners for one connection.
 //! - [`flights`]: whether greeting and request may travel together.
 //! - [`handshake`]: what a protocol is, without I/O; [`socks4`], [`socks5`], [`socks5_udp`], [`http`]: the
 //!   protocols.
@@ -12,6 +13,7 @@
 //! - [`inside`]: `local:`, two relays in this process.
 
 pub(crate) mod associate;
+pub(crate) mod bind;
 pub(crate) mod chain;
 pub(crate) mod door;
 pub(crate) mod flights;
@@ -39,6 +41,8 @@ pub(crate) struct Far {
     pub(crate) stream: Stream,
     /// The address that it leaves this machine from, if it does.
     pub(crate) local: Option<SocketAddr>,
+    /// The address that it leaves the last hop from, where that has said so.
+    pub(crate) exit: Option<SocketAddr>,
     /// The last hop is to be greeted with the request.
     pub(crate) one_flight: bool,
 }

@@ -85,7 +85,7 @@ pub(crate) async fn open(
     client: &Client,
     progress: &Progress,
 ) -> Result<Far, Failure> {
-    let far = Far { stream: Stream::Unopened, local: None, one_flight: false };
+    let far = Far { stream: Stream::Unopened, local: None, exit: None, one_flight: false };
     go_on(hops, 0, far, options, client, progress).await
 }
 
@@ -152,7 +152,7 @@ async fn approach(
         far = match hop.enter() {
             Some(entered) => {
                 let stream = Stream::Bare(entered.map_err(|error| unreachable(&error))?);
-                Far { stream, local: None, one_flight: false }
+                Far { stream, local: None, exit: None, one_flight: false }
             }
             None => connect(hop, &proxy.host, proxy.port, options).await?,
         };
@@ -173,7 +173,7 @@ async fn approach(
         far.stream = Stream::wrapped(stream);
         return Ok((far, Some(answered)));
     }
-    far.stream = ask_hop(hops, before, far.stream, far.one_flight, &next).await?;
+    (far.stream, _) = ask_hop(hops, before, far.stream, far.one_flight, &next).await?;
     progress.reaches(number);
     Ok((far, None))
 }
@@ -219,30 +219,33 @@ pub(crate) async fn ask(
 ) -> Result<Far, Failure> {
     let last = hops.len().checked_sub(1).ok_or(Failure::Socket("the chain has no hop"))?;
     progress.asks(last);
-    let Far { stream, local, one_flight } = opened;
-    let stream = ask_hop(hops, last, stream, one_flight, destination).await?;
-    Ok(Far { stream, local, one_flight: false })
+    let Far { stream, local, one_flight, .. } = opened;
+    let (stream, exit) = ask_hop(hops, last, stream, one_flight, destination).await?;
+    Ok(Far { stream, local, exit, one_flight: false })
 }
 
-/// Asks hop `at` for what comes after it, over the connection to it, or to the hop before it if it is ssh.
+/// Asks hop `at` for what comes after it, and where it leaves from if that is told, over the connection to it, or to the hop before it if it is ssh.
 async fn ask_hop(
     hops: &[Arc<Hop>],
     at: usize,
     mut stream: Stream,
     one_flight: bool,
     next: &Destination,
-) -> Result<Stream, Failure> {
+) -> Result<(Stream, Option<SocketAddr>), Failure> {
     if let Upstream::Ssh(ssh) = &hops[at].upstream {
-        return match at.checked_sub(1) {
-            None => ssh::dial(ssh, next).await,
-            Some(before) => ssh::dial_over(ssh, next, Arc::clone(&hops[before]), stream).await,
+        let stream = match at.checked_sub(1) {
+            None => ssh::dial(ssh, next).await?,
+            Some(before) => ssh::dial_over(ssh, next, Arc::clone(&hops[before]), stream).await?,
         };
+        return Ok((stream, None));
     }
     let mut trial = hops[at].flights.trial(one_flight);
+    let mut exit = None;
     for mut handshake in hops[at].request(next, one_flight)? {
         trial.ended(converse(&mut stream, &mut *handshake).await)?;
+        exit = handshake.leaves_from();
     }
-    Ok(stream)
+    Ok((stream, exit))
 }
 
 /// Connects to the first hop, trying each address of its name, and measures the round trip.
@@ -261,7 +264,7 @@ pub(super) async fn connect(
                 // A hop on this machine is near however busy that is.
                 let is_here = local.is_some_and(|local| local.ip() == address.ip());
                 hop.measured(if is_here { Duration::ZERO } else { start.elapsed() });
-                return Ok(Far { stream: Stream::Bare(bare), local, one_flight: false });
+                return Ok(Far { stream: Stream::Bare(bare), local, exit: None, one_flight: false });
             }
             Err(error) => failure = unreachable(&error),
         }

@@ -2,7 +2,7 @@
 //! handshakes: a connection that has been greeted can wait for its request.
 #![forbid(unsafe_code)]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
@@ -12,6 +12,7 @@ use super::handshake::{Handshake, Step};
 
 const VERSION: u8 = 5;
 const CONNECT: u8 = 1;
+const BIND: u8 = 2;
 const UDP_ASSOCIATE: u8 = 3;
 const NO_AUTHENTICATION: u8 = 0;
 const USER_PASSWORD: u8 = 2;
@@ -126,6 +127,16 @@ impl Request {
         Self::of(UDP_ASSOCIATE, &Destination::Address((Ipv4Addr::UNSPECIFIED, 0).into()))
     }
 
+    /// The request to listen for one connection, from `expected`.
+    pub(super) fn bind(expected: &Destination) -> Self {
+        Self::of(BIND, expected)
+    }
+
+    /// What comes when somebody has connected; nothing is sent for it.
+    pub(super) fn second_reply() -> Self {
+        Self { state: Requested::AwaitReply, request: Vec::new(), bound: Vec::new() }
+    }
+
     fn of(command: u8, destination: &Destination) -> Self {
         let mut request = vec![VERSION, command, 0];
         put_address(&mut request, destination);
@@ -199,6 +210,11 @@ impl Handshake for Request {
         };
         Ok(())
     }
+
+    fn leaves_from(&self) -> Option<SocketAddr> {
+        let Destination::Address(address) = super::socks5_udp::told(self.bound())? else { return None };
+        Some(address).filter(|address| !address.ip().is_unspecified())
+    }
 }
 
 /// Greeting and request in one flight ([`super::flights`]). The proxy must let in whoever asks without a
@@ -238,6 +254,10 @@ impl Handshake for OneFlight {
             Greeted::Done => self.request.received(bytes),
             _ => self.greeting.received(bytes),
         }
+    }
+
+    fn leaves_from(&self) -> Option<SocketAddr> {
+        self.request.leaves_from()
     }
 }
 

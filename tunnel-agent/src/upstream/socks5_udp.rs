@@ -46,9 +46,8 @@ impl Handshake for Associate {
         if said.is_empty() {
             return Ok(());
         }
-        let sender = Sender::read(said).map(|(sender, _)| sender.destination());
         // Port 0 takes no datagrams.
-        self.bound = sender.flatten().filter(|bound| bound.port() != 0);
+        self.bound = told(said).filter(|bound| bound.port() != 0);
         match self.bound {
             Some(_) => Ok(()),
             None => Err(Failure::Protocol("its reply names no place for datagrams")),
@@ -114,6 +113,11 @@ impl<'a> Sender<'a> {
             (Self::Address(_) | Self::Name(..), _) => true,
         }
     }
+}
+
+/// Kind, address and port of a reply.
+pub(super) fn told(bound: &[u8]) -> Option<Destination> {
+    Sender::read(bound).and_then(|(sender, _)| sender.destination())
 }
 
 /// The header of a datagram that goes to `destination`.

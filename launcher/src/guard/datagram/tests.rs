@@ -68,7 +68,9 @@ impl FakeAgent {
     fn datagrams(&self) -> Datagrams {
         let socket = self.path.as_os_str().as_bytes();
         let (token, auto, supervised) = (TOKEN, false, true);
-        let session = SessionEnv { token, loopback: false, refuses_foreign: false, auto, supervised, socket };
+        let listens = false;
+        let session =
+            SessionEnv { token, loopback: false, refuses_foreign: false, listens, auto, supervised, socket };
         Datagrams::new(Session::parse(&session.to_value()).unwrap())
     }
 }

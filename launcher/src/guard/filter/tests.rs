@@ -18,7 +18,7 @@ fn run_tier(sealed: bool, arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
             (arguments[index as usize] >> (8 * half)) as u32
         }
     };
-    let program = program(Copies::Taken, sealed);
+    let program = program(sealed, Copies::Taken);
     let (mut a, mut at) = (0, 0);
     while let Some(&sock_filter { code, jt, jf, k }) = program.get(at) {
         let either = |holds: bool| usize::from(if holds { jt } else { jf });
@@ -136,7 +136,7 @@ fn no_jump_is_longer_than_an_instruction_can_say() {
         .max()
         .unwrap();
     assert!(longest < 256, "{longest}");
-    let program = program(Copies::Taken, false);
+    let program = program(false, Copies::Taken);
     assert!(program.len() < 4096);
     assert!(program.iter().all(|op| ![op.jt, op.jf].contains(&u8::MAX)));
 }
@@ -145,7 +145,7 @@ fn no_jump_is_longer_than_an_instruction_can_say() {
 fn calls_that_are_not_judged_load_no_argument() {
     // Up to the comparison with the last number nothing but arch and number is loaded, unless a number matches:
     // then the kernel knows the answer without running the program.
-    let program = program(Copies::Taken, false);
+    let program = program(false, Copies::Taken);
     let (mut at, mut loads) = (0, Vec::new());
     while program[at].code != RETURN {
         let op = program[at];

@@ -8,36 +8,32 @@ use underpass_core::destination::{DNS_PORT, canonical, is_local};
 use underpass_core::wire::Request;
 
 use super::{Here, Sealed};
-use crate::guard::begun::Begun;
 use crate::guard::connect::{self, Connecting, Kind};
 use crate::guard::datagram::namespace::Namespace;
-use crate::guard::kept::Found;
+use crate::guard::kernel;
 use crate::guard::link::{Link, Session};
 use crate::guard::memory::{self, Given};
 use crate::guard::notification::{Answer, Notification};
-use crate::guard::supervisor::What;
-use crate::guard::{self, kernel};
+use crate::guard::sockets;
 
 /// What waits for the agent has a link; all else is answered here.
 pub(crate) fn begin(
-    (sealed, namespace): (&mut Sealed, &Namespace),
+    sealed: &mut Sealed,
+    namespace: &Namespace,
     session: &Session,
-    begun: &mut Begun,
-    sockets: &mut guard::sockets::Sockets,
     call: &Notification,
     still_waits: impl Fn() -> bool,
-) -> Result<(Link, What), Answer> {
+) -> Result<(Link, Connecting), Answer> {
     let address = memory::address_bytes(call, call.pointer(1), call.int(2)).map_err(|error| match error {
         Errno::FAULT => Answer::Fail(EFAULT),
         Errno::INVAL => Answer::Fail(EINVAL),
         _ => Answer::Fail(EACCES),
     })?;
-    let copy = match sockets.take(call) {
-        Ok(Found::Copy(copy)) => copy,
+    let copy = sockets::copy(call, call.int(0)).map_err(|answer| match answer {
         // By now it may be the number of another one.
-        Ok(_) | Err(Answer::Continue) => return Err(Answer::Fail(EBADF)),
-        Err(answer) => return Err(answer),
-    };
+        Answer::Continue => Answer::Fail(EBADF),
+        other => other,
+    })?;
     if !still_waits() {
         return Err(Answer::Later);
     }
@@ -57,11 +53,9 @@ pub(crate) fn begin(
     let unreachable = |_| Answer::Fail(ENETUNREACH);
     let completing = sealed.holds.completing(namespace, ipv6).map_err(unreachable)?;
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
-    let Ok(cookie) = connect::cookie(&copy) else { return Err(Answer::Fail(ENETUNREACH)) };
-    begun.note(cookie);
     let request = Request::Sealed { process, address: to };
     match session.ask_with(&request, &[copy.as_fd(), completing.as_fd()]) {
-        Ok(link) => Ok((link, What::Connect(Connecting::sealed(copy, cookie, address)))),
+        Ok(link) => Ok((link, Connecting::new(copy, Some(address)))),
         Err(_) => Err(Answer::Fail(ENETUNREACH)),
     }
 }

@@ -73,6 +73,8 @@ pub(crate) struct Decision<'a> {
     pub(crate) host: &'a str,
     pub(crate) port: u16,
     pub(crate) protocol: Protocol,
+    /// What of a client's listener it is, if it is not a connection that goes out.
+    pub(crate) listens: Option<&'static str>,
     /// The address that was dialled, or is forbidden, if the host is a name.
     pub(crate) address: Option<IpAddr>,
     pub(crate) permitted: bool,

@@ -18,6 +18,7 @@ pub(crate) mod audit;
 mod bucket;
 pub(crate) mod client;
 pub(crate) mod doubts;
+pub(crate) mod exposing;
 pub(crate) mod host;
 pub(crate) mod judge;
 pub(crate) mod keys;

@@ -4,6 +4,7 @@
 //! errors with their place and the nearest word.
 
 mod audit;
+mod expose;
 pub(crate) mod limits;
 mod rule;
 
@@ -15,10 +16,11 @@ use underpass_core::config::problem::unknown;
 use underpass_core::config::reader::{Entry, Reader};
 
 use super::audit::Audit;
+use super::exposing::Exposing;
 use super::rules::Rule;
 pub(crate) use limits::RelayLimits;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "listen",
     "key",
     "certificate",
@@ -32,6 +34,7 @@ const KEYS: [&str; 13] = [
     "limits",
     "audit",
     "rule",
+    "expose",
 ];
 
 /// What a relay is.
@@ -56,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) limits: RelayLimits,
     pub(crate) audit: Audit,
     pub(crate) rules: Vec<Rule>,
+    /// Who may listen here; nobody without one.
+    pub(crate) exposing: Vec<Exposing>,
 }
 
 /// Where a relay listens.
@@ -109,9 +114,13 @@ pub(crate) fn parse(text: &str, file: &str, folder: &Path) -> Result<Settings, C
         limits: limits::limits(&reader, root.take("limits"))?,
         audit: audit::audit(&reader, root.take("audit"), folder)?,
         rules: Vec::new(),
+        exposing: Vec::new(),
     };
     if let Some(list) = root.take("rule") {
         settings.rules = rule::rules(&reader, &list)?;
+    }
+    if let Some(list) = root.take("expose") {
+        settings.exposing = expose::exposing(&reader, &list)?;
     }
     let known = !settings.authorized_keys.is_empty() || !settings.tokens.is_empty();
     match anonymous.filter(|_| settings.anonymous) {

@@ -20,7 +20,7 @@
 pub(crate) mod muxed;
 mod noting;
 pub(crate) mod one_flight;
-mod request;
+pub(crate) mod request;
 mod session;
 pub(crate) mod sessions;
 mod vitals;

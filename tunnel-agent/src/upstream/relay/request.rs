@@ -1,12 +1,15 @@
 //! What a relay is asked for over HTTP/2, without I/O.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use h2::ext::Protocol;
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 
+use crate::relay::listen::request::{ACCEPT, Id, LISTEN, RESUME, accept_path, listen_path};
+use crate::relay::policy::exposing::Wish;
 use crate::upstream::http::authority;
 
 /// The template that everybody knows (RFC 9298 section 2).
@@ -29,6 +32,35 @@ pub(super) fn datagrams(relay: &Destination, destination: &Destination) -> Resul
     let capsules = (HeaderName::from_static("capsule-protocol"), HeaderValue::from_static("?1"));
     let request = Request::builder().method(Method::CONNECT).uri(uri).header(capsules.0, capsules.1);
     request.extension(Protocol::from_static("connect-udp")).body(()).map_err(|_| MALFORMED)
+}
+
+/// What is asked for to listen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Listening {
+    /// A listener; by the token, the one that was there.
+    Listener(Wish, Option<Id>),
+    /// A connection that waits at one.
+    Connection(Id),
+}
+
+/// What [`crate::relay::listen`] serves, asked for at `relay`.
+pub(super) fn listening(relay: &Destination, asked: &Listening) -> Result<Request<()>, Failure> {
+    let (protocol, path, token) = match *asked {
+        Listening::Listener(wish, token) => (LISTEN, listen_path(wish), token),
+        Listening::Connection(id) => (ACCEPT, accept_path(id), None),
+    };
+    let relay = authority::of(relay)?;
+    let uri: Uri = format!("https://{relay}{path}").parse().map_err(|_| MALFORMED)?;
+    let mut request = Request::builder().method(Method::CONNECT).uri(uri);
+    if let Some(token) = token {
+        request = request.header(HeaderName::from_static(RESUME), token.to_string());
+    }
+    request.extension(Protocol::from_static(protocol)).body(()).map_err(|_| MALFORMED)
+}
+
+/// An address that the relay has told.
+pub(crate) fn address(said: &HeaderMap, name: &'static str) -> Option<SocketAddr> {
+    said.get(name)?.to_str().ok()?.parse().ok()
 }
 
 const MALFORMED: Failure = Failure::Request("the name holds a character that no URL has");

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use h2::ext::Protocol;
 use h2::{Ping, PingPong};
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use underpass_core::failure::Failure;
 
 use super::muxed::Muxed;
@@ -44,6 +44,7 @@ const DEAD: Duration = Duration::from_secs(30);
 /// How long one that nobody uses is kept.
 const IDLE: Duration = Duration::from_secs(300);
 
+const NO_LISTENERS: Failure = Failure::Socket("it lets none of its clients listen ([[expose]])");
 const NOT_ALLOWED: &str = "it carries no datagrams for its clients (allow-udp)";
 
 /// A session.
@@ -109,8 +110,8 @@ impl Session {
         self.streams() < self.sender.current_max_send_streams()
     }
 
-    /// Asks for a stream.
-    pub(super) async fn open(&self, request: Request<()>) -> Result<Muxed, NotOpened> {
+    /// Asks for a stream, and gives what the relay says with it.
+    pub(super) async fn open(&self, request: Request<()>) -> Result<(Muxed, HeaderMap), NotOpened> {
         let asked = self.ask(request);
         tokio::pin!(asked);
         loop {
@@ -125,15 +126,17 @@ impl Session {
         }
     }
 
-    async fn ask(&self, request: Request<()>) -> Result<Muxed, NotOpened> {
-        if request.extensions().get::<Protocol>().is_some() {
+    async fn ask(&self, request: Request<()>) -> Result<(Muxed, HeaderMap), NotOpened> {
+        if let Some(protocol) = request.extensions().get::<Protocol>() {
+            let is_udp = protocol.as_str() == "connect-udp";
             // Nobody asks so before the relay has said that it knows the protocol (RFC 8441 section 3), and by now
             // it has said all that it says by itself.
             if self.vitals.known().await == State::Ended {
                 return Err(self.given_up(State::Ended));
             }
             if !self.sender.is_extended_connect_protocol_enabled() {
-                return Err(NotOpened::Failed(Failure::NoDatagrams(NOT_ALLOWED)));
+                let why = if is_udp { Failure::NoDatagrams(NOT_ALLOWED) } else { NO_LISTENERS };
+                return Err(NotOpened::Failed(why));
             }
         }
         let mut sender = self.sender.clone().ready().await.map_err(|error| self.broken(&error))?;
@@ -143,7 +146,10 @@ impl Session {
         let answer = answer.await.map_err(|error| self.broken(&error))?;
         self.vitals.hears();
         match answer.status() {
-            status if status.is_success() => Ok(Muxed::new(send, answer.into_body(), stream)),
+            status if status.is_success() => {
+                let (head, body) = answer.into_parts();
+                Ok((Muxed::new(send, body, stream), head.headers))
+            }
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(NotOpened::Failed(Failure::UnknownKey)),
             status => {
                 let headers = answer.headers();

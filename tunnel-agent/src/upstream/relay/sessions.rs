@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::Request;
+use http::{HeaderMap, Request};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use underpass_core::destination::Destination;
@@ -13,8 +13,9 @@ use underpass_core::failure::Failure;
 use underpass_core::upstream::Isolation;
 
 use super::muxed::Muxed;
-use super::request;
+use super::request::{self, Listening};
 use super::session::{NotOpened, Session};
+use crate::relay::listen::request::LOCAL;
 use crate::splice;
 use crate::upstream::Far;
 use crate::upstream::chain::Path;
@@ -73,6 +74,13 @@ struct Opening {
 #[derive(Default)]
 pub(crate) struct Sessions(Mutex<HashMap<Key, Group>>);
 
+/// A stream, the address that its session leaves from, and what the relay has said with it.
+struct Opened {
+    stream: Muxed,
+    local: Option<SocketAddr>,
+    said: HeaderMap,
+}
+
 /// What there is for a connection.
 enum Found {
     Session(Arc<Session>),
@@ -90,7 +98,8 @@ impl Sessions {
         progress: &Progress,
     ) -> Result<Option<Far>, Failure> {
         let opened = Self::open(sessions, through, request::connection(asked)?, progress).await?;
-        Ok(opened.map(|(stream, local)| Far {
+        Ok(opened.map(|Opened { stream, local, said }| Far {
+            exit: request::address(&said, LOCAL),
             stream: Stream::Muxed(Box::new(stream)),
             local,
             one_flight: false,
@@ -107,17 +116,32 @@ impl Sessions {
         let relay = relay.ok_or(Failure::Socket("the chain has no hop"))?;
         let request = request::datagrams(&relay, through.destination)?;
         let opened = Self::open(sessions, through, request, progress).await?;
-        let (stream, _) = opened.ok_or(Failure::NoDatagrams("it speaks no HTTP/2, which datagrams need"))?;
-        Ok(stream)
+        let opened = opened.ok_or(Failure::NoDatagrams("it speaks no HTTP/2, which datagrams need"))?;
+        Ok(opened.stream)
     }
 
-    /// A stream of a session, and the address that the session leaves from; `None` if there are no sessions.
+    /// A listener at the last of the hops, or, by its id, a connection to one. With it what the relay says.
+    pub(crate) async fn listening(
+        sessions: &Arc<Self>,
+        through: &Through<'_>,
+        asked: &Listening,
+        progress: &Progress,
+    ) -> Result<(Muxed, HeaderMap), Failure> {
+        let relay = through.hops.last().and_then(|hop| hop.destination());
+        let relay = relay.ok_or(Failure::Socket("the chain has no hop"))?;
+        let request = request::listening(&relay, asked)?;
+        let opened = Self::open(sessions, through, request, progress).await?;
+        let opened = opened.ok_or(Failure::Socket("it speaks no HTTP/2, which listeners need"))?;
+        Ok((opened.stream, opened.said))
+    }
+
+    /// A stream of a session; `None` if there are no sessions.
     async fn open(
         sessions: &Arc<Self>,
         through: &Through<'_>,
         request: Request<()>,
         progress: &Progress,
-    ) -> Result<Option<(Muxed, Option<SocketAddr>)>, Failure> {
+    ) -> Result<Option<Opened>, Failure> {
         let key = through.key();
         let mut cuts = 0;
         for _ in 0..TRIES {
@@ -138,7 +162,7 @@ impl Sessions {
             match session.open(request.clone()).await {
                 // It was cut together with the answer, and nothing of the program's has been sent.
                 Ok(_) if session.has_ended() && cuts < CUTS => wait_out(&mut cuts).await,
-                Ok(stream) => return Ok(Some((stream, session.local))),
+                Ok((stream, said)) => return Ok(Some(Opened { stream, local: session.local, said })),
                 Err(NotOpened::Failed(Failure::UpstreamClosed)) if session.has_ended() && cuts < CUTS => {
                     wait_out(&mut cuts).await;
                 }

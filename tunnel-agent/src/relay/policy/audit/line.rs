@@ -22,6 +22,8 @@ struct Line<'a> {
     port: u16,
     protocol: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    listens: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +52,7 @@ pub(super) fn line(
         host: hasher.map_or_else(|| decision.host.to_owned(), |hasher| hasher.hash(decision.host)),
         port: decision.port,
         protocol: decision.protocol.to_string(),
+        listens: decision.listens,
         // The address says what the name would have said.
         address: decision.address.filter(|_| hasher.is_none()),
         verdict: if decision.permitted { "permit" } else { "deny" },

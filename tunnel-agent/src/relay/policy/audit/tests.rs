@@ -36,6 +36,7 @@ fn decision<'a>(client: &'a Client, host: &'a str) -> Decision<'a> {
         host,
         port: 443,
         protocol: Protocol::Tcp,
+        listens: None,
         address: Some("192.0.2.1".parse().unwrap()),
         permitted: true,
         rule: Some("web"),

@@ -39,7 +39,7 @@ fn rule(reader: &Reader<'_>, entry: &Entry<'_>, number: usize) -> Result<Rule, C
 }
 
 /// A client's name, or a glob of such names. An empty one would match nobody.
-fn client(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Glob, ConfigError> {
+pub(super) fn client(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Glob, ConfigError> {
     let text = reader.string(entry)?;
     let odd = |c: char| !c.is_ascii_alphanumeric() && !"-_.@*?".contains(c);
     match text.is_empty() || text.contains(odd) {

@@ -1,0 +1,94 @@
+//! The supervisor's relatives: what the front passes on, and whom to wait for.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use libc::{SIGKILL, c_int};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+
+use super::kernel;
+use super::life::STATUS;
+use super::stopped::is_stopped;
+
+/// The supervisor's relatives.
+pub(crate) struct Family {
+    front: OwnedFd,
+    signals: OwnedFd,
+    /// Until it has ended.
+    program: Option<Pid>,
+}
+
+impl Family {
+    /// `signals` tells of children.
+    pub(super) fn new(front: OwnedFd, signals: OwnedFd, program: Pid) -> Self {
+        Self { front, signals, program: Some(program) }
+    }
+
+    pub(crate) fn front(&self) -> BorrowedFd<'_> {
+        self.front.as_fd()
+    }
+
+    pub(crate) fn signals(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
+    }
+
+    pub(crate) fn has_program(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// A signal to pass on, or the front's end; whether it was that.
+    pub(crate) fn front_said(&mut self) -> bool {
+        let mut number = [0];
+        match rustix::net::recv(&self.front, &mut number, RecvFlags::DONTWAIT) {
+            Ok((1, _)) => {
+                self.kill(number[0].into());
+                false
+            }
+            Err(Errno::AGAIN | Errno::INTR) => false,
+            // Only SIGKILL ends the front before its program: that is meant for the program.
+            _ => {
+                self.kill(SIGKILL);
+                true
+            }
+        }
+    }
+
+    fn kill(&self, signal: c_int) {
+        if let (Some(program), Some(signal)) = (self.program, Signal::from_named_raw(signal))
+            // What runs again has had it: it was for the whole group.
+            && (signal != Signal::CONT || is_stopped(program))
+        {
+            // Its number is not given away before we have waited for it.
+            let _ = rustix::process::kill_process(program, signal);
+        }
+    }
+
+    /// Takes in whoever has ended or stopped; whether nobody is left.
+    pub(crate) fn children_changed(&mut self) -> bool {
+        while kernel::next_signal(&self.signals).is_some() {}
+        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
+        loop {
+            match rustix::process::wait(options) {
+                Ok(Some((pid, status))) => self.changed(pid, status),
+                Ok(None) | Err(Errno::INTR) => return false,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    fn changed(&mut self, pid: Pid, status: WaitStatus) {
+        if self.program != Some(pid) {
+            return;
+        }
+        let ended = status.exited() || status.signaled();
+        if ended {
+            self.program = None;
+        }
+        if ended || status.stopped() {
+            let both = u64::from(pid.as_raw_nonzero().get() as u32) << 32 | u64::from(status.as_raw() as u32);
+            let message = [&[STATUS][..], &both.to_ne_bytes()].concat();
+            let _ = rustix::net::send(&self.front, &message, SendFlags::NOSIGNAL);
+        }
+    }
+}

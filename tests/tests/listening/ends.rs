@@ -1,0 +1,90 @@
+//! Listeners that end, that survive, and that are refused.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use underpass_tests::PATIENCE;
+
+use crate::calls::{PYTHON, script, server, visited};
+use crate::place::{EXIT, EXPOSED, Place};
+
+/// What `listen()` says for a rule, a second listener at a port, and one that no rule has.
+#[test]
+fn a_listener_that_the_exit_refuses_fails_with_its_errno() {
+    let refused = |place: &Place, port: &str| {
+        let listens = place.exposed(PYTHON).arg(script("listens.py")).args(["fork", "0.0.0.0", port]);
+        listens.limit(PATIENCE).run().stdout
+    };
+    let place = Place::new("");
+    assert_eq!(refused(&place, "8001"), format!("errno {}\n", 13));
+    let place = Place::new(&format!("{EXPOSED}most = 2\n"));
+    assert_eq!(refused(&place, "80"), "errno 13\n");
+    assert_eq!(refused(&place, "7999"), "errno 13\n");
+    let beside = place.world.far(PYTHON).arg(script("listens.py")).args(["fork", EXIT, "8001"]);
+    let mut beside = beside.limit(Duration::MAX).spawn();
+    beside.next_line();
+    assert_eq!(refused(&place, "8001"), "errno 98\n");
+    let _two = ["8002", "8003"].map(|port| server(place.exposed(PYTHON), &["fork", "0.0.0.0", port]));
+    assert_eq!(refused(&place, "8004"), "errno 13\n");
+    // Each is a line of the audit, with the reason.
+    let log = place.relay.real.log();
+    for reason in
+        ["no rule lets the client listen there", "the address is in use", "as many listeners as it may"]
+    {
+        let line = log.lines().find(|line| line.contains(reason));
+        let line = line.unwrap_or_else(|| panic!("{reason} in {log}"));
+        assert!(line.contains("\"listens\":\"listener\"") && line.contains("\"verdict\":\"deny\""), "{line}");
+    }
+}
+
+/// A program that is killed takes its listener with it, and another may listen there.
+#[test]
+fn a_listener_ends_with_its_program_and_not_with_the_relay() {
+    let place = Place::new(EXPOSED);
+    let (first, _) = server(place.exposed(PYTHON), &["fork", "0.0.0.0", "8001"]);
+    visited(&place, EXIT, "8001", 2, 2);
+    first.signal(Signal::KILL);
+    first.end();
+    let (_second, _) = server(place.exposed(PYTHON), &["fork", "0.0.0.0", "8001"]);
+    visited(&place, EXIT, "8001", 2, 2);
+    // The relay ends, and comes back; the program knows nothing of it.
+    place.relay.real.kill();
+    place.wait_closed(8001);
+    place.relay.real.revive(&place.world);
+    place.wait_listening(8001);
+    visited(&place, EXIT, "8001", 2, 2);
+}
+
+/// By another client of the protocol: who comes while the listener has no client waits, and is served when that is back.
+#[test]
+fn a_listener_outlives_a_cut_for_as_long_as_the_rule_says() {
+    let place = Place::new(&format!("{EXPOSED}grace = 60\n"));
+    let key = place.key.path.display().to_string();
+    let relay = place.relay.real.port().to_string();
+    let script = place.world.client(PYTHON).arg(script("relay_listen.py"));
+    let mut client =
+        script.args(["10.77.0.1", &relay, &format!("{key}.crt"), &key, "0.0.0.0", "8001"]).spawn();
+    assert_eq!(client.next_line(), format!("200 {EXIT}:8001"));
+    let visitor = || {
+        let code = "import socket
+visit = socket.create_connection(('10.99.0.1', 8001), 60)
+print('connected', flush=True)
+print(visit.makefile().readline(), end='')";
+        let mut visitor = place.world.far(PYTHON).args(["-c", code]).spawn();
+        assert_eq!(visitor.next_line(), "connected");
+        visitor
+    };
+    let mut before = visitor();
+    client.say("somebody has come");
+    assert_eq!(client.next_line(), "came");
+    let mut after = visitor();
+    client.say("and somebody more");
+    for line in [&format!("200 {EXIT}:8001"), "200", "200", "True {'10.99.0.1'}", "404", "ended", "404"] {
+        assert_eq!(client.next_line(), *line);
+    }
+    for visitor in [&mut before, &mut after] {
+        assert!(visitor.next_line().starts_with("10.99.0.1 "));
+    }
+    place.wait_closed(8001);
+    client.wait().success();
+}

@@ -1,0 +1,17 @@
+//! Programs that listen, and are reached at the exit of a chain.
+//!
+//! # Layout
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `place` | a world with a relay at which others may listen |
+//! | `programs` | servers that other people wrote, at a relay |
+//! | `calls` | what the program sees: who has come, and where it listens |
+//! | `active` | FTP whose server connects to its client |
+//! | `ends` | listeners that end, that survive, and that are refused |
+
+mod active;
+mod calls;
+mod ends;
+mod place;
+mod programs;

@@ -1,0 +1,117 @@
+//! Servers that other people wrote.
+
+use std::time::{Duration, Instant};
+
+use underpass_tests::{PATIENCE, World};
+
+use crate::place::{EXIT, EXPOSED, Place};
+
+fn http_server(command: underpass_tests::Command) -> underpass_tests::Command {
+    command.args(["-u", "-m", "http.server", "8000"]).limit(Duration::MAX)
+}
+
+/// In both worlds: the same answer, and a log of who has come.
+#[test]
+fn python_serves_files_at_the_exit() {
+    let serve = |world: &World, server: underpass_tests::Command, host: &str, listens: &dyn Fn()| {
+        std::fs::write(world.directory().join("page"), "from the client side\n")
+            .expect("the directory is ours");
+        let mut server = http_server(server).spawn();
+        listens();
+        let url = format!("http://{host}:8000/page");
+        let got =
+            world.far("curl").args(["-sS", "-m", "60", "--retry", "30", "--retry-connrefused", &url]).run();
+        // It writes who has come.
+        let log = loop {
+            match server.try_complaint() {
+                Some(line) if line.contains("GET /page") => break line,
+                _ => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        (got.success(), log.split(' ').next().unwrap_or_default().to_owned())
+    };
+    let direct = World::direct();
+    let natively = serve(&direct, direct.client("/usr/bin/python3"), "10.77.0.2", &|| ());
+    assert_eq!(natively, ("from the client side\n".to_owned(), "10.77.0.1".to_owned()));
+    let place = Place::new(EXPOSED);
+    let exposed =
+        serve(&place.world, place.exposed("/usr/bin/python3"), EXIT, &|| place.wait_listening(8000));
+    assert_eq!(exposed, (natively.0, EXIT.to_owned()));
+    // Whoever is beside the program does not reach it at the machine's own address.
+    let beside = place.world.client("curl").args(["-sS", "-m", "5", "http://10.77.0.2:8000/page"]).run();
+    assert_eq!(beside.status.code(), Some(7), "{beside}");
+    place.relay.real.wait_served(EXIT, 8000, 0);
+}
+
+/// nginx with workers of its own, at both families of addresses.
+#[test]
+fn nginx_serves_at_the_exit() {
+    let place = Place::new(EXPOSED);
+    let directory = place.world.directory();
+    std::fs::write(directory.join("page"), "from nginx\n").expect("the directory is ours");
+    let text = format!(
+        "daemon off;\nworker_processes 2;\nuser root;\npid nginx.pid;\nerror_log stderr;\nevents {{ }}\nhttp {{\n\
+         access_log {log};\nclient_body_temp_path body;\nproxy_temp_path proxy;\nfastcgi_temp_path fastcgi;\n\
+         uwsgi_temp_path uwsgi;\nscgi_temp_path scgi;\nserver {{\nlisten 8000;\nlisten [::]:8000;\n\
+         root {root};\n}}\n}}\n",
+        log = directory.join("access").display(),
+        root = directory.display()
+    );
+    let configuration = directory.join("nginx.conf");
+    std::fs::write(&configuration, text).expect("the directory is ours");
+    let nginx = place.exposed("nginx").arg("-p").arg(directory).arg("-c").arg(&configuration);
+    let nginx = nginx.limit(Duration::MAX).spawn();
+    place.wait_listening(8000);
+    for (url, peer) in
+        [(format!("http://{EXIT}:8000/page"), EXIT), ("http://[fd99::1]:8000/page".into(), "fd99::1")]
+    {
+        let curl =
+            place.world.far("curl").args(["-sS", "-m", "60", "--retry", "30", "--retry-connrefused", &url]);
+        assert_eq!(curl.run().success(), "from nginx\n");
+        let limit = Instant::now() + PATIENCE;
+        while !std::fs::read_to_string(directory.join("access"))
+            .unwrap_or_default()
+            .contains(&format!("{peer} - "))
+        {
+            assert!(Instant::now() < limit, "{peer} is not in the log");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    nginx.signal(rustix::process::Signal::TERM);
+    nginx.wait();
+    place.wait_closed(8000);
+}
+
+/// netcat takes one connection, and both ends pass.
+#[test]
+fn netcat_takes_a_connection_at_the_exit() {
+    let place = Place::new(EXPOSED);
+    let mut listener = place.exposed("nc").args(["-l", "-N", "8001"]).spawn();
+    listener.say("from the listener");
+    listener.close_input();
+    place.wait_listening(8001);
+    let caller = place.world.far("nc").args(["-N", EXIT, "8001"]).input("from the caller\n").run();
+    assert_eq!(caller.success(), "from the listener\n");
+    assert_eq!(listener.wait().success(), "from the caller\n");
+}
+
+/// A daemon of rsync, which forks for each.
+#[test]
+fn rsync_fetches_from_a_daemon_at_the_exit() {
+    let place = Place::new(EXPOSED);
+    let directory = place.world.directory();
+    let files = directory.join("files");
+    std::fs::create_dir(&files).expect("the directory is ours");
+    let whole: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
+    std::fs::write(files.join("large"), &whole).expect("the directory is ours");
+    let text = format!("use chroot = no\nlog file = /dev/null\n[files]\npath = {}\n", files.display());
+    std::fs::write(directory.join("rsyncd.conf"), text).expect("the directory is ours");
+    let daemon =
+        place.exposed("rsync").args(["--daemon", "--no-detach", "--port=8002", "--config=rsyncd.conf"]);
+    let _daemon = daemon.limit(Duration::MAX).spawn();
+    place.wait_listening(8002);
+    let fetched = directory.join("fetched");
+    let url = format!("rsync://{EXIT}:8002/files/large");
+    place.world.far("rsync").arg(&url).arg(&fetched).run().success();
+    assert!(std::fs::read(fetched).expect("it is there") == whole);
+}

@@ -1,0 +1,87 @@
+//! One connection from the exit to the program.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use underpass_core::destination::Destination;
+use underpass_core::wire::FROM;
+
+use super::Exposure;
+use crate::agent::Agent;
+use crate::flow::{Flows, Trip};
+use crate::lifetime::Lifetime;
+use crate::upstream::stream::Stream;
+use crate::{log, loopback, sys};
+
+/// How long a program may take to have room in its queue.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A program that is about to listen is asked again after this.
+const SOON: Duration = Duration::from_millis(20);
+const TRIES: u32 = 50;
+
+/// Connects to the program, and relays until both ends have ended. Without the program the far end is reset.
+pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Stream, peer: SocketAddr) {
+    let Ok(room) = Arc::clone(&agent.room).try_acquire_owned() else {
+        return tracing::warn!(%peer, "no room for a connection from the exit");
+    };
+    let connected = tokio::time::timeout(PATIENCE, connected(agent, exposure, peer)).await;
+    let program = match connected {
+        Ok(Ok(program)) => program,
+        Ok(Err(error)) => return tracing::debug!(%error, %peer, "the program takes no connection"),
+        Err(_) => return tracing::debug!(%peer, "the program takes no connection in time"),
+    };
+    let _usage = (Lifetime::begin(agent), room);
+    let client = &exposure.bound.client;
+    let program_name = client.program.as_deref().filter(|_| log::is_on()).map(Into::into);
+    let destination = Destination::Address(peer);
+    let listed =
+        Flows::begin(agent, Trip { pid: client.pid, program: program_name, destination, course: None });
+    let ended = agent.splicer.relay(program, far, &listed.flow).await;
+    log::ended(&listed.flow, &ended);
+}
+
+async fn connected(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Result<OwnedFd> {
+    let mut tries = 0;
+    loop {
+        match connect(agent, exposure, peer).await {
+            // Between bind() and listen(), or between two of a program that starts again.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(SOON).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+async fn connect(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Result<OwnedFd> {
+    let to = exposure.local;
+    let from: IpAddr = match to {
+        SocketAddr::V4(_) => FROM.into(),
+        SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    let from = crate::facts::local_address(&socket)?;
+    // Before the program can ask.
+    agent.exposures.comes(from, to, peer, exposure.exit);
+    let connecting = crate::hold::connect_nonblocking(&socket, &to);
+    let watched = sys::watch(OwnedFd::from(socket), Interest::READABLE | Interest::WRITABLE)?;
+    match connecting {
+        Ok(()) => {}
+        Err(Errno::INPROGRESS) => {
+            let _ready = watched.writable().await?;
+            rustix::net::sockopt::socket_error(watched.get_ref())??;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    loopback::to_proxy(watched.get_ref());
+    Ok(watched.into_inner())
+}

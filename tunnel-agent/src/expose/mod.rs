@@ -1,0 +1,202 @@
+//! Programs that listen, and are reached at the exit of a chain: nowhere else, since their sockets are bound to loopback.
+//!
+//! 1. `bind()` of an address that is not loopback: a rule says at which chain, or that the program listens here as
+//!    without us. The library binds the socket to loopback ([`Exposures::binds`]).
+//! 2. `listen()`, or the question for the address that others are to be told: the chain is asked for a listener at its
+//!    exit ([`open`]), and the program hears of it, or why there is none.
+//! 3. Whoever connects there is connected to the program ([`serve`], [`carry`]) from an address of ours, by which the
+//!    program's library knows to ask who it is ([`Exposures::accepted`]).
+//! 4. The listener lives as long as one of the sockets that listen ([`sweep`]): they may be many, in many processes. The
+//!    agent has no copy of them, which would keep them open.
+
+mod carry;
+mod open;
+mod serve;
+mod sweep;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use underpass_core::destination::{Destination, canonical, is_local};
+
+use crate::plan::Plan;
+use crate::relay::policy::exposing::Wish;
+use crate::upstream::hop::Client;
+pub(crate) use open::begin;
+
+/// Sockets that were bound and do not listen yet.
+const MOST_BOUND: usize = 4096;
+/// Processes whose last destination is remembered.
+const MOST_VISITED: usize = 1024;
+/// Listeners at once.
+const MOST: usize = 1024;
+/// Connections whose peers are remembered.
+const MOST_PEERS: usize = 65_536;
+
+/// The listeners of one agent.
+#[derive(Default)]
+pub(crate) struct Exposures {
+    tables: Mutex<Tables>,
+    /// Held while a listener is asked for at the exit: one socket of many that share a port does.
+    opening: tokio::sync::Mutex<()>,
+    sweeping: AtomicBool,
+}
+
+#[derive(Default)]
+struct Tables {
+    /// By the cookies of their sockets.
+    bound: HashMap<u64, Bound>,
+    bound_in_order: VecDeque<u64>,
+    /// By where their programs listen.
+    exposed: HashMap<SocketAddr, Arc<Exposure>>,
+    /// By both ends of a connection from us to a program: who is behind it, and where they have connected.
+    peers: HashMap<(SocketAddr, SocketAddr), (SocketAddr, SocketAddr)>,
+    peers_in_order: VecDeque<(SocketAddr, SocketAddr)>,
+    /// Where processes have connected last.
+    visited: HashMap<i32, Destination>,
+}
+
+/// A socket that is bound where a listener may be exposed.
+#[derive(Clone)]
+struct Bound {
+    plan: Arc<Plan>,
+    client: Client,
+    chain: String,
+    wish: Wish,
+    /// Who will connect: a program that has connected somewhere and lets the system choose a port has told its peer to, as
+    /// FTP does.
+    expected: Option<Destination>,
+}
+
+/// A listener that is exposed.
+struct Exposure {
+    bound: Bound,
+    /// Where the program listens.
+    local: SocketAddr,
+    /// Where others connect.
+    exit: SocketAddr,
+    state: Mutex<State>,
+    /// No socket listens any more.
+    closed: Notify,
+    /// Whether it is over at the exit, too.
+    over: watch::Sender<bool>,
+}
+
+struct State {
+    /// The sockets.
+    cookies: HashSet<u64>,
+    /// One of them listens, as far as is known.
+    listens: bool,
+    since: Instant,
+}
+
+impl Exposures {
+    /// Where to bind a socket that a program binds to `address`; `None`: there.
+    pub(crate) fn binds(
+        &self,
+        plan: &Arc<Plan>,
+        client: Client,
+        cookie: u64,
+        address: SocketAddr,
+        v6_only: bool,
+    ) -> Option<SocketAddr> {
+        let ip = address.ip().to_canonical();
+        if is_local(ip) && !ip.is_unspecified() {
+            return None;
+        }
+        let expose = plan.config.exposed(address.port(), client.program.as_deref())?;
+        let family = match (address, v6_only) {
+            (SocketAddr::V4(_), _) => Some(Ipv4Addr::UNSPECIFIED.into()),
+            (SocketAddr::V6(_), true) => Some(Ipv6Addr::UNSPECIFIED.into()),
+            // It speaks both.
+            (SocketAddr::V6(_), false) if ip.is_unspecified() => None,
+            (SocketAddr::V6(_), false) => Some(unspecified(ip)),
+        };
+        let wish = Wish { ip: expose.address.or(family), port: expose.exit_port.unwrap_or(address.port()) };
+        let mut tables = self.tables.lock();
+        let expected = tables.visited.get(&client.pid).filter(|_| address.port() == 0).cloned();
+        let bound = Bound { plan: Arc::clone(plan), client, chain: expose.at.clone(), wish, expected };
+        if tables.bound.insert(cookie, bound).is_none() {
+            tables.bound_in_order.push_back(cookie);
+        }
+        while tables.bound_in_order.len() > MOST_BOUND {
+            let oldest = tables.bound_in_order.pop_front();
+            oldest.and_then(|oldest| tables.bound.remove(&oldest));
+        }
+        let loopback: IpAddr = match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) if v6_only || ip.is_ipv6() && !ip.is_unspecified() => {
+                Ipv6Addr::LOCALHOST.into()
+            }
+            SocketAddr::V6(_) => Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(),
+        };
+        Some(SocketAddr::new(loopback, address.port()))
+    }
+
+    /// The process connects there.
+    pub(crate) fn visits(&self, pid: i32, destination: &Destination) {
+        let mut tables = self.tables.lock();
+        if tables.visited.len() >= MOST_VISITED && !tables.visited.contains_key(&pid) {
+            tables.visited.clear();
+        }
+        tables.visited.insert(pid, destination.clone());
+    }
+
+    /// The socket connects, and does not listen: whether it was bound here.
+    pub(crate) fn connects(&self, cookie: u64) -> bool {
+        let mut tables = self.tables.lock();
+        let unused = |exposure: &Arc<Exposure>| exposure.state.lock().cookies.contains(&cookie);
+        if let Some(exposure) = tables.exposed.values().find(|exposure| unused(exposure)) {
+            exposure.closed.notify_one();
+        }
+        tables.bound.remove(&cookie).is_some()
+    }
+
+    /// Who is behind a connection that has come from us, and where they have connected.
+    pub(crate) fn accepted(&self, from: SocketAddr, at: SocketAddr) -> Option<(SocketAddr, SocketAddr)> {
+        self.tables.lock().peers.get(&(canonical(from), canonical(at))).copied()
+    }
+
+    /// Notes who is behind a connection before it is made.
+    fn comes(&self, from: SocketAddr, at: SocketAddr, peer: SocketAddr, exit: SocketAddr) {
+        let key = (canonical(from), canonical(at));
+        let mut tables = self.tables.lock();
+        if tables.peers.insert(key, (peer, exit)).is_none() {
+            tables.peers_in_order.push_back(key);
+        }
+        while tables.peers_in_order.len() > MOST_PEERS {
+            let oldest = tables.peers_in_order.pop_front();
+            oldest.and_then(|oldest| tables.peers.remove(&oldest));
+        }
+    }
+
+    /// A listener is over.
+    fn forget(&self, exposure: &Arc<Exposure>) {
+        let mut tables = self.tables.lock();
+        if tables.exposed.get(&exposure.local).is_some_and(|one| Arc::ptr_eq(one, exposure)) {
+            tables.exposed.remove(&exposure.local);
+        }
+        drop(tables);
+        exposure.over.send_replace(true);
+    }
+
+    fn all(&self) -> Vec<Arc<Exposure>> {
+        self.tables.lock().exposed.values().cloned().collect()
+    }
+
+    fn is_sweeping(&self) -> bool {
+        self.sweeping.swap(true, Ordering::Relaxed)
+    }
+}
+
+fn unspecified(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
