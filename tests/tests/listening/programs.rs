@@ -106,8 +106,10 @@ fn rsync_fetches_from_a_daemon_at_the_exit() {
     std::fs::write(files.join("large"), &whole).expect("the directory is ours");
     let text = format!("use chroot = no\nlog file = /dev/null\n[files]\npath = {}\n", files.display());
     std::fs::write(directory.join("rsyncd.conf"), text).expect("the directory is ours");
+    // As root it would become somebody else, whom an ordinary user's namespace does not have.
     let daemon =
-        place.exposed("rsync").args(["--daemon", "--no-detach", "--port=8002", "--config=rsyncd.conf"]);
+        place.exposed("unshare").args(["--user", "--map-user=1000", "--map-group=1000", "--", "rsync"]);
+    let daemon = daemon.args(["--daemon", "--no-detach", "--port=8002", "--config=rsyncd.conf"]);
     let _daemon = daemon.limit(Duration::MAX).spawn();
     place.wait_listening(8002);
     let fetched = directory.join("fetched");
