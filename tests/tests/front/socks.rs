@@ -165,9 +165,8 @@ fn a_thousand_half_open_clients_are_sent_away() {
     let front = start(&world, &["forward", "-D", "1083", "-x", proxy.url()]);
     wait_here(&world, 1083);
     let script = r#"
-import select, time, resource
+import select, resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
-begin = time.monotonic()
 pieces = [b"", b"\x05", b"\x05\x01", GREETING, b"\x04\x01", b"C", b"CONNECT a:1 HTTP/1.1\r\n", GREETING + b"\x05\x01\0\x03\xff"]
 poll, half = select.poll(), {}
 for n in range(1000):
@@ -182,10 +181,8 @@ while half:
             poll.unregister(fd)
             half.pop(fd).close()
 assert say(1083, GREETING + five(7001)) == b"\x05\0" + GOOD5 + b"hello\n"
-print(round(time.monotonic() - begin, 1))
 "#;
-    let seconds: f64 = ask(&world, script).trim().parse().expect("a number");
-    println!("the last of 1000 half-open clients was sent away after {seconds} s");
+    ask(&world, script);
     no_leaks(&world);
     drop(front);
 }
