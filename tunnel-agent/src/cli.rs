@@ -37,7 +37,7 @@ enum Command {
         /// An upstream for --listen; repeated: a chain in that order
         #[arg(short = 'x', long, value_name = "URL", requires = "listen")]
         proxy: Vec<Upstream>,
-        /// A configuration file for --listen, or with doors of its own ([[listen]])
+        /// A configuration file for --listen, or with doors of its own (its listen tables)
         #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "proxy")]
         config: Option<PathBuf>,
         /// A launcher gives the door and its configuration by standard input
@@ -89,12 +89,13 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Forward {
-    /// [BIND:]PORT:HOST:PORT or PATH:HOST:PORT; udp: before it for datagrams
+    /// What goes to one destination
     #[arg(short = 'L', long = "local", value_name = "FORWARD", value_parser = forward::local)]
+    #[arg(help = "[BIND:]PORT:HOST:PORT or PATH:HOST:PORT; udp: before it for datagrams")]
     local: Vec<Door>,
-    /// [BIND:]PORT or PATH: a proxy for SOCKS and HTTP
+    /// What is a proxy
     #[arg(short = 'D', long = "dynamic", value_name = "PLACE", value_parser = forward::dynamic)]
-    #[arg(required_unless_present = "local")]
+    #[arg(required_unless_present = "local", help = "[BIND:]PORT or PATH: a proxy for SOCKS and HTTP")]
     dynamic: Vec<Door>,
     /// An upstream; repeated: a chain in that order
     #[arg(short = 'x', long, value_name = "URL")]
