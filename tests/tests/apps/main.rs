@@ -15,10 +15,12 @@
 //! | `databases` | psql, pg_dump, redis-cli |
 //! | `datagrams` | openssl (DTLS), chrony, iperf3, snmpget, Python, node |
 //! | `runtimes` | Python, node, Java, bash |
+//! | `door` | what knows a proxy itself, at the agent's front door: ssh, git, Chromium |
 //! | `system` | nmap, apt-get, programs that change their user |
 
 mod databases;
 mod datagrams;
+mod door;
 mod far;
 mod place;
 mod remote;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use underpass_tests::proxies::{self, Real};
 use underpass_tests::servers::port;
-use underpass_tests::{Command, PATIENCE, World, artifacts};
+use underpass_tests::{Command, PATIENCE, Running, World, artifacts};
 
 /// The name of everything beyond the proxy; the client side cannot resolve it.
 pub(crate) const NAME: &str = "web.test";
@@ -106,6 +106,18 @@ impl Place {
     pub(crate) fn under(&self, tier: &str, program: impl AsRef<OsStr>) -> Command {
         let urls = self.urls.iter().flat_map(|url| ["-x", url]);
         self.world.client(artifacts::underpass()).args(["--tier", tier]).args(urls).arg("--").arg(program)
+    }
+
+    /// A front door at this port of the client side's loopback, for programs that know a proxy themselves.
+    pub(crate) fn door(&self, port: u16) -> Running {
+        let temporary = self.path("tmp");
+        std::fs::create_dir_all(&temporary).expect("the directory is ours");
+        let agent = self.world.client(artifacts::agent()).env("TMPDIR", temporary);
+        let urls = self.urls.iter().flat_map(|url| ["-x", url]);
+        let door = agent.args(["forward", "-D", &port.to_string()]).args(urls).limit(Duration::MAX).spawn();
+        let knock = format!("until exec 3<>/dev/tcp/127.0.0.1/{port}; do sleep 0.02; done 2>/dev/null");
+        self.world.client("bash").args(["-c", &knock]).run().success();
+        door
     }
 
     /// A shell script on the client side, under underpass.

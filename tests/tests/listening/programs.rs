@@ -86,11 +86,11 @@ fn nginx_serves_at_the_exit() {
 #[test]
 fn netcat_takes_a_connection_at_the_exit() {
     let place = Place::new(EXPOSED);
-    let mut listener = place.exposed("nc").args(["-l", "-N", "8001"]).spawn();
+    let mut listener = place.exposed("nc.openbsd").args(["-l", "-N", "8001"]).spawn();
     listener.say("from the listener");
     listener.close_input();
     place.wait_listening(8001);
-    let caller = place.world.far("nc").args(["-N", EXIT, "8001"]).input("from the caller\n").run();
+    let caller = place.world.far("nc.openbsd").args(["-N", EXIT, "8001"]).input("from the caller\n").run();
     assert_eq!(caller.success(), "from the listener\n");
     assert_eq!(listener.wait().success(), "from the caller\n");
 }

@@ -45,7 +45,7 @@ fn names_that_are_known_beyond_the_proxy_alone() {
     let world = World::new();
     servers::start(&world);
     let proxy = proxies::fake(&world);
-    for program in [&["busybox", "nc"][..], &["nc"]] {
+    for program in [&["busybox", "nc"][..], &["nc.openbsd"]] {
         let done =
             sealed(&world, proxy.url(), program[0]).args(&program[1..]).args(["echo.test", "7001"]).run();
         assert_eq!(done.stdout, "hello\n", "{program:?}: {done}");

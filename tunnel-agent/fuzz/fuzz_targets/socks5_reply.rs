@@ -8,6 +8,9 @@ mod handshake;
 #[path = "../../src/upstream/socks5.rs"]
 #[allow(dead_code, reason = "the module is part of a program, and is used here by its parts")]
 mod socks5;
+#[path = "../../src/upstream/socks5_udp.rs"]
+#[allow(dead_code, reason = "the module is part of a program, and is used here by its parts")]
+mod socks5_udp;
 
 use handshake::{Handshake, Step};
 use socks5::{Greeting, MAX_READ, OneFlight, Request};
