@@ -31,15 +31,15 @@ fn git_by_its_proxy() {
         place.make_repository();
         place.start_cgi();
         let _door = place.door(DOOR);
-        for scheme in ["socks5h", "socks4a"] {
-            let proxy = format!("http.proxy={scheme}://127.0.0.1:{DOOR}");
-            let url = format!("http://{NAME}:{CGI}/cgi-bin/git/repository.git");
-            let git = || place.world.client("git");
-            git().args(["-c", &proxy, "clone", "-q", &url, scheme]).run().success();
-            let log = git().args(["-C", scheme, "log", "--format=%s"]).run().success().to_owned();
-            assert_eq!(log, "commit 3\ncommit 2\ncommit 1\n", "{scheme}");
-        }
-        place.proxied_at_least(CGI, 2);
+        let proxy = format!("http.proxy=socks5h://127.0.0.1:{DOOR}");
+        let url = format!("http://{NAME}:{CGI}/cgi-bin/git/repository.git");
+        // Without these it looks up this machine's name.
+        let identity = ["-c", "user.name=near", "-c", "user.email=near@near.test"];
+        let git = place.world.client("git").args(identity);
+        git.args(["-c", &proxy, "clone", "-q", &url, "clone"]).run().success();
+        let log = place.world.client("git").args(["-C", "clone", "log", "--format=%s"]).run();
+        assert_eq!(log.success(), "commit 3\ncommit 2\ncommit 1\n");
+        place.proxied_at_least(CGI, 1);
     });
 }
 
