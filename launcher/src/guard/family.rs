@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use libc::{SIGKILL, c_int};
+use libc::{SIGCONT, SIGKILL, c_int};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -17,12 +17,14 @@ pub(crate) struct Family {
     signals: OwnedFd,
     /// Until it has ended.
     program: Option<Pid>,
+    /// How often it has stopped, counted by both sides.
+    stops: u8,
 }
 
 impl Family {
     /// `signals` tells of children.
     pub(super) fn new(front: OwnedFd, signals: OwnedFd, program: Pid) -> Self {
-        Self { front, signals, program: Some(program) }
+        Self { front, signals, program: Some(program), stops: 0 }
     }
 
     pub(crate) fn front(&self) -> BorrowedFd<'_> {
@@ -39,10 +41,13 @@ impl Family {
 
     /// A signal to pass on, or the front's end; whether it was that.
     pub(crate) fn front_said(&mut self) -> bool {
-        let mut number = [0];
-        match rustix::net::recv(&self.front, &mut number, RecvFlags::DONTWAIT) {
-            Ok((1, _)) => {
-                self.kill(number[0].into());
+        let mut said = [0; 2];
+        match rustix::net::recv(&self.front, &mut said, RecvFlags::DONTWAIT) {
+            Ok((2, _)) => {
+                let [signal, stops] = said;
+                if c_int::from(signal) != SIGCONT || self.is_still_stopped(stops) {
+                    self.kill(signal.into());
+                }
                 false
             }
             Err(Errno::AGAIN | Errno::INTR) => false,
@@ -54,11 +59,17 @@ impl Family {
         }
     }
 
+    /// Whether the program has not run since the front was told of this stop. What has run has had the SIGCONT that the front
+    /// had: it was for the whole group, and is not to undo another stop.
+    fn is_still_stopped(&mut self, stops: u8) -> bool {
+        // In this order: a stop that shows is one that can be waited for.
+        let is_stopped = self.program.is_some_and(is_stopped);
+        self.take_in();
+        is_stopped && self.stops == stops
+    }
+
     fn kill(&self, signal: c_int) {
-        if let (Some(program), Some(signal)) = (self.program, Signal::from_named_raw(signal))
-            // What runs again has had it: it was for the whole group.
-            && (signal != Signal::CONT || is_stopped(program))
-        {
+        if let (Some(program), Some(signal)) = (self.program, Signal::from_named_raw(signal)) {
             // Its number is not given away before we have waited for it.
             let _ = rustix::process::kill_process(program, signal);
         }
@@ -67,6 +78,10 @@ impl Family {
     /// Takes in whoever has ended or stopped; whether nobody is left.
     pub(crate) fn children_changed(&mut self) -> bool {
         while kernel::next_signal(&self.signals).is_some() {}
+        self.take_in()
+    }
+
+    fn take_in(&mut self) -> bool {
         let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
         loop {
             match rustix::process::wait(options) {
@@ -84,6 +99,9 @@ impl Family {
         let ended = status.exited() || status.signaled();
         if ended {
             self.program = None;
+        }
+        if status.stopped() {
+            self.stops = self.stops.wrapping_add(1);
         }
         if ended || status.stopped() {
             let both = u64::from(pid.as_raw_nonzero().get() as u32) << 32 | u64::from(status.as_raw() as u32);

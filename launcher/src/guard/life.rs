@@ -137,6 +137,8 @@ fn wait(supervisor: &OwnedFd, start: &Start<'_>) -> u8 {
     // The program alone decides when a pipe of its caller ends; errors are still to be said.
     kernel::keep_only(&[2, raw(supervisor), raw(&signals)]);
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    // Of which stops of the program we have been told.
+    let mut stops = 0_u8;
     loop {
         let mut ready = [PollFd::new(&signals, PollFlags::IN), PollFd::new(supervisor, PollFlags::IN)];
         match poll(&mut ready, None) {
@@ -148,16 +150,16 @@ fn wait(supervisor: &OwnedFd, start: &Start<'_>) -> u8 {
             && let Some(came) = kernel::next_signal(&signals)
             && came.is_ours_alone()
         {
-            let _ = rustix::net::send(supervisor, &[came.number as u8], SendFlags::NOSIGNAL);
+            let _ = rustix::net::send(supervisor, &[came.number as u8, stops], SendFlags::NOSIGNAL);
         }
-        if told && let Some(status) = told_by(supervisor, start) {
+        if told && let Some(status) = told_by(supervisor, start, &mut stops) {
             return status;
         }
     }
 }
 
 /// What the supervisor has said; the exit status if that is the end.
-fn told_by(supervisor: &OwnedFd, start: &Start<'_>) -> Option<u8> {
+fn told_by(supervisor: &OwnedFd, start: &Start<'_>, stops: &mut u8) -> Option<u8> {
     let mut message = [0; MAX_MESSAGE];
     let len = rustix::net::recv(supervisor, &mut message, RecvFlags::empty()).map_or(0, |(len, _)| len);
     let status = match message.get(..len) {
@@ -175,6 +177,7 @@ fn told_by(supervisor: &OwnedFd, start: &Start<'_>) -> Option<u8> {
         return Some(libc::WEXITSTATUS(status) as u8);
     }
     if libc::WIFSTOPPED(status) {
+        *stops = stops.wrapping_add(1);
         // Our caller sees us stopped as the program is.
         if program.is_some_and(is_stopped) {
             kernel::raise(libc::WSTOPSIG(status));
