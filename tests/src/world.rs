@@ -53,7 +53,7 @@ table inet world {
 
 /// Everything is reachable without a proxy. The first SYN to the ports 8000 to 8999 is dropped, so
 /// that a connection to them takes the second until the kernel sends it again; and the first two to the
-/// ports 9000 to 9999.
+/// ports 9000 to 9999. One that is sent again has the sequence number that it had; ports come round.
 const DIRECT: &str = r"
 table inet world {
   counter leaks { }
@@ -61,13 +61,13 @@ table inet world {
   set relays { type inet_service; flags interval; }
   set leaked4 { type ipv4_addr . inet_proto . inet_service; }
   set leaked6 { type ipv6_addr . inet_proto . inet_service; }
-  set tried { type inet_service . inet_service; flags dynamic, timeout; size 65535; timeout 10s; }
-  set again { type inet_service . inet_service; flags dynamic, timeout; size 65535; timeout 10s; }
+  set tried { typeof tcp sport . tcp dport . tcp sequence; flags dynamic, timeout; size 65535; timeout 10s; }
+  set again { typeof tcp sport . tcp dport . tcp sequence; flags dynamic, timeout; size 65535; timeout 10s; }
   chain in {
     type filter hook prerouting priority raw; policy accept;
     iifname != veth-n accept
-    tcp flags & (syn | ack) == syn tcp dport 8000-9999 tcp sport . tcp dport != @tried add @tried { tcp sport . tcp dport } drop
-    tcp flags & (syn | ack) == syn tcp dport 9000-9999 tcp sport . tcp dport != @again add @again { tcp sport . tcp dport } drop
+    tcp flags & (syn | ack) == syn tcp dport 8000-9999 tcp sport . tcp dport . tcp sequence != @tried add @tried { tcp sport . tcp dport . tcp sequence } drop
+    tcp flags & (syn | ack) == syn tcp dport 9000-9999 tcp sport . tcp dport . tcp sequence != @again add @again { tcp sport . tcp dport . tcp sequence } drop
     ip daddr 10.99.0.66 drop
     ip6 daddr fd99::66 drop
     ip daddr 10.99.0.77 reject with icmp type host-unreachable
