@@ -21,53 +21,53 @@ const AFTERLIFE: Duration = Duration::from_secs(2);
 
 pub(super) struct Flows {
     max: usize,
-    slots: Vec<Option<Flow>>,
-    by_ends: HashMap<Ends, usize>,
+    flows: HashMap<u64, Flow>,
+    by_ends: HashMap<Ends, u64>,
+    next: u64,
 }
 
 impl Flows {
     pub(super) fn new() -> Self {
         let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let max = usize::try_from(limit / PART).unwrap_or(MAX).min(MAX);
-        Self { max, slots: Vec::new(), by_ends: HashMap::new() }
+        Self { max, flows: HashMap::new(), by_ends: HashMap::new(), next: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.by_ends.is_empty()
+        self.flows.is_empty()
     }
 
     /// Whether any waits for the agent.
     pub(super) fn ask(&self) -> bool {
-        self.all().any(|(_, flow)| flow.asks())
+        self.flows.values().any(Flow::asks)
     }
 
-    pub(super) fn find(&self, ends: Ends) -> Option<usize> {
+    pub(super) fn find(&self, ends: Ends) -> Option<u64> {
         self.by_ends.get(&ends).copied()
     }
 
-    pub(super) fn get(&mut self, number: usize) -> Option<&mut Flow> {
-        self.slots.get_mut(number)?.as_mut()
+    pub(super) fn get(&mut self, number: u64) -> Option<&mut Flow> {
+        self.flows.get_mut(&number)
     }
 
-    /// Keeps one. The number is not in use.
-    pub(super) fn add(&mut self, flow: Flow) -> usize {
-        if self.by_ends.len() >= self.max
-            && let Some((oldest, _)) = self.all().min_by_key(|(_, flow)| flow.used)
+    /// Keeps one. No other has had its number: the kernel may still tell of a socket that is closed here, as long as
+    /// a child that has not gone on to its own has a copy.
+    pub(super) fn add(&mut self, flow: Flow) -> u64 {
+        if self.flows.len() >= self.max
+            && let Some((&oldest, _)) = self.flows.iter().min_by_key(|(_, flow)| flow.used)
         {
             self.remove(oldest);
         }
-        let number = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
-        });
+        let number = self.next;
+        self.next += 1;
         self.by_ends.insert(flow.ends, number);
-        self.slots[number] = Some(flow);
+        self.flows.insert(number, flow);
         number
     }
 
     /// Ends one: its sockets are closed.
-    pub(super) fn remove(&mut self, number: usize) -> Option<Flow> {
-        let flow = self.slots.get_mut(number)?.take()?;
+    pub(super) fn remove(&mut self, number: u64) -> Option<Flow> {
+        let flow = self.flows.remove(&number)?;
         self.by_ends.remove(&flow.ends);
         Some(flow)
     }
@@ -82,15 +82,10 @@ impl Flows {
                 unused > IDLE || (unused > AFTERLIFE && closed(flow.ends))
             }
         };
-        let over: Vec<usize> =
-            self.all().filter(|(_, flow)| is_over(flow)).map(|(number, _)| number).collect();
-        for number in over {
-            self.remove(number);
+        let over = self.flows.extract_if(|_, flow| is_over(flow));
+        for (_, flow) in over {
+            self.by_ends.remove(&flow.ends);
         }
-    }
-
-    fn all(&self) -> impl Iterator<Item = (usize, &Flow)> {
-        self.slots.iter().enumerate().filter_map(|(number, flow)| Some((number, flow.as_ref()?)))
     }
 }
 
@@ -125,7 +120,7 @@ mod tests {
         flows.max = 2;
         flows.add(flow(3, start));
         assert_eq!(flows.find(ends[1]), None, "it was used before the other");
-        assert_eq!((flows.find(ends[0]), flows.find(ends[3])), (Some(0), Some(1)));
+        assert_eq!((flows.find(ends[0]), flows.find(ends[3])), (Some(0), Some(3)), "no number is used again");
         flows.sweep(start + Duration::from_secs(400), |_| false);
         assert!(flows.is_empty());
     }

@@ -45,7 +45,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const CABLE: u64 = 0;
 const LOOPBACK: u64 = 1;
 const END: u64 = 2;
-const FLOWS: u64 = 4;
+const FLOWS: u64 = 3;
 const SOCKET: u64 = 0;
 const ANSWER: u64 = 1;
 
@@ -133,21 +133,15 @@ impl Pump {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            let told = || events.iter().map(|event| event.data.u64());
-            // Flows that there are, before there are others with their numbers.
-            for flow in told().filter(|&what| what >= FLOWS).map(|what| what - FLOWS) {
-                let number = (flow / 2) as usize;
-                match flow % 2 {
-                    ANSWER => self.answered(number),
-                    _ => self.bring(number, &mut buffer),
-                }
-            }
-            for what in told() {
-                match what {
+            for event in &events {
+                match event.data.u64() {
                     CABLE => self.take_from_cable(&mut buffer, TURN),
                     LOOPBACK => self.take_from_loopback(&mut buffer, TURN),
                     END => self.end(&mut buffer),
-                    _ => {}
+                    flow => match ((flow - FLOWS) / 2, (flow - FLOWS) % 2) {
+                        (number, ANSWER) => self.answered(number),
+                        (number, _) => self.bring(number, &mut buffer),
+                    },
                 }
             }
             self.sweep();
@@ -223,7 +217,7 @@ impl Pump {
     }
 
     /// A new flow, for which the agent is asked.
-    fn open(&mut self, ends: Ends, now: Instant) -> Result<usize, Errno> {
+    fn open(&mut self, ends: Ends, now: Instant) -> Result<u64, Errno> {
         let socket = Flow::open(ends.to)?;
         let process = self.makers.of(self.takers.cookie(ends.back()));
         let link = question::ask(&self.session, &socket, ends.to, process)?;
@@ -239,7 +233,7 @@ impl Pump {
     }
 
     /// The agent has answered.
-    fn answered(&mut self, number: usize) {
+    fn answered(&mut self, number: u64) {
         let Some(flow) = self.flows.get(number) else { return };
         let State::Asking { link, .. } = &flow.state else { return };
         let now = Instant::now();
@@ -256,7 +250,7 @@ impl Pump {
     }
 
     /// Brings the program what has come for it.
-    fn bring(&mut self, number: usize, buffer: &mut [u8]) {
+    fn bring(&mut self, number: u64, buffer: &mut [u8]) {
         for _ in 0..TURN {
             let Some(flow) = self.flows.get(number) else { return };
             match flow.receive(buffer) {
@@ -272,7 +266,7 @@ impl Pump {
     }
 
     /// Ends a flow, and says why. The next datagram begins another, for which the agent is asked again.
-    fn give_up(&mut self, number: usize, error: Errno) {
+    fn give_up(&mut self, number: u64, error: Errno) {
         if let Some(flow) = self.flows.remove(number) {
             self.refuse(flow.ends, error);
         }
@@ -315,8 +309,8 @@ impl Pump {
 }
 
 /// By what the kernel tells of something of a flow.
-fn data(number: usize, what: u64) -> EventData {
-    EventData::new_u64(FLOWS + 2 * number as u64 + what)
+fn data(number: u64, what: u64) -> EventData {
+    EventData::new_u64(FLOWS + 2 * number + what)
 }
 
 /// The next packet with its head; its length.
