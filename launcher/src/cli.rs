@@ -1,5 +1,8 @@
 //! The command line. Options end at the first word that is none; all after it is the command's.
 
+mod help;
+mod options;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -9,56 +12,8 @@ use underpass_core::upstream::Upstream;
 use crate::configuration::{Changes, Given};
 use crate::launch::Program;
 use crate::messages::Failure;
-
-/// `--help`; fits a screen.
-pub(crate) const HELP: &str = "\
-Runs any Linux program, unmodified, and carries its traffic through proxies.
-Usage: underpass [OPTIONS] [--] COMMAND [ARGS...]
-  -x, --proxy URL        socks5h, socks4a, http or https://[USER:PASSWORD@]HOST
-                         [:PORT], ssh://HOST, local: (none); repeated: a chain
-  -f, --config FILE      chains and routes: TOML, or by its name or by NAME as
-      --format NAME      the peers have it: proxychains, torsocks, tsocks
-      --tier TIER        hook (library), guard (kernel), sealed, auto (default)
-      --let-in PATH      sealed: what of /run, or which Unix socket, it reaches
-      --dns MODE[:ADDR]  names get fake addresses (default), or real ones from
-                         the far exit or this local machine; ADDR: a resolver
-      --udp MODE         carry datagrams (default), or refuse them
-      --inherited WHAT   keep (default), close or refuse inherited sockets
-      --listen-at CHAIN  where COMMAND listens, others reach it at the exit
-  -q, -v                 --quiet: no warnings; --verbose: say what is done
-      --shell            print what makes a shell carried: eval \"$(...)\"
-      --check            try each hop of each chain; status 1 if one fails
-      --why HOST[:PORT]  print how a connection to there would go
-      --explain PROGRAM  print what PROGRAM is and whether it can be carried
-      --leaktest         report what COMMAND would let out; status 126 if any
-      --version, --help  (-h) print the version, print this
-Without -x and -f: UNDERPASS_CONFIG, ~/.config/underpass/config.toml,
-/etc/underpass/config.toml, ALL_PROXY, HTTPS_PROXY, SOCKS_SERVER. Status:
-COMMAND's; 125: own failure, 126: not to be run or carried, 127: not found.
-  underpass -x socks5h://127.0.0.1:9050 curl https://example.com/
-";
-
-/// Every option by its names, for the nearest one to a mistyped word.
-const OPTIONS: [&str; 18] = [
-    "--proxy",
-    "--config",
-    "--format",
-    "--dns",
-    "--udp",
-    "--inherited",
-    "--listen-at",
-    "--tier",
-    "--let-in",
-    "--quiet",
-    "--verbose",
-    "--shell",
-    "--check",
-    "--why",
-    "--explain",
-    "--leaktest",
-    "--version",
-    "--help",
-];
+use help::help;
+use options::{Brief, Name, OPTIONS, Opt};
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +28,8 @@ pub(crate) enum Task {
     Shell { given: Given, verbosity: Verbosity },
     /// Try each hop.
     Check { given: Given },
+    /// Print the names of the chains.
+    Chains { given: Given },
     /// Say where a connection would go.
     Why { destination: OsString, given: Given, verbosity: Verbosity },
     /// Say what a program is.
@@ -105,44 +62,48 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut source = Source::default();
     let mut verbosity = Verbosity::Normal;
-    let mut asked: Vec<(&str, Option<OsString>)> = Vec::new();
+    let mut asked: Vec<(&Opt, Option<OsString>)> = Vec::new();
     let (mut argv0, mut leaktest) = (None, false);
     let mut command = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| misuse(&error))? {
-        match argument {
-            Short('x') | Long("proxy") => source.urls.push(value(&mut parser, "--proxy", "URL")?),
-            Short('f') | Long("config") => source.files.push(value(&mut parser, "--config", "FILE")?),
-            Long("format") => source.format = Some(value(&mut parser, "--format", "NAME")?),
-            Long("udp") => source.udp = Some(value(&mut parser, "--udp", "MODE")?),
-            Long("inherited") => source.inherited = Some(value(&mut parser, "--inherited", "WHAT")?),
-            Long("listen-at") => source.listen_at = Some(value(&mut parser, "--listen-at", "CHAIN")?),
-            Long("tier") => source.tier = Some(value(&mut parser, "--tier", "TIER")?),
-            Long("let-in") => source.let_in.push(value(&mut parser, "--let-in", "PATH")?.into()),
-            // What the library starts us with, instead of a program that cannot load it.
-            Long("argv0") => argv0 = Some(value(&mut parser, "--argv0", "NAME")?),
-            Long("dns") => source.dns = Some(value(&mut parser, "--dns", "MODE")?),
-            Short('q') | Long("quiet") => verbosity = Verbosity::Quiet,
-            Short('v') | Long("verbose") => verbosity = Verbosity::Verbose,
-            Long("leaktest") => leaktest = true,
-            Long("shell") => asked.push(("--shell", None)),
-            Long("check") => asked.push(("--check", None)),
-            Long("why") => asked.push(("--why", Some(value(&mut parser, "--why", "HOST")?))),
-            Long("explain") => asked.push(("--explain", Some(value(&mut parser, "--explain", "PROGRAM")?))),
-            Long("version") => return Ok(Task::Print(format!("underpass {}\n", env!("CARGO_PKG_VERSION")))),
-            Short('h') | Long("help") => return Ok(Task::Print(HELP.to_owned())),
-            Long(name) => return Err(unknown(&format!("--{name}"))),
-            Short(letter) => return Err(unknown(&format!("-{letter}"))),
+        let option = match argument {
+            Long(word) => OPTIONS.iter().find(|option| option.long == word),
+            Short(letter) => OPTIONS.iter().find(|option| option.short == Some(letter)),
             Value(program) => {
                 command.push(program);
                 command.extend(parser.raw_args().map_err(|error| misuse(&error))?);
+                continue;
             }
+        };
+        let option = option.ok_or_else(|| unknown(&argument))?;
+        let mut value = || value(&mut parser, option);
+        match option.name {
+            Name::Proxy => source.urls.push(value()?),
+            Name::Config => source.files.push(value()?),
+            Name::Format => source.format = Some(value()?),
+            Name::Udp => source.udp = Some(value()?),
+            Name::Inherited => source.inherited = Some(value()?),
+            Name::ListenAt => source.listen_at = Some(value()?),
+            Name::Tier => source.tier = Some(value()?),
+            Name::LetIn => source.let_in.push(value()?.into()),
+            Name::Argv0 => argv0 = Some(value()?),
+            Name::Dns => source.dns = Some(value()?),
+            Name::Quiet => verbosity = Verbosity::Quiet,
+            Name::Verbose => verbosity = Verbosity::Verbose,
+            Name::Leaktest => leaktest = true,
+            Name::Shell | Name::Check | Name::Chains => asked.push((option, None)),
+            Name::Why | Name::Explain => asked.push((option, Some(value()?))),
+            Name::Version => {
+                return Ok(Task::Print(format!("underpass {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            Name::Help => return Ok(Task::Print(help())),
         }
     }
     if let [(first, _), (second, _), ..] = &asked[..] {
-        return Err(Failure::setup(format_args!("{second}: not together with {first}")));
+        return Err(Failure::setup(format_args!("--{}: not together with --{}", second.long, first.long)));
     }
     if let Some((other, _)) = asked.first().filter(|_| leaktest) {
-        return Err(Failure::setup(format_args!("{other}: not together with --leaktest")));
+        return Err(Failure::setup(format_args!("--{}: not together with --leaktest", other.long)));
     }
     let mut words = command.into_iter();
     if let Some(name) = argv0 {
@@ -152,21 +113,28 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     }
     match (asked.pop(), words.next()) {
         (Some((option, _)), Some(word)) => {
-            Err(Failure::setup(format_args!("{}: {option} takes no command", word.to_string_lossy())))
+            let (word, option) = (word.to_string_lossy(), option.long);
+            Err(Failure::setup(format_args!("{word}: --{option} takes no command")))
         }
-        (Some(("--explain", Some(program))), None) if source.is_empty() => Ok(Task::Explain(program)),
-        (Some(("--explain", _)), None) => Err(Failure::setup("--explain: takes no other option")),
-        (Some((_, Some(destination))), None) => {
-            Ok(Task::Why { destination, given: source.given()?, verbosity })
-        }
-        (Some(("--shell", None)), None) => Ok(Task::Shell { given: source.given()?, verbosity }),
-        (Some((_, None)), None) => Ok(Task::Check { given: source.given()? }),
+        (Some((option, value)), None) => instead(option.name, value.unwrap_or_default(), source, verbosity),
         (None, Some(program)) => {
             let program = Program { name: program, arguments: words.collect() };
             let run = Run { given: source.given()?, verbosity, program };
             Ok(if leaktest { Task::Leaktest(run) } else { Task::Run(run) })
         }
         (None, None) => Err(Failure::setup("no command given").hint("underpass --help")),
+    }
+}
+
+/// What an option asks for instead of a command; its value is empty where it takes none.
+fn instead(option: Name, value: OsString, source: Source, verbosity: Verbosity) -> Result<Task, Failure> {
+    match option {
+        Name::Explain if source.is_empty() => Ok(Task::Explain(value)),
+        Name::Explain => Err(Failure::setup("--explain: takes no other option")),
+        Name::Why => Ok(Task::Why { destination: value, given: source.given()?, verbosity }),
+        Name::Shell => Ok(Task::Shell { given: source.given()?, verbosity }),
+        Name::Chains => Ok(Task::Chains { given: source.given()? }),
+        _ => Ok(Task::Check { given: source.given()? }),
     }
 }
 
@@ -248,8 +216,9 @@ fn proxy(url: OsString) -> Result<Upstream, Failure> {
     url.parse().map_err(|error| Failure::setup(format_args!("--proxy: {error}")))
 }
 
-fn value(parser: &mut lexopt::Parser, option: &str, what: &str) -> Result<OsString, Failure> {
-    parser.value().map_err(|_| Failure::setup(format_args!("{option}: {what} is missing")))
+fn value(parser: &mut lexopt::Parser, option: &Opt) -> Result<OsString, Failure> {
+    let what = option.value.unwrap_or_default();
+    parser.value().map_err(|_| Failure::setup(format_args!("--{}: {what} is missing", option.long)))
 }
 
 fn misuse(error: &lexopt::Error) -> Failure {
@@ -261,15 +230,17 @@ fn misuse(error: &lexopt::Error) -> Failure {
     }
 }
 
-fn unknown(option: &str) -> Failure {
-    let failure = Failure::setup(format_args!("{option}: unknown option"));
-    let word = |option: &str| option.trim_start_matches('-').to_owned();
-    let near = OPTIONS.iter().map(|known| (distance(&word(option), &word(known)), known)).min();
-    match near {
+fn unknown(argument: &lexopt::Arg<'_>) -> Failure {
+    let (word, dashed) = match argument {
+        Long(word) => ((*word).to_owned(), format!("--{word}")),
+        Short(letter) => (letter.to_string(), format!("-{letter}")),
+        Value(word) => (word.to_string_lossy().into_owned(), word.to_string_lossy().into_owned()),
+    };
+    let failure = Failure::setup(format_args!("{dashed}: unknown option"));
+    let shown = OPTIONS.iter().filter(|option| !matches!(option.brief, Brief::Hidden));
+    match shown.map(|option| (distance(&word, option.long), option.long)).min() {
         // A name that differs in more than a third of its letters is another word.
-        Some((far, known)) if far * 3 <= word(known).len() => {
-            failure.hint(format_args!("did you mean {known}?"))
-        }
+        Some((far, known)) if far * 3 <= known.len() => failure.hint(format_args!("did you mean --{known}?")),
         _ => failure.hint("underpass --help lists the options"),
     }
 }

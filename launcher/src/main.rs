@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //!
-//! - [`cli`]: the command line. [`messages`]: the one place that prints, and the exit statuses.
+//! - [`cli`]: the command line, by one table of options. [`messages`]: the one place that prints, and the exit statuses.
 //!   [`personality`]: those of proxychains4 and torsocks, if we are started by these names.
 //! - [`configuration`]: where chains and routes come from, and the credentials that they name.
 //! - [`launch`]: all that is done for a program, in order; [`session`]: what it shares with [`shell`]
@@ -78,6 +78,10 @@ fn run() -> Result<u8, Failure> {
         Task::Within { file, program } => match within::start(&file, &program)? {},
         Task::Shell { given, verbosity } => done(&shell::exports(configuration::find(given)?, verbosity)?),
         Task::Check { given } => check::check(configuration::find(given)?),
+        Task::Chains { given } => {
+            let chains = configuration::find(given)?.config.chains;
+            done(&chains.keys().map(|name| format!("{name}\n")).collect::<String>())
+        }
         Task::Why { destination, given, verbosity } => {
             let found = configuration::find(given)?;
             launch::warn(&found, verbosity);

@@ -1,109 +1,23 @@
-//! The command line.
+//! What each command of the command line does.
+
+pub(crate) mod arguments;
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
-use underpass_core::config::listen::{Door, forward};
+use underpass_core::config::listen::Door;
 use underpass_core::runtime_dir::{Surroundings, Unusable, agent_directory};
 use underpass_core::upstream::Upstream;
+
+use arguments::{Cli, Command, Forward};
 
 use crate::ask::{self, Unanswered};
 use crate::front::{Front, configuration};
 use crate::upstream::door::come_in;
 use crate::{agent, background, keygen, log, relay};
-
-#[derive(Parser)]
-#[command(name = "underpass-agent", version, about = "Does all I/O for the programs that underpass carries")]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Serve the programs of one user in one network namespace (underpass starts this by itself), or, with
-    /// --listen, a front door for what the library cannot be loaded into
-    Run {
-        /// Directory of the sockets, private to the user
-        #[arg(long, value_name = "DIR", required_unless_present_any = ["listen", "config", "given"])]
-        directory: Option<PathBuf>,
-        /// Listen on loopback, and carry what comes in: socks5://127.0.0.1:1080, http://127.0.0.1:8080, any:// for both,
-        /// redirect:// and tproxy:// for what a firewall redirects
-        #[arg(long, value_name = "URL")]
-        listen: Vec<Door>,
-        /// An upstream for --listen; repeated: a chain in that order
-        #[arg(short = 'x', long, value_name = "URL", requires = "listen")]
-        proxy: Vec<Upstream>,
-        /// A configuration file for --listen, or with doors of its own (its listen tables)
-        #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "proxy")]
-        config: Option<PathBuf>,
-        /// A launcher gives the door and its configuration by standard input
-        #[arg(long, hide = true, conflicts_with_all = ["listen", "config"])]
-        given: bool,
-        /// The directory was made for one launch: remove it at the end
-        #[arg(long)]
-        private: bool,
-        /// Stay in the foreground and log to standard error
-        #[arg(long)]
-        foreground: bool,
-    },
-    /// Carry connections and datagrams from here to one destination each, as ssh -N -L does, and by a proxy, as -D
-    Forward(Forward),
-    /// Show the connections that are carried, and how the hops of their chains fare
-    Status {
-        /// As JSON, for other programs
-        #[arg(long)]
-        json: bool,
-        /// Directory of the agent's sockets, where it is not the usual one
-        #[arg(long, value_name = "DIR")]
-        directory: Option<PathBuf>,
-    },
-    /// Have the agent read its sessions' configuration files again, as SIGHUP does
-    Reload {
-        /// Directory of the agent's sockets, where it is not the usual one
-        #[arg(long, value_name = "DIR")]
-        directory: Option<PathBuf>,
-    },
-    /// Serve as a relay: an encrypted hop for clients whose keys it knows
-    Relay {
-        /// The configuration
-        #[arg(long, value_name = "FILE", default_value = "/etc/underpass/relay.toml")]
-        config: PathBuf,
-    },
-    /// Make a key and a certificate, for a client of relays or for a relay
-    Keygen(keygen::Options),
-    /// What ssh runs as its ProxyCommand when it is a later hop of a chain
-    #[command(hide = true)]
-    Join {
-        /// The agent's socket for this one connection
-        door: PathBuf,
-        /// Where ssh wants to go
-        host: String,
-        /// And at which port
-        port: String,
-    },
-}
-
-#[derive(clap::Args)]
-struct Forward {
-    /// What goes to one destination
-    #[arg(short = 'L', long = "local", value_name = "FORWARD", value_parser = forward::local)]
-    #[arg(help = "[BIND:]PORT:HOST:PORT or PATH:HOST:PORT; udp: before it for datagrams")]
-    local: Vec<Door>,
-    /// What is a proxy
-    #[arg(short = 'D', long = "dynamic", value_name = "PLACE", value_parser = forward::dynamic)]
-    #[arg(required_unless_present = "local", help = "[BIND:]PORT or PATH: a proxy for SOCKS and HTTP")]
-    dynamic: Vec<Door>,
-    /// An upstream; repeated: a chain in that order
-    #[arg(short = 'x', long, value_name = "URL")]
-    proxy: Vec<Upstream>,
-    /// A configuration file
-    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "proxy")]
-    config: Option<PathBuf>,
-}
 
 /// Why a command came to nothing.
 #[derive(Debug)]
@@ -218,5 +132,27 @@ fn serve(directory: PathBuf, private: bool, foreground: bool) -> io::Result<()> 
             }
             agent::run(&directory, private, None, ready)
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn help_of_each_command_fits_a_screen() {
+        let all = Cli::command();
+        all.clone().debug_assert();
+        let commands = all.get_subcommands().map(|command| Some(command.get_name()));
+        for command in commands.chain([None]) {
+            let words = [Some("underpass-agent"), command, Some("--help")];
+            let help = Cli::try_parse_from(words.into_iter().flatten()).err().expect("help is no command");
+            let help = help.to_string();
+            assert!(help.contains("Usage: underpass-agent"), "{help}");
+            assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+            assert!(help.lines().count() <= 24, "{help}");
+        }
     }
 }

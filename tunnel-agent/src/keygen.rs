@@ -4,26 +4,12 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::cli::arguments::Keygen;
 use crate::tls::key::made::Made;
 use crate::tls::key::{certificate_path, default_client_key};
 
-#[derive(clap::Args)]
-pub(crate) struct Options {
-    /// The key is a relay's; without this, a client's
-    #[arg(long)]
-    relay: bool,
-    /// The file of the key; its certificate is put beside it as FILE.crt [default: client.key or relay.key in
-    /// ~/.config/underpass; relay.key in /etc/underpass for root]
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// A relay's host name or address, for its certificate (repeatable); a client's name, for the line of the
-    /// authorized keys alone
-    #[arg(long, value_name = "NAME")]
-    name: Vec<String>,
-}
-
 /// Makes the key. Nothing is overwritten, and no part of the key is shown.
-pub(crate) fn run(options: &Options) -> Result<(), String> {
+pub(crate) fn run(options: &Keygen) -> Result<(), String> {
     let path = match &options.out {
         Some(path) => path.clone(),
         None => {
