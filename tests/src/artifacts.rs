@@ -41,7 +41,8 @@ fn product() -> &'static Path {
         let status = cargo
             .args(["build", "--release", "--quiet", "--manifest-path"])
             .arg(workspace().join("Cargo.toml"))
-            .args(["-p", "underpass", "-p", "underpass-agent", "-p", "underpass-preload", "--target-dir"])
+            // With the features that the tests are built with: another set would build all that is below once more.
+            .args(["--workspace", "--target-dir"])
             .arg(&target)
             .status()
             .expect("cargo does not start");
@@ -98,6 +99,11 @@ pub fn shared_library(name: &str) -> PathBuf {
 
 /// `programs/NAME.c` compiled to `output` with more arguments, for example `-static`.
 pub fn compiled(name: &str, output: &str, arguments: &[&str]) -> PathBuf {
+    compiled_by("gcc", name, output, arguments)
+}
+
+/// The same by another compiler, for example `musl-gcc`.
+pub fn compiled_by(compiler: &str, name: &str, output: &str, arguments: &[&str]) -> PathBuf {
     // One compiler at a time: two tests may want the same program.
     static COMPILER: Mutex<()> = Mutex::new(());
     let _one = COMPILER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -117,14 +123,14 @@ pub fn compiled(name: &str, output: &str, arguments: &[&str]) -> PathBuf {
     if changed(&output) < newest {
         // Written beside and renamed, since other test programs may run the old one.
         let fresh = output.with_extension(format!("{}.new", std::process::id()));
-        let done = Command::new("gcc")
+        let done = Command::new(compiler)
             .args(["-std=gnu17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
             .arg(&fresh)
             .arg(&source)
             .args(arguments)
             .args(["-ldl"])
             .output()
-            .expect("gcc is needed (Debian package gcc)");
+            .unwrap_or_else(|error| panic!("{compiler} is needed (bash tests/run --install): {error}"));
         assert!(done.status.success(), "{name}.c:\n{}", String::from_utf8_lossy(&done.stderr));
         std::fs::rename(&fresh, &output).expect("the target directory is writable");
     }

@@ -1,6 +1,7 @@
 //! Programs into which no library can be loaded, or that lose it, by names that only the far end knows.
 
 mod browser;
+mod compiled;
 
 use std::time::Duration;
 
