@@ -6,7 +6,7 @@ mod source;
 mod status;
 
 pub use source::Source;
-pub use status::{ConnectionStatus, HopStatus, Mechanism, UnhookedStatus};
+pub use status::{ConnectionStatus, FailureStatus, HopStatus, Mechanism, UnhookedStatus};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,8 +44,9 @@ pub enum ControlRequest {
         config: Box<Config>,
     },
     /// Tell what is carried: answered by a [`ControlReply::Connection`] for each connection, a
-    /// [`ControlReply::Hop`] for each hop of the chains in use, a [`ControlReply::Unhooked`] for each program that is
-    /// not carried, and [`ControlReply::Done`].
+    /// [`ControlReply::Hop`] for each hop of the chains in use, a [`ControlReply::Failed`] for each reason for which
+    /// connections have failed lately, a [`ControlReply::Unhooked`] for each program that is not carried, and
+    /// [`ControlReply::Done`].
     Status,
     /// Read the sessions' configuration files again; answered by [`ControlReply::Reloaded`].
     Reload,
@@ -86,6 +87,8 @@ pub enum ControlReply {
     Connection(Box<ConnectionStatus>),
     /// A hop of a chain in use.
     Hop(Box<HopStatus>),
+    /// Connections that have not come about.
+    Failed(Box<FailureStatus>),
     /// A program that is not carried.
     Unhooked(Box<UnhookedStatus>),
     /// The files have been read.

@@ -147,6 +147,14 @@ impl Failure {
         }
     }
 
+    /// The failure without the hop at fault.
+    pub fn bare(&self) -> &Self {
+        match self {
+            Self::At { failure, .. } => failure.bare(),
+            failure => failure,
+        }
+    }
+
     /// What the program's `getaddrinfo()` returns if this came of asking for a name.
     ///
     /// [`EAI_NONAME`](eai::EAI_NONAME) only where the name itself is said not to exist, since programs

@@ -29,6 +29,7 @@ use crate::hosts::Hosts;
 use crate::lifetime::Lifetime;
 use crate::names::Names;
 use crate::session::Sessions;
+use crate::sight::failures::Failures;
 use crate::splice::Splicer;
 use crate::{client, dns, facts, front, lifetime, processes, reload, sys};
 
@@ -73,6 +74,7 @@ pub(crate) struct Agent {
     pub(crate) exposures: Exposures,
     pub(crate) courses: Courses,
     pub(crate) flows: Flows,
+    pub(crate) failures: Failures,
     pub(crate) splicer: Splicer,
     pub(crate) lifetime: Lifetime,
     pub(crate) attempts: Attempts,
@@ -203,6 +205,7 @@ async fn serve(
         exposures: Exposures::default(),
         courses: Courses::default(),
         flows: Flows::default(),
+        failures: Failures::default(),
         splicer: Splicer::start(budget.pipes)?,
         lifetime: Lifetime::default(),
         attempts: Attempts::default(),

@@ -13,6 +13,7 @@ use rustix::net::sockopt::socket_peercred;
 use underpass_core::control::{ControlReply, ControlRequest, SOCKET};
 use underpass_core::runtime_dir::{Surroundings, shared_directories};
 
+use crate::diagram::{Diagram, Language};
 use crate::table::Table;
 
 /// How long an agent may say nothing.
@@ -39,10 +40,22 @@ impl fmt::Display for Unanswered {
     }
 }
 
-/// Prints what is carried, as a table or as JSON.
-pub(crate) fn status(directory: Option<&Path>, json: bool) -> Result<(), Unanswered> {
+/// As what a status is printed.
+#[derive(Clone, Copy)]
+pub(crate) enum Shape {
+    Table,
+    Json,
+    Diagram(Language),
+}
+
+/// Prints what is carried.
+pub(crate) fn status(directory: Option<&Path>, shape: Shape) -> Result<(), Unanswered> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut shown = if json { Shown::Json(Json::default()) } else { Shown::Table(Table::default()) };
+    let mut shown = match shape {
+        Shape::Table => Shown::Table(Table::default()),
+        Shape::Json => Shown::Json(Json::default()),
+        Shape::Diagram(language) => Shown::Diagram(Diagram::default(), language),
+    };
     converse(directory, &ControlRequest::Status, |reply| shown.take(reply, &mut out))?;
     shown.end(&mut out).and_then(|()| out.flush()).map_err(printing)
 }
@@ -69,6 +82,7 @@ pub(crate) fn reload(directory: Option<&Path>) -> Result<(), Unanswered> {
 enum Shown {
     Table(Table),
     Json(Json),
+    Diagram(Diagram, Language),
 }
 
 impl Shown {
@@ -78,6 +92,7 @@ impl Shown {
             (_, ControlReply::Done) => return Ok(false),
             (Self::Table(table), ControlReply::Connection(connection)) => table.connection(&connection),
             (Self::Table(table), ControlReply::Hop(hop)) => table.hop(&hop),
+            (Self::Table(table), ControlReply::Failed(failure)) => table.failure(&failure),
             (Self::Table(table), ControlReply::Unhooked(program)) => table.unhooked(&program),
             (Self::Json(json), ControlReply::Connection(connection)) => {
                 json.item(out, "connections", &serde_json::to_string(&connection)?)?;
@@ -85,9 +100,16 @@ impl Shown {
             (Self::Json(json), ControlReply::Hop(hop)) => {
                 json.item(out, "hops", &serde_json::to_string(&hop)?)?;
             }
+            (Self::Json(json), ControlReply::Failed(failure)) => {
+                json.item(out, "failures", &serde_json::to_string(&failure)?)?;
+            }
             (Self::Json(json), ControlReply::Unhooked(program)) => {
                 json.item(out, "unhooked", &serde_json::to_string(&program)?)?;
             }
+            (Self::Diagram(diagram, _), ControlReply::Connection(connection)) => {
+                diagram.connection(&connection)
+            }
+            (Self::Diagram(diagram, _), ControlReply::Hop(hop)) => diagram.hop(*hop),
             _ => {}
         }
         Ok(true)
@@ -97,11 +119,12 @@ impl Shown {
         match self {
             Self::Table(table) => table.print(out),
             Self::Json(json) => json.end(out),
+            Self::Diagram(diagram, language) => diagram.print(language, out),
         }
     }
 }
 
-/// `{"connections": […], "hops": […], "unhooked": […]}`, written as it comes.
+/// `{"connections": […], "hops": […], "failures": […], "unhooked": […]}`, written as it comes.
 #[derive(Default)]
 struct Json {
     /// The lists that have been begun.
@@ -109,7 +132,7 @@ struct Json {
     any: bool,
 }
 
-const LISTS: [&str; 3] = ["connections", "hops", "unhooked"];
+const LISTS: [&str; 4] = ["connections", "hops", "failures", "unhooked"];
 
 impl Json {
     fn item(&mut self, out: &mut impl Write, list: &'static str, item: &str) -> io::Result<()> {
@@ -220,14 +243,23 @@ mod tests {
     #[test]
     fn json_is_whole_however_much_there_is() {
         for (items, text) in [
-            (&[][..], r#"{"connections":[],"hops":[],"unhooked":[]}"#),
+            (&[][..], r#"{"connections":[],"failures":[],"hops":[],"unhooked":[]}"#),
             (
                 &[("connections", "1"), ("connections", "2")],
-                r#"{"connections":[1,2],"hops":[],"unhooked":[]}"#,
+                r#"{"connections":[1,2],"failures":[],"hops":[],"unhooked":[]}"#,
             ),
-            (&[("hops", "1"), ("hops", "2")], r#"{"connections":[],"hops":[1,2],"unhooked":[]}"#),
-            (&[("connections", "1"), ("hops", "2")], r#"{"connections":[1],"hops":[2],"unhooked":[]}"#),
-            (&[("connections", "1"), ("unhooked", "2")], r#"{"connections":[1],"hops":[],"unhooked":[2]}"#),
+            (
+                &[("hops", "1"), ("hops", "2")],
+                r#"{"connections":[],"failures":[],"hops":[1,2],"unhooked":[]}"#,
+            ),
+            (
+                &[("connections", "1"), ("hops", "2")],
+                r#"{"connections":[1],"failures":[],"hops":[2],"unhooked":[]}"#,
+            ),
+            (
+                &[("connections", "1"), ("unhooked", "2")],
+                r#"{"connections":[1],"failures":[],"hops":[],"unhooked":[2]}"#,
+            ),
         ] {
             let (mut json, mut out) = (Json::default(), Vec::new());
             for (list, item) in items {

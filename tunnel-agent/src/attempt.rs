@@ -26,7 +26,7 @@ use crate::names::Meaning;
 use crate::plan::{Plan, Way};
 use crate::upstream::hop::Client;
 use crate::upstream::{Far, local};
-use crate::{dns, frames, log, sys};
+use crate::{dns, frames, log, sight, sys};
 
 /// What the program asked for, and with what.
 pub(crate) struct Attempt {
@@ -191,11 +191,9 @@ pub(crate) fn trip(agent: &Agent, plan: &Arc<Plan>, client: &Client, destination
 
 impl Attempt {
     fn refuse(&self, failure: &Failure) {
-        if log::is_on() {
-            let destination = destination(&self.agent, self.address)
-                .unwrap_or_else(|_| Destination::Address(canonical(self.address)));
-            log::failed(&trip(&self.agent, &self.plan, &self.client, destination), failure);
-        }
+        let destination = destination(&self.agent, self.address)
+            .unwrap_or_else(|_| Destination::Address(canonical(self.address)));
+        sight::failed(&self.agent, &trip(&self.agent, &self.plan, &self.client, destination), failure);
         if self.held_at != 0 {
             if sys::tcp_state(&self.socket).is_ok_and(|state| state == sys::SYN_SENT) {
                 self.agent.carried.failed(self.facts.cookie, failure.errno());

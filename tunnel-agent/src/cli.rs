@@ -14,7 +14,8 @@ use underpass_core::upstream::Upstream;
 
 use arguments::{Cli, Command, Forward};
 
-use crate::ask::{self, Unanswered};
+use crate::ask::{self, Shape, Unanswered};
+use crate::diagram::Language;
 use crate::front::{Front, configuration};
 use crate::upstream::door::come_in;
 use crate::{agent, background, keygen, log, relay};
@@ -76,7 +77,15 @@ pub(crate) fn run() -> Result<(), Failure> {
             relay::run::run(&config).map_err(Failure::Relay)
         }
         Command::Keygen(options) => keygen::run(&options).map_err(Failure::Key),
-        Command::Status { json, directory } => asked(ask::status(directory.as_deref(), json)),
+        Command::Status { json, dot, mermaid, directory } => {
+            let shape = match (json, dot, mermaid) {
+                (true, ..) => Shape::Json,
+                (_, true, _) => Shape::Diagram(Language::Dot),
+                (.., true) => Shape::Diagram(Language::Mermaid),
+                _ => Shape::Table,
+            };
+            asked(ask::status(directory.as_deref(), shape))
+        }
         Command::Reload { directory } => asked(ask::reload(directory.as_deref())),
     }
 }

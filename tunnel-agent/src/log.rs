@@ -77,7 +77,7 @@ macro_rules! line {
     }};
 }
 
-/// An attempt has failed, or was refused.
+/// An attempt has failed, or was refused. [`crate::sight`] remembers it.
 pub(crate) fn failed(trip: &Trip, failure: &Failure) {
     line!(trip, { reason = failure.to_string(), hint = failure.hint(), errno = failure.errno(), }, "failed");
 }

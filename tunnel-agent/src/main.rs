@@ -4,8 +4,9 @@
 //!
 //! - [`cli`], [`background`]: the command line, and going into the background once all is ready.
 //! - [`agent`]: what one agent owns, started and ended in one place; [`lifetime`]: when it ends.
-//! - [`ask`], [`table`]: the client of an agent that runs; [`status`], [`reload`]: its answers. [`log`]: what is logged.
-//! - [`flow`], [`course`]: what is known of each connection. [`counted`]: bytes that are copied.
+//! - [`ask`], [`table`], [`diagram`]: the client of an agent that runs; [`status`], [`reload`]: its answers. [`log`]: what is logged.
+//! - [`flow`], [`course`]: what is known of each connection. [`counted`]: bytes that are copied. [`sight`]: what is
+//!   remembered of those that have failed.
 //! - [`control`]: launchers open sessions, and ask for a [`check`]; [`session`]: the sessions, kept for a restarted agent.
 //! - [`client`]: one intercepted call: read, judged, answered; [`attempt`]: one connection attempt.
 //! - [`hold`] and, in [`upstream::path`], the hand-off: the two mechanisms that keep the program's own
@@ -33,6 +34,7 @@ mod control;
 mod counted;
 mod course;
 mod datagram;
+mod diagram;
 mod dns;
 mod expose;
 mod facts;
@@ -54,6 +56,7 @@ mod processes;
 mod relay;
 mod reload;
 mod session;
+mod sight;
 mod sock_diag;
 mod splice;
 mod status;

@@ -53,8 +53,8 @@ impl Status<'_> {
             let piece = self.agent.flows.after(last, PIECE);
             let Some((number, _)) = piece.last() else { break };
             last = *number;
-            for (_, flow) in piece {
-                if self.relayed(&flow).is_err() {
+            for (number, flow) in piece {
+                if self.relayed(number, &flow).is_err() {
                     return Ok(());
                 }
             }
@@ -68,16 +68,21 @@ impl Status<'_> {
             self.plans.insert(plan.number, plan);
         }
         let plans = std::mem::take(&mut self.plans);
-        let _ = plans.values().try_for_each(|plan| self.hops(plan)).and_then(|()| self.unhooked());
+        let _ = plans
+            .values()
+            .try_for_each(|plan| self.hops(plan))
+            .and_then(|()| self.failures())
+            .and_then(|()| self.unhooked());
         self.agent.carried.sweep();
         Ok(())
     }
 
-    fn relayed(&mut self, flow: &Flow) -> Result<(), Gone> {
+    fn relayed(&mut self, id: u64, flow: &Flow) -> Result<(), Gone> {
         let trip = &flow.trip;
         let at = flow.start.saturating_duration_since(self.agent.born).as_secs();
         let program = trip.program.as_deref().map(str::to_owned).or_else(|| program(trip.pid, at));
         let status = ConnectionStatus {
+            id,
             program,
             pid: trip.pid,
             destination: trip.destination.to_string(),
@@ -105,6 +110,7 @@ impl Status<'_> {
             count.saturating_sub(u64::from(before)).saturating_sub(u64::from(end))
         };
         let status = ConnectionStatus {
+            id: info.cookie,
             program: program(to.pid, to.at.into()),
             pid: to.pid,
             destination: destination.to_string(),
@@ -147,6 +153,7 @@ impl Status<'_> {
                 let micros = |time: Duration| time.as_micros().try_into().unwrap_or(u64::MAX);
                 self.send(ControlReply::Hop(Box::new(HopStatus {
                     chain: name.to_owned(),
+                    kind: chain.kind(),
                     configuration: plan.number,
                     hop: at + 1,
                     of: hops.len(),
@@ -157,11 +164,17 @@ impl Status<'_> {
                         .map(|left| left.as_millis().div_ceil(1000) as u64),
                     round_trip_microseconds: health.round_trip.map(micros),
                     failures: health.failures,
+                    last_failure: hop.fault().map(|failure| failure.to_string()),
                     dialled_by: chain.dialled_by().filter(|_| at == 0),
                 })))?;
             }
         }
         Ok(())
+    }
+
+    fn failures(&self) -> Result<(), Gone> {
+        let mut recent = self.agent.failures.recent().into_iter();
+        recent.try_for_each(|failure| self.send(ControlReply::Failed(Box::new(failure))))
     }
 
     fn unhooked(&self) -> Result<(), Gone> {

@@ -135,6 +135,23 @@ pub enum Kind {
     Failover,
 }
 
+impl Kind {
+    /// The words of configurations.
+    pub const WORDS: [(&'static str, Self); 6] = [
+        ("strict", Self::Strict),
+        ("dynamic", Self::Dynamic),
+        ("random", Self::Random),
+        ("round-robin", Self::RoundRobin),
+        ("nearest", Self::Nearest),
+        ("failover", Self::Failover),
+    ];
+
+    /// As configurations have it.
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, kind)| *kind == self).map_or("strict", |(word, _)| word)
+    }
+}
+
 /// When a program's own socket is handed off instead of held and relayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

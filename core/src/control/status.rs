@@ -1,7 +1,9 @@
-//! What an agent tells of itself: its connections and the hops that they go through. The fields are
-//! those of `underpass-agent status --json`; `docs/status.md` describes them for people.
+//! What an agent tells of itself: its connections, the hops that they go through, and what has failed lately. The
+//! fields are those of `underpass-agent status --json`; `docs/status.md` describes them for people.
 
 use serde::{Deserialize, Serialize};
+
+use crate::config::Kind;
 
 /// By what mechanism a connection is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ impl Mechanism {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectionStatus {
+    /// Tells it apart from all others of its mechanism, for as long as the agent lives.
+    pub id: u64,
     /// The file of the program that asked for it; `None` if that process has ended.
     pub program: Option<String>,
     /// The process that asked for it.
@@ -56,6 +60,8 @@ pub struct ConnectionStatus {
 pub struct HopStatus {
     /// The chain's name.
     pub chain: String,
+    /// How a path is made of the chain's hops.
+    pub kind: Kind,
     /// As in [`ConnectionStatus::configuration`].
     pub configuration: u32,
     /// From 1.
@@ -70,9 +76,43 @@ pub struct HopStatus {
     pub round_trip_microseconds: Option<u64>,
     /// In a row, since it has served last.
     pub failures: u32,
+    /// Why it has failed last, in words; `None` if it has served since.
+    pub last_failure: Option<String>,
     /// Of the first hop: the last process that connected to it by way of the chain itself; configured for the
     /// proxy by itself, it goes through it twice.
     pub dialled_by: Option<i32>,
+}
+
+/// Connections that have not come about, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailureStatus {
+    /// The chain; `None` where there is none.
+    pub chain: Option<String>,
+    /// As in [`ConnectionStatus::configuration`].
+    pub configuration: u32,
+    /// The hop at fault, from 1; `None` where it is none.
+    pub hop: Option<usize>,
+    /// How many hops the path had, where one of them is at fault.
+    pub of: Option<usize>,
+    /// The hop's URL, without credentials.
+    pub url: Option<String>,
+    /// Why, in words.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// What the program gets.
+    pub errno: i32,
+    /// How often.
+    pub count: u64,
+    /// Since the last time, in seconds.
+    pub seconds_ago: u64,
+    /// Of the last time: `NAME:PORT` or `ADDRESS:PORT`.
+    pub destination: String,
+    /// Of the last time: the program's file, if it was still there.
+    pub program: Option<String>,
+    /// Of the last time: the process; 0 if it is not known.
+    pub pid: i32,
 }
 
 /// A program of a session that has not loaded the library, and that no launcher supervises.

@@ -21,7 +21,7 @@ use crate::plan::{Plan, Way};
 use crate::upstream::Far;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::Stream;
-use crate::{dns, frames, log};
+use crate::{dns, frames, log, sight};
 
 impl Attempt {
     /// Holds the socket, answers, and leaves the rest to the relay thread.
@@ -50,7 +50,7 @@ impl Attempt {
         let held = match held {
             Ok(held) => held,
             Err(error) => {
-                log::not_carried(&trip(&agent, &plan, &client, destination), &error);
+                sight::not_carried(&agent, &trip(&agent, &plan, &client, destination), &error);
                 let errno = documented(error.raw_os_error().unwrap_or(errno::ENETUNREACH));
                 return frames::reply(&connection, &Reply::Refuse { errno });
             }
@@ -119,7 +119,7 @@ impl HeldAttempt {
         let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
             Ok(far) => far,
             Err(failure) => {
-                log::failed(&trip, &failure);
+                sight::failed(&agent, &trip, &failure);
                 agent
                     .attempts
                     .finish(cookie, number, || held.fail(|| agent.carried.failed(cookie, failure.errno())));
@@ -151,7 +151,7 @@ impl HeldAttempt {
                 Ok((program, far.stream, trip))
             }
             Err((held, error)) => {
-                log::not_carried(&trip, &error);
+                sight::not_carried(&agent, &trip, &error);
                 if held.is_waiting() {
                     agent.carried.forget(cookie);
                 }

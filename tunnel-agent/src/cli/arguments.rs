@@ -51,6 +51,12 @@ pub(crate) enum Command {
         /// As JSON, for other programs
         #[arg(long)]
         json: bool,
+        /// As a diagram of programs, chains and hops, for dot(1)
+        #[arg(long, conflicts_with_all = ["json", "mermaid"])]
+        dot: bool,
+        /// The same in Mermaid's language
+        #[arg(long, conflicts_with = "json")]
+        mermaid: bool,
         /// Directory of the agent's sockets, where it is not the usual one
         #[arg(long, value_name = "DIR")]
         directory: Option<PathBuf>,

@@ -27,7 +27,7 @@ use crate::plan::Plan;
 use crate::upstream::Far;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::{Bare, Stream};
-use crate::{dns, log, splice, sys};
+use crate::{dns, log, sight, splice, sys};
 
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -133,7 +133,7 @@ impl Visit {
         match dialled {
             Ok(far) => (answer(None), Some(Found::Far(far.stream, trip))),
             Err(failure) => {
-                log::failed(&trip, &failure);
+                sight::failed(&self.agent, &trip, &failure);
                 (answer(Some(&failure)), None)
             }
         }

@@ -62,7 +62,7 @@ impl Chain {
                 None => {
                     let (at, failure) = self.accuse(failure, &path, &progress);
                     let at = at.unwrap_or(progress.hop());
-                    self.hops()[path[at]].has_failed();
+                    self.hops()[path[at]].has_failed(&failure);
                     (at, failure)
                 }
             };

@@ -124,6 +124,11 @@ impl Chain {
         Some(self.dialled_by.load(Ordering::Relaxed)).filter(|pid| *pid != 0)
     }
 
+    /// How a path is made of its hops.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Its hops, for whoever shows or checks them.
     pub(crate) fn hops(&self) -> &[Arc<Hop>] {
         &self.hops
@@ -230,7 +235,7 @@ impl Chain {
         };
         let (at, failure) = self.accuse(failure, path, progress);
         if let Some(at) = at {
-            self.hops[path[at]].has_failed();
+            self.hops[path[at]].has_failed(&failure);
         }
         let again = at.is_some() && self.kind != Kind::Strict && self.hops.len() > self.length;
         Err((failure, again))
@@ -303,7 +308,7 @@ impl Chain {
             };
             let (at, failure) = self.accuse(failure, &path, &progress);
             let Some(at) = at else { return Err(failure) };
-            hops[at].has_failed();
+            hops[at].has_failed(&failure);
             for cleared in tried.fails(path[at], path[progress.hop()]) {
                 self.hops[cleared].has_served();
             }

@@ -43,6 +43,8 @@ pub(crate) struct Hop {
     pub(super) inside: Option<&'static Inside>,
     pub(super) flights: Flights,
     health: Mutex<Health>,
+    /// Why it has failed last; nothing once it has served.
+    fault: Mutex<Option<Failure>>,
 }
 
 /// How a hop has fared.
@@ -88,8 +90,8 @@ impl Hop {
         }
         let inside = if upstream == Upstream::Local { Some(Inside::get()?) } else { None };
         let flights = Flights::of(&upstream);
-        let (http, health) = Default::default();
-        Ok(Self { upstream, http, tls, sessions, door: None, inside, flights, health })
+        let (http, health, fault) = Default::default();
+        Ok(Self { upstream, http, tls, sessions, door: None, inside, flights, health, fault })
     }
 
     /// A relay inside of this process, or behind one.
@@ -112,8 +114,8 @@ impl Hop {
         let [tls, sessions] = connectors(&proxy.trust, identity)?;
         let upstream = Upstream::Proxy(Box::new(proxy));
         let flights = Flights::of(&upstream);
-        let (http, health) = Default::default();
-        Ok(Self { upstream, http, tls, sessions, door, inside: None, flights, health })
+        let (http, health, fault) = Default::default();
+        Ok(Self { upstream, http, tls, sessions, door, inside: None, flights, health, fault })
     }
 
     pub(crate) fn proxy(&self) -> Option<&Proxy> {
@@ -242,8 +244,14 @@ impl Hop {
         self.health().passed_over_until.is_some_and(|until| Instant::now() < until)
     }
 
-    pub(crate) fn has_failed(&self) {
+    /// Why it has failed last, unless it has served since.
+    pub(crate) fn fault(&self) -> Option<Failure> {
+        self.fault.lock().clone()
+    }
+
+    pub(crate) fn has_failed(&self, failure: &Failure) {
         let mut health = self.health.lock();
+        *self.fault.lock() = Some(failure.bare().clone());
         let pause = (BACK_OFF * 2u32.saturating_pow(health.failures.min(10))).min(LONGEST_BACK_OFF);
         health.failures = health.failures.saturating_add(1);
         let now = Instant::now();
@@ -253,7 +261,9 @@ impl Hop {
 
     pub(crate) fn has_served(&self) {
         let mut health = self.health.lock();
-        health.failures = 0;
+        if std::mem::take(&mut health.failures) > 0 {
+            *self.fault.lock() = None;
+        }
         health.passed_over_until = None;
         health.tried = Some(Instant::now());
     }

@@ -8,18 +8,9 @@ use crate::upstream::Upstream;
 
 const KEYS: [&str; 3] = ["kind", "hops", "length"];
 
-const KINDS: [(&str, Kind); 6] = [
-    ("strict", Kind::Strict),
-    ("dynamic", Kind::Dynamic),
-    ("random", Kind::Random),
-    ("round-robin", Kind::RoundRobin),
-    ("nearest", Kind::Nearest),
-    ("failover", Kind::Failover),
-];
-
 pub(super) fn chain(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Chain, ConfigError> {
     let mut table = reader.table(entry, &KEYS, "[chain.NAME]")?;
-    let kind = table.take("kind").map_or(Ok(Kind::default()), |entry| reader.word(&entry, &KINDS))?;
+    let kind = table.take("kind").map_or(Ok(Kind::default()), |entry| reader.word(&entry, &Kind::WORDS))?;
     let hops = match table.take("hops") {
         Some(entry) => hops(reader, &entry)?,
         None => return reader.fail(entry.key_at, format!("chain \"{}\" has no hops", entry.key)),

@@ -98,7 +98,7 @@ impl Chain {
                 failure => match self.accuse(failure, &path, &progress) {
                     (None, failure) => return Err(NotOpened { failure, of_destination: true }),
                     (Some(at), failure) => {
-                        self.hops[path[at]].has_failed();
+                        self.hops[path[at]].has_failed(&failure);
                         (at, failure)
                     }
                 },

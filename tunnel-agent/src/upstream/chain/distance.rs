@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use underpass_core::failure::Failure;
+
 use super::{Chain, LEAST};
 use crate::facts::FarOptions;
 use crate::upstream::hop::{Client, Hop};
@@ -34,7 +36,7 @@ impl Chain {
 async fn probe(hop: Arc<Hop>) {
     let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
     let opened = path::open(std::slice::from_ref(&hop), &options, &client, &progress);
-    if !matches!(tokio::time::timeout(PATIENCE, opened).await, Ok(Ok(_))) {
-        hop.has_failed();
+    if let Err(failure) = tokio::time::timeout(PATIENCE, opened).await.unwrap_or(Err(Failure::TimedOut)) {
+        hop.has_failed(&failure);
     }
 }

@@ -119,7 +119,7 @@ impl Chain {
                 failure => match self.accuse(failure, &path, &progress) {
                     (None, failure) => return Err(failure),
                     (Some(at), failure) => {
-                        self.hops[path[at]].has_failed();
+                        self.hops[path[at]].has_failed(&failure);
                         last = Some(failure);
                         at
                     }

@@ -12,7 +12,7 @@ fn chain(kind: Kind, hops: usize, length: usize) -> Chain {
 fn strict_has_one_path() {
     let chain = chain(Kind::Strict, 3, 0);
     assert_eq!(chain.path(&[]), Some(vec![0, 1, 2]));
-    chain.hops[1].has_failed();
+    chain.hops[1].has_failed(&Failure::TimedOut);
     assert_eq!(chain.path(&[]), Some(vec![0, 1, 2]));
     assert_eq!(chain.path(&[1]), None);
 }
@@ -20,11 +20,11 @@ fn strict_has_one_path() {
 #[test]
 fn dynamic_leaves_out_who_is_down_unless_all_are() {
     let chain = chain(Kind::Dynamic, 3, 0);
-    chain.hops[1].has_failed();
+    chain.hops[1].has_failed(&Failure::TimedOut);
     assert_eq!(chain.path(&[]), Some(vec![0, 2]));
     assert_eq!(chain.path(&[0]), Some(vec![2]));
-    chain.hops[0].has_failed();
-    chain.hops[2].has_failed();
+    chain.hops[0].has_failed(&Failure::TimedOut);
+    chain.hops[2].has_failed(&Failure::TimedOut);
     assert_eq!(chain.path(&[]), Some(vec![0, 1, 2]));
     chain.hops[1].has_served();
     assert_eq!(chain.path(&[]), Some(vec![1]));
@@ -35,7 +35,7 @@ fn dynamic_leaves_out_who_is_down_unless_all_are() {
 fn failover_and_nearest_take_one() {
     let failover = chain(Kind::Failover, 3, 0);
     assert_eq!(failover.path(&[]), Some(vec![0]));
-    failover.hops[0].has_failed();
+    failover.hops[0].has_failed(&Failure::TimedOut);
     assert_eq!(failover.path(&[]), Some(vec![1]));
     let nearest = chain(Kind::Nearest, 3, 0);
     nearest.hops[2].measured(Duration::from_millis(3));
