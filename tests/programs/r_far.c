@@ -6,7 +6,8 @@
  *   ignore    neither reads nor writes nor closes
  *   fill-and-stay  sends until nothing more goes, and keeps the connection
  *   half      ends its own way, and reads nothing
- *   exchange  random bytes both ways */
+ *   exchange  random bytes both ways
+ *   urgent, in-line  urgent bytes both ways */
 #include "r_stream.h"
 #include <pthread.h>
 
@@ -47,6 +48,10 @@ static void *serve(void *accepted) {
         while (send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) > 0) {}
     } else if (is("half")) {
         shutdown(fd, SHUT_WR);
+    } else if (is("urgent") || is("in-line")) {
+        const char *fault = exchange_urgent(fd, false, is("in-line"));
+        say("far: %s", fault ? fault : "as sent");
+        close(fd);
     } else if (is("exchange")) {
         uint32_t number;
         const char *fault = "no number";

@@ -4,7 +4,8 @@
  *   fill      writes until nothing more goes, then resets
  *   watch     reads nothing, and says when it sees the connection's end
  *   idle, half, full   connects, ends its way or fills it, and waits for a line of input
- *   exchange COUNT     random bytes both ways, ten connections at once */
+ *   exchange COUNT     random bytes both ways, ten connections at once
+ *   urgent, in-line    urgent bytes both ways */
 #include "r_stream.h"
 #include <pthread.h>
 
@@ -73,6 +74,11 @@ int main(int argc, char **argv) {
             if (sent <= 0) break;
             left -= sent;
         }
+        read_all(fd);
+    } else if (!strcmp(mode, "urgent") || !strcmp(mode, "in-line")) {
+        limit(fd, SO_RCVTIMEO, 10000);
+        const char *fault = exchange_urgent(fd, true, !strcmp(mode, "in-line"));
+        say("%s", fault ? fault : "as sent");
         read_all(fd);
     } else if (!strcmp(mode, "fill")) {
         struct linger now_ = {1, 0};

@@ -1,4 +1,4 @@
-/* Random transfers: what r_near and r_far send each other, and how they check it. */
+/* What r_near and r_far send each other, and how they check it: random transfers, and urgent bytes. */
 #include "transcript.h"
 
 struct way {
@@ -62,4 +62,46 @@ static const char *exchange(int fd, uint32_t number, bool near) {
         }
     }
     return NULL;
+}
+
+/* One ordinary byte and an urgent one. */
+static bool send_urgent(int fd, unsigned char byte) {
+    return send(fd, "x", 1, MSG_NOSIGNAL) == 1 && send(fd, &byte, 1, MSG_NOSIGNAL | MSG_OOB) == 1;
+}
+
+/* Receives them; how, if not as they were sent. */
+static const char *receive_urgent(int fd, unsigned char byte, bool in_line) {
+    unsigned char got[2] = {0};
+    /* A mark ends what one call reads, also in line. */
+    if (in_line) return recv(fd, got, 1, 0) == 1 && recv(fd, got + 1, 1, 0) == 1 && got[0] == 'x' && got[1] == byte ? NULL : "other bytes";
+    struct pollfd ready = {.fd = fd, .events = POLLPRI};
+    if (poll(&ready, 1, 10000) != 1) return "nothing urgent";
+    if (sockatmark(fd) != 0 || recv(fd, got, 1, 0) != 1 || got[0] != 'x') return "another byte before the mark";
+    if (sockatmark(fd) != 1) return "the mark is elsewhere";
+    return recv(fd, got, 1, MSG_OOB) == 1 && got[0] == byte ? NULL : "another urgent byte";
+}
+
+/* Urgent bytes each way in turn, then many others and an urgent one as the last; NULL if all is as it should be. */
+__attribute__((unused)) static const char *exchange_urgent(int fd, bool near, bool in_line) {
+    static char bytes[65536];
+    int on = 1;
+    const char *fault = NULL;
+    MUST(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
+    if (in_line) MUST(setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) == 0);
+    for (int turn = 0; turn < 100 && !fault; turn++) {
+        if (near && !send_urgent(fd, turn)) return "cannot send";
+        fault = receive_urgent(fd, turn, in_line);
+        if (!near && !fault && !send_urgent(fd, turn)) return "cannot send";
+    }
+    if (fault) return fault;
+    size_t wanted = 1000000;
+    for (size_t left = wanted; near && left;) {
+        ssize_t sent = send(fd, bytes, left < sizeof bytes ? left : sizeof bytes, MSG_NOSIGNAL);
+        if (sent <= 0) return "cannot send";
+        left -= sent;
+    }
+    if (near) return send(fd, "!", 1, MSG_NOSIGNAL | MSG_OOB) == 1 && !shutdown(fd, SHUT_WR) ? NULL : "cannot end";
+    ssize_t count;
+    while ((count = recv(fd, bytes, sizeof bytes, 0)) > 0) wanted -= count;
+    return wanted == (size_t)-in_line && count == 0 ? NULL : "other bytes at the end";
 }

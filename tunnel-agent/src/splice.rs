@@ -4,7 +4,11 @@
 //! Held connections live on a thread of their own, dial and relay: neither bulk nor a burst of dials
 //! delays the answer to a program that waits in `connect()`.
 
+mod ends;
 mod muxed;
+pub(crate) mod urgent;
+
+pub(crate) use ends::{drain, is_broken, keep_alive, linger};
 
 use std::future::poll_fn;
 use std::io;
@@ -12,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::Shutdown;
@@ -93,6 +97,7 @@ const BUFFER: usize = 32 * 1024;
 
 /// Splicer what is inside TLS, which has to be copied.
 async fn copied(program: Bare<OwnedFd>, mut far: impl Duplex, flow: &Flow) -> Ended {
+    urgent::in_line(program.get());
     // See below: a stream that was cut must not look complete.
     linger(program.get(), Some(Duration::ZERO));
     let mut program = Counted::new(program, flow);
@@ -179,61 +184,6 @@ enum Way {
     Down,
 }
 
-/// Waits until what was written has been received, as long as that goes on.
-pub(crate) async fn drain(socket: &AsyncFd<OwnedFd>) {
-    let mut left = sys::unacknowledged(socket.get_ref());
-    let mut since = Instant::now();
-    let mut pause = Duration::from_micros(50);
-    while left > 0 && since.elapsed() < STANDSTILL {
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(20));
-        let now = sys::unacknowledged(socket.get_ref());
-        if now < left {
-            (left, since) = (now, Instant::now());
-        }
-    }
-}
-
-/// Closing with a linger time of zero sends a reset (socket(7)). A Unix socket has none to send.
-pub(crate) fn linger(socket: &AsyncFd<OwnedFd>, time: Option<Duration>) {
-    let _ = rustix::net::sockopt::set_socket_linger(socket.get_ref(), time);
-}
-
-/// Asks an end that has sent its FIN whether it is still there: the kernel forgets a closed socket
-/// after a minute (tcp(7), tcp_fin_timeout), and then answers with a reset.
-pub(crate) fn keep_alive(socket: &AsyncFd<OwnedFd>) {
-    use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
-    let (idle, interval) = (Duration::from_secs(60), Duration::from_secs(10));
-    let socket = socket.get_ref();
-    let _ = set_tcp_keepidle(socket, idle);
-    let _ = set_tcp_keepintvl(socket, interval);
-    let _ = set_tcp_keepcnt(socket, 3);
-    let _ = set_socket_keepalive(socket, true);
-}
-
-/// Whether a reset has arrived at an end that is not read.
-pub(crate) fn is_broken(socket: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> bool {
-    while let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx) {
-        if matches!(rustix::net::sockopt::socket_error(socket.get_ref()), Ok(Err(_)) | Err(_)) {
-            return true;
-        }
-        // Nothing is lost for the direction that writes here: it tries before it waits.
-        guard.clear_ready();
-        if has_hung_up(socket) {
-            return false;
-        }
-    }
-    false
-}
-
-/// After a hang-up tokio reports readiness for ever; there is no further event to wait for.
-fn has_hung_up(socket: &AsyncFd<OwnedFd>) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut fds = [PollFd::new(socket.get_ref(), PollFlags::empty())];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
-}
-
 /// Where a direction stands; a waker is registered wherever it waits.
 #[derive(Debug)]
 enum Now {
@@ -256,6 +206,8 @@ enum Now {
 struct Direction {
     pipe: Option<Pipe>,
     in_flight: usize,
+    /// Goes before what is in flight.
+    urgent: Option<u8>,
     /// Bytes, since the start.
     delivered: u64,
     ended: bool,
@@ -347,7 +299,14 @@ impl Direction {
                     }
                 }
             };
-            match splice(from.get_ref(), None, &pipe.write, None, pipe.capacity, FLAGS) {
+            let spliced = splice(from.get_ref(), None, &pipe.write, None, pipe.capacity, FLAGS);
+            if urgent::is_next(from, spliced)
+                && let Some((byte, behind)) = urgent::pass(from.get_ref(), pipe)?
+            {
+                (self.urgent, self.in_flight) = (byte, behind);
+                return Poll::Ready(Ok(1 + behind));
+            }
+            match spliced {
                 Ok(count) => {
                     self.in_flight = count;
                     return Poll::Ready(Ok(count));
@@ -361,6 +320,17 @@ impl Direction {
 
     /// Pipe to destination, until the pipe is empty.
     fn poll_write(&mut self, to: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(byte) = self.urgent {
+            match urgent::send(to.get_ref(), byte) {
+                Ok(count) => {
+                    self.urgent = None;
+                    self.delivered += count as u64;
+                }
+                Err(Errno::AGAIN) => ready!(to.poll_write_ready(cx))?.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
         while self.in_flight > 0 {
             let Some(pipe) = &self.pipe else { return Poll::Ready(Err(io::ErrorKind::InvalidData.into())) };
             match splice(&pipe.read, None, to.get_ref(), None, self.in_flight, FLAGS) {

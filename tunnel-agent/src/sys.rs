@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
 use libc::socklen_t;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Which process this is after [`fork`].
@@ -208,6 +209,17 @@ pub(crate) fn unacknowledged(socket: &impl AsFd) -> usize {
     if rc == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
+/// Whether the next byte to be read is an urgent one (SIOCATMARK, tcp(7)).
+pub(crate) fn is_at_mark(socket: &impl AsFd) -> bool {
+    let mut at_mark: c_int = 0;
+    // SAFETY: SIOCATMARK writes one int.
+    let rc = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), SIOCATMARK, &raw mut at_mark) };
+    rc == 0 && at_mark != 0
+}
+
+/// asm-generic/sockios.h, which x86-64 and aarch64 have.
+const SIOCATMARK: libc::Ioctl = 0x8905;
+
 /// `tcpi_bytes_acked` and `tcpi_bytes_received` of `struct tcp_info` (linux/tcp.h, since Linux 4.1): what
 /// the far end has acknowledged, and what it has sent. SYN and FIN count as one byte each where they are
 /// acknowledged, FIN also where it arrives.
@@ -262,8 +274,11 @@ pub(crate) trait Open: AsRawFd + AsFd {}
 impl Open for std::os::fd::OwnedFd {}
 impl Open for std::os::fd::BorrowedFd<'_> {}
 
+/// All that can happen to a connection; with what is urgent comes EPOLLPRI.
+pub(crate) const EVERYTHING: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+
 /// Registers a descriptor with the runtime.
-pub(crate) fn watch<T: Open>(fd: T, interest: tokio::io::Interest) -> io::Result<AsyncFd<T>> {
+pub(crate) fn watch<T: Open>(fd: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     // SAFETY: both kinds of `Open` give one descriptor, which stays open and the same for their life.
     unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(Into::into)
 }

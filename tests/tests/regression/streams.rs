@@ -25,9 +25,9 @@ fn natively(world: &World, arguments: &[&str]) -> Finished {
     world.client(artifacts::program("r_near")).args(near(arguments)).run()
 }
 
-fn carried(world: &World, arguments: &[&str]) -> Finished {
+fn carried(world: &World, upstream: &str, arguments: &[&str]) -> Finished {
     let near = near(arguments);
-    redirected(world, "local:", "r_near", &near.iter().map(|word| &**word).collect::<Vec<_>>())
+    redirected(world, upstream, "r_near", &near.iter().map(|word| &**word).collect::<Vec<_>>())
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn an_answer_before_a_reset_was_lost() {
     let (world, _far) = world("answer");
     assert_eq!(natively(&world, &["writer"]).stdout, "read 50000 then 0\n");
     for _ in 0..10 {
-        let done = carried(&world, &["writer"]);
+        let done = carried(&world, "local:", &["writer"]);
         assert!(done.stdout.starts_with("read 50000 then "), "{done}");
     }
 }
@@ -48,7 +48,7 @@ fn a_reset_after_an_answer_must_not_become_an_end() {
         // Natively the program's own blocked write may take the error first; then it reads an end.
         let native = natively(&world, &["reader"]).stdout;
         assert!(native.starts_with("read 50000 then "), "{native}");
-        assert_eq!(carried(&world, &["reader"]).stdout, "read 50000 then ECONNRESET\n");
+        assert_eq!(carried(&world, "local:", &["reader"]).stdout, "read 50000 then ECONNRESET\n");
     }
 }
 
@@ -57,7 +57,7 @@ fn a_reset_by_the_program_was_not_seen_while_the_far_end_read_nothing() {
     let (world, mut far) = world("watch");
     assert_eq!(natively(&world, &["fill"]).stdout, "reset\n");
     assert_eq!(far.next_line(), "far sees ERR|HUP in time");
-    assert_eq!(carried(&world, &["fill"]).stdout, "reset\n");
+    assert_eq!(carried(&world, "local:", &["fill"]).stdout, "reset\n");
     assert_eq!(far.next_line(), "far sees ERR|HUP in time");
 }
 
@@ -65,7 +65,7 @@ fn a_reset_by_the_program_was_not_seen_while_the_far_end_read_nothing() {
 fn a_reset_by_the_far_end_was_not_seen_while_the_program_read_nothing() {
     let (world, _far) = world("fill");
     assert_eq!(natively(&world, &["watch"]).stdout, "near sees ERR|HUP in time\n");
-    assert_eq!(carried(&world, &["watch"]).stdout, "near sees ERR|HUP in time\n");
+    assert_eq!(carried(&world, "local:", &["watch"]).stdout, "near sees ERR|HUP in time\n");
 }
 
 /// Else the relay of a program that has ended stays as long as the far end does.
@@ -121,6 +121,34 @@ fn a_relay_that_waits_takes_no_time() {
 fn random_bytes_both_ways_arrive() {
     let (world, mut far) = world("exchange");
     assert_eq!(natively(&world, &["exchange", "20"]).stdout, "failed 0\n");
-    assert_eq!(carried(&world, &["exchange", "100"]).stdout, "failed 0\n");
+    assert_eq!(carried(&world, "local:", &["exchange", "100"]).stdout, "failed 0\n");
     assert_eq!(far.try_line(), None);
+}
+
+/// splice(2) stops at the mark of an urgent byte, and says that there is nothing to read.
+#[test]
+fn an_urgent_byte_stopped_a_relay() {
+    const GOOD: &str = "as sent\nread 0 then 0\n";
+    for mode in ["urgent", "in-line"] {
+        let (world, mut far) = world(mode);
+        assert_eq!(natively(&world, &[mode]).stdout, GOOD);
+        assert_eq!(far.next_line(), "far: as sent");
+        // The agent splices, and the proxy is another one that does.
+        let file = world.directory().join("direct.toml");
+        let text = format!("proxy = 'socks5://127.0.0.1:9'\n[[route]]\nport = {PORT}\nto = 'direct'\n");
+        std::fs::write(&file, text).expect("the directory is ours");
+        let proxy = "socks5://127.0.0.1:7302";
+        let front = world.client(artifacts::agent()).args(["run", "--listen", proxy, "-f"]).arg(file);
+        let _front = front.limit(Duration::MAX).spawn();
+        wait_until("a door", || {
+            world.client("bash").args(["-c", "exec 3<>/dev/tcp/127.0.0.1/7302"]).run().status.success()
+        });
+        assert_eq!(carried(&world, proxy, &[mode]).stdout, GOOD, "{mode}, spliced");
+        assert_eq!(far.next_line(), "far: as sent", "{mode}, spliced");
+        // A stream of a relay has nothing urgent, and no byte is lost.
+        if mode == "in-line" {
+            assert_eq!(carried(&world, "local:", &[mode]).stdout, GOOD, "through a relay");
+            assert_eq!(far.next_line(), "far: as sent", "through a relay");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::unix::AsyncFd;
 
-use super::{STANDSTILL, drain, is_broken, keep_alive, linger};
+use super::{STANDSTILL, drain, is_broken, keep_alive, linger, urgent};
 use crate::flow::{Ended, Flow};
 use crate::relay::buffers::{Buffer, Filled, LENGTH};
 use crate::relay::memory::MANY;
@@ -44,6 +44,7 @@ enum Now {
 pub(super) async fn relay(program: AsyncFd<OwnedFd>, far: Muxed, flow: &Flow) -> Ended {
     // However this ends, if not regularly, the program sees a reset: see the loop for bare sockets.
     linger(&program, Some(std::time::Duration::ZERO));
+    urgent::in_line(&program);
     let mut both =
         Both { program, far, rest: Bytes::new(), up: 0, down: 0, up_ended: false, down_ended: false };
     let ended = poll_fn(|cx| {

@@ -13,8 +13,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{
-    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Interest,
-    ReadBuf,
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf,
 };
 use underpass_core::failure::Failure;
 
@@ -37,8 +36,7 @@ pub(crate) struct Spoken {
 
 impl<T: sys::Open> Bare<T> {
     pub(crate) fn new(socket: T) -> io::Result<Self> {
-        sys::watch(socket, Interest::READABLE | Interest::WRITABLE)
-            .map(|socket| Self(socket, Spoken::default(), Duration::ZERO))
+        sys::watch(socket, sys::EVERYTHING).map(|socket| Self(socket, Spoken::default(), Duration::ZERO))
     }
 
     /// An answer is looked for so long before it is waited for: a change of process costs more than what a

@@ -16,6 +16,7 @@ use crate::relay::memory::{Held, Part};
 use crate::relay::ticket::Ticket;
 use crate::relay::window::Meter;
 use crate::splice::is_broken;
+use crate::splice::urgent::in_line;
 use crate::upstream::stream::Bare;
 
 /// Carries bytes until both directions have ended, or one end is cut.
@@ -27,6 +28,7 @@ pub(crate) async fn carry(
     meter: &Meter,
 ) -> Ended {
     cut_on_close(&far);
+    in_line(far.get());
     let _room = meter.rooms.enter(receive.flow_control());
     let mut up = Up { receive, kept: Bytes::new(), eof: false, ended: false, pace: Pace::default() };
     let held = Arc::default();

@@ -13,11 +13,13 @@ use crate::relay::Tls;
 use crate::relay::policy::limits::Over;
 use crate::relay::ticket::Ticket;
 use crate::splice::is_broken;
+use crate::splice::urgent::in_line;
 use crate::upstream::stream::Bare;
 
 /// Carries bytes until both directions have ended, or one end is cut.
 pub(crate) async fn carry(mut tls: Tls, mut far: Bare<OwnedFd>, ticket: &Ticket) -> Ended {
     cut_on_close(&far);
+    in_line(far.get());
     cut_on_close(tls.get_ref().0.bare());
     let (mut up, mut down) = (Way::default(), Way::default());
     // The way up has taken the destination's error: what reads like an end is none.
