@@ -11,7 +11,7 @@ use underpass_core::upstream::Upstream;
 
 use crate::configuration::{Changes, Given};
 use crate::launch::Program;
-use crate::messages::Failure;
+use crate::messages::{Failure, Verbosity};
 use help::help;
 use options::{Brief, Name, OPTIONS, Opt};
 
@@ -44,17 +44,6 @@ pub(crate) struct Run {
     pub(crate) given: Given,
     pub(crate) verbosity: Verbosity,
     pub(crate) program: Program,
-}
-
-/// How much is said on standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Verbosity {
-    /// Errors.
-    Quiet,
-    /// Errors, and warnings that something may not be carried.
-    Normal,
-    /// What is done, too.
-    Verbose,
 }
 
 /// Reads the arguments that follow our own name.

@@ -13,9 +13,8 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 use underpass_core::config::inherited::Inherited;
 use underpass_core::destination::{canonical, is_local};
 
-use crate::cli::Verbosity;
 use crate::exec::inherited_descriptor;
-use crate::messages::{Failure, note, reason};
+use crate::messages::{Failure, Verbosity, note, reason};
 
 /// Does what was asked for, before anything of ours is opened.
 pub(crate) fn judge(wanted: Inherited, verbosity: Verbosity) -> Result<(), Failure> {

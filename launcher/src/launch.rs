@@ -10,10 +10,9 @@ use underpass_core::config::route::Route;
 use underpass_core::config::tier::Tier;
 use underpass_core::session_env;
 
-use crate::cli::Verbosity;
 use crate::configuration::{Found, Origin, logins};
 use crate::library::Remark;
-use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, note, reason};
+use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, Verbosity, note, reason};
 use crate::session::{self, Session};
 use crate::{environment, exec, guard, inherited, lookup, program, why};
 use underpass_core::privilege::Asker;

@@ -12,6 +12,17 @@ pub(crate) const CANNOT_EXECUTE: u8 = 126;
 /// The program is not there.
 pub(crate) const NOT_FOUND: u8 = 127;
 
+/// How much is said on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verbosity {
+    /// Errors.
+    Quiet,
+    /// Errors, and warnings that something may not be carried.
+    Normal,
+    /// What is done, too.
+    Verbose,
+}
+
 /// Why the program was not started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {

@@ -7,11 +7,10 @@ use rustix::process::getppid;
 use underpass_core::config::tier::Tier;
 use underpass_core::session_env;
 
-use crate::cli::Verbosity;
 use crate::configuration::{Found, logins};
 use crate::environment;
 use crate::launch;
-use crate::messages::{Failure, note};
+use crate::messages::{Failure, Verbosity, note};
 use crate::{exec, session};
 
 /// Opens a session that lasts as long as the process that started us.

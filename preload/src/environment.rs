@@ -1,61 +1,19 @@
 //! The environment of this process, and of the programs that it starts: every exec goes on in the
 //! same session, whatever became of the variables.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 
 use underpass_core::preload_path;
 use underpass_core::session_env::{OUTSIDE, SessionEnv, VARIABLE};
 
 use crate::pointers::with_array;
 use crate::session;
+use crate::variables::{entries, environ, value_of};
 
 const PRELOAD: &[u8] = b"LD_PRELOAD";
 
 /// Room for the two variables that may have to be written anew.
 const STACK_BYTES: usize = 8192;
-
-unsafe extern "C" {
-    static mut environ: *const *const c_char;
-}
-
-/// The process's current environment array.
-pub(crate) fn current() -> *const *const c_char {
-    // SAFETY: reading the pointer is what every libc function that uses it does; a program that
-    // replaces it at the same time in another thread has a race of its own.
-    unsafe { environ }
-}
-
-/// The value of a variable of the current environment, for as long as nobody changes it.
-pub(crate) fn variable(name: &[u8]) -> Option<&'static [u8]> {
-    // SAFETY: `environ` is null or a null-terminated array of C strings (environ(7)).
-    let mut entries = unsafe { entries(current()) };
-    entries.find_map(|entry| value_of(entry, name))
-}
-
-fn value_of<'a>(entry: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    entry.strip_prefix(name)?.strip_prefix(b"=")
-}
-
-/// # Safety
-///
-/// `array` is null or a null-terminated array of C strings that outlive the iterator.
-pub(crate) unsafe fn entries<'a>(array: *const *const c_char) -> impl Iterator<Item = &'a [u8]> {
-    let mut next = array;
-    std::iter::from_fn(move || {
-        if next.is_null() {
-            return None;
-        }
-        // SAFETY: the array is null-terminated, and `next` does not go past the null.
-        let entry = unsafe { *next };
-        if entry.is_null() {
-            return None;
-        }
-        // SAFETY: the entry was not the last, so the next one is within the array.
-        next = unsafe { next.add(1) };
-        // SAFETY: entries are C strings by the caller's promise.
-        Some(unsafe { CStr::from_ptr(entry) }.to_bytes())
-    })
-}
 
 /// What a program's environment lacks to go on in the session.
 #[derive(Debug, PartialEq, Eq)]
@@ -127,7 +85,8 @@ unsafe fn start_repaired<T>(
     (library, value, preload): (&[u8], &[u8], Option<&[u8]>),
     start: impl FnOnce(*const *const c_char) -> T,
 ) -> T {
-    let mut text = Text { bytes: [0; STACK_BYTES], len: 0 };
+    let mut bytes = [0; STACK_BYTES];
+    let mut text = Text { room: &mut bytes };
     let mut added = [std::ptr::null::<c_char>(); 2];
     if repair.preload {
         added[0] = text.preload(library, preload.unwrap_or_default());
@@ -199,12 +158,12 @@ unsafe fn kept(array: *const *const c_char, repair: &Repair) -> impl Iterator<It
 }
 
 /// C strings written one after another into an array on the stack.
-struct Text {
-    bytes: [u8; STACK_BYTES],
-    len: usize,
+struct Text<'a> {
+    /// What is not written to yet: no string that was given is touched again.
+    room: &'a mut [u8],
 }
 
-impl Text {
+impl Text<'_> {
     fn preload(&mut self, library: &[u8], current: &[u8]) -> *const c_char {
         let whole = self.string(
             [PRELOAD, b"=", library]
@@ -221,21 +180,25 @@ impl Text {
     }
 
     /// Null if it does not fit.
-    fn string<'a>(&mut self, parts: impl Iterator<Item = &'a [u8]>) -> *const c_char {
-        let start = self.len;
-        let mut end = start;
+    fn string<'p>(&mut self, parts: impl Iterator<Item = &'p [u8]>) -> *const c_char {
+        let mut end = 0;
         for part in parts.chain([&b"\0"[..]]) {
-            let Some(room) = self.bytes.get_mut(end..end + part.len()) else { return std::ptr::null() };
+            let Some(room) = self.room.get_mut(end..end + part.len()) else { return std::ptr::null() };
             room.copy_from_slice(part);
             end += part.len();
         }
-        self.len = end;
-        self.bytes.get(start..end).map_or(std::ptr::null(), |text| text.as_ptr().cast())
+        let Some((own, left)) = std::mem::take(&mut self.room).split_at_mut_checked(end) else {
+            return std::ptr::null();
+        };
+        self.room = left;
+        own.as_ptr().cast()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CStr;
+
     use super::*;
 
     const OURS: &[u8] = b"/x/libunderpass.so";
@@ -256,7 +219,8 @@ mod tests {
 
     #[test]
     fn miri_strings_are_written_one_after_another() {
-        let mut text = Text { bytes: [0; STACK_BYTES], len: 0 };
+        let mut bytes = [0; STACK_BYTES];
+        let mut text = Text { room: &mut bytes };
         let first = text.preload(OURS, b"/a.so /x/libunderpass.so:/b.so");
         let second = text.variable(b"A", b"b");
         // SAFETY: both are C strings in `text`.

@@ -25,7 +25,7 @@
 //! # Layout
 //!
 //! Unsafe code lives in `hooks/`, [`real`], [`fence`], [`address`], [`socket`], [`environment`],
-//! [`host_entry`], [`entries`], [`session`], [`started`] and [`pointers`]; [`redirect`], [`link`], [`loads`] and
+//! [`variables`], [`host_entry`], [`entries`], [`session`], [`started`] and [`pointers`]; [`redirect`], [`link`], [`loads`] and
 //! [`paths`] are safe.
 
 #![cfg_attr(test, allow(dead_code, reason = "what only the hooks use"))]
@@ -63,3 +63,4 @@ mod redirect;
 mod session;
 mod socket;
 mod started;
+mod variables;

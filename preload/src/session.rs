@@ -39,7 +39,7 @@ static LOADED: OnceLock<Loaded> = OnceLock::new();
 
 fn loaded() -> &'static Loaded {
     LOADED.get_or_init(|| Loaded {
-        session: crate::environment::variable(VARIABLE.as_bytes())
+        session: crate::variables::variable(VARIABLE.as_bytes())
             .filter(|value| SessionEnv::parse(value).is_some())
             .and_then(Fixed::copy),
         library: own_path().and_then(|path| Fixed::copy(path.to_bytes_with_nul())),

@@ -8,7 +8,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::loads::cannot_load;
 use crate::pointers::with_array;
-use crate::{environment, session};
+use crate::{session, variables};
 
 type Strings = *const *const c_char;
 
@@ -134,7 +134,7 @@ unsafe fn searched(name: *const c_char, room: &mut [u8; LONGEST]) -> Option<&CSt
     if name.is_empty() || name.contains(&b'/') {
         return None;
     }
-    let mut places = environment::variable(b"PATH").unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':');
+    let mut places = variables::variable(b"PATH").unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':');
     let (access, flags) = (Access::EXEC_OK, AtFlags::EACCESS);
     places
         .any(|place| {
@@ -176,7 +176,7 @@ unsafe fn with_launcher<T>(
     start: impl FnOnce(*const c_char, Strings) -> T,
 ) -> T {
     // SAFETY: the caller's promise.
-    let words = || unsafe { environment::entries(argv) }.map(|word| word.as_ptr().cast::<c_char>());
+    let words = || unsafe { variables::entries(argv) }.map(|word| word.as_ptr().cast::<c_char>());
     // Without one, the path (execve(2) puts an empty word there).
     let name = words().next().unwrap_or(path);
     let ours = WORDS.map(CStr::as_ptr).into_iter().chain([name, END.as_ptr(), path]);

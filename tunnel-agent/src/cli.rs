@@ -12,7 +12,7 @@ use underpass_core::config::listen::Door;
 use underpass_core::runtime_dir::{Surroundings, Unusable, agent_directory};
 use underpass_core::upstream::Upstream;
 
-use arguments::{Cli, Command, Forward};
+use arguments::{Cli, Command, Forward, Keygen};
 
 use crate::ask::{self, Shape, Unanswered};
 use crate::diagram::Language;

@@ -9,7 +9,6 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use underpass_core::destination::Destination;
 
-use crate::agent::Agent;
 use crate::course::Course;
 
 /// A connection as people want to know it.
@@ -75,14 +74,14 @@ impl Ended {
 
 /// A connection is listed as long as this lives.
 pub(crate) struct Listed {
-    agent: Arc<Agent>,
+    table: Arc<Mutex<Table>>,
     number: u64,
     pub(crate) flow: Arc<Flow>,
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.agent.flows.0.lock().by_number.remove(&self.number);
+        self.table.lock().by_number.remove(&self.number);
     }
 }
 
@@ -94,19 +93,19 @@ struct Table {
 
 /// The relayed connections of one agent, in the order of their beginnings.
 #[derive(Default)]
-pub(crate) struct Flows(Mutex<Table>);
+pub(crate) struct Flows(Arc<Mutex<Table>>);
 
 impl Flows {
     /// A relay begins.
-    pub(crate) fn begin(agent: &Arc<Agent>, trip: Trip) -> Listed {
+    pub(crate) fn begin(&self, trip: Trip) -> Listed {
         let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));
         let flow = Arc::new(Flow { trip, start: Instant::now(), up, down });
-        let mut table = agent.flows.0.lock();
+        let mut table = self.0.lock();
         table.last += 1;
         let number = table.last;
         table.by_number.insert(number, Arc::clone(&flow));
         drop(table);
-        Listed { agent: Arc::clone(agent), number, flow }
+        Listed { table: Arc::clone(&self.0), number, flow }
     }
 
     /// At most `most` connections that began after number `last`, with their numbers.

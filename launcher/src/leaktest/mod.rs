@@ -29,12 +29,12 @@ use rustix::process::{Pid, WaitOptions};
 
 use network::Network;
 
-use crate::cli::{Run, Verbosity};
+use crate::cli::Run;
 use crate::configuration::{self, Found, Origin, logins};
 use crate::guard::Own;
 use crate::guard::kernel::{self, Forked, Signals};
 use crate::launch;
-use crate::messages::{Failure, SETUP, failed, reason};
+use crate::messages::{Failure, SETUP, Verbosity, failed, reason};
 use underpass_core::config::{Config, Udp};
 
 /// Runs the program, says what would have left, and gives the exit status: 126 if anything would have.

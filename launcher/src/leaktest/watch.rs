@@ -16,10 +16,9 @@ use super::door::Door;
 use super::packet::{Packet, To};
 use super::tally::Tally;
 use super::{owner, setup};
-use crate::cli::Verbosity;
 use crate::guard::is_stopped;
 use crate::guard::kernel::{self, Signals};
-use crate::messages::{CANNOT_EXECUTE, Failure, note, tell};
+use crate::messages::{CANNOT_EXECUTE, Failure, Verbosity, note, tell};
 
 /// What is passed on, and the end of children.
 const SIGNALS: [c_int; 11] =

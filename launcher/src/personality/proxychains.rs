@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 
 use underpass_core::config::format::Format;
 
-use crate::cli::Verbosity;
 use crate::configuration::{self, Found, Given, set};
 use crate::launch::{Program, launch};
-use crate::messages::{Failure, answer, note};
+use crate::messages::{Failure, Verbosity, answer, note};
 
 const HELP: &str = "\
 This is underpass in the place of proxychains-ng.

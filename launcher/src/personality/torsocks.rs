@@ -9,10 +9,9 @@ use lexopt::Arg::{Long, Short, Value};
 use underpass_core::config::format::Format;
 use underpass_core::upstream::{Credentials, HopHost, Isolation, Login, Proxy, Upstream};
 
-use crate::cli::Verbosity;
 use crate::configuration::{self, Found, Given, set};
 use crate::launch::{Program, launch};
-use crate::messages::{Failure, answer, note};
+use crate::messages::{Failure, Verbosity, answer, note};
 
 const HELP: &str = "\
 This is underpass in the place of torsocks.

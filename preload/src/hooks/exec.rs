@@ -3,7 +3,8 @@
 use libc::{c_char, c_int, pid_t, posix_spawn_file_actions_t as actions, posix_spawnattr_t as attributes};
 
 use super::hooks;
-use crate::environment::{current, repair_own, repaired};
+use crate::environment::{repair_own, repaired};
+use crate::variables::current;
 use crate::{errno, real, started};
 
 type Strings = *const *const c_char;

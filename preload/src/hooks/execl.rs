@@ -6,8 +6,9 @@ use libc::c_int;
 
 use super::exec::{execve_in, execvpe_in};
 use super::variadic::{Saved, entry, place};
-use crate::environment::{current, repair_own, repaired_for_good};
+use crate::environment::{repair_own, repaired_for_good};
 use crate::pointers::with_array;
+use crate::variables::current;
 use crate::{fence, real, started};
 
 entry!(

@@ -14,7 +14,7 @@ use underpass_core::wire::Reply;
 use super::{Attempt, along, trip, waiting, way};
 use crate::agent::Agent;
 use crate::facts::{Facts, FarOptions};
-use crate::flow::{Flows, Trip};
+use crate::flow::Trip;
 use crate::hold::{Held, Holds};
 use crate::lifetime::Lifetime;
 use crate::plan::{Plan, Way};
@@ -82,7 +82,7 @@ impl Attempt {
                 drop(teller);
                 let Ok((program, far, trip)) = ended else { return };
                 let _usage = (Lifetime::begin(&agent), room);
-                let listed = Flows::begin(&agent, trip);
+                let listed = agent.flows.begin(trip);
                 let ended = agent.splicer.relay(program, far, &listed.flow).await;
                 log::ended(&listed.flow, &ended);
                 if is_sealed {

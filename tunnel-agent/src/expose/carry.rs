@@ -14,7 +14,7 @@ use underpass_core::wire::FROM;
 
 use super::Exposure;
 use crate::agent::Agent;
-use crate::flow::{Flows, Trip};
+use crate::flow::Trip;
 use crate::lifetime::Lifetime;
 use crate::upstream::stream::Stream;
 use crate::{log, loopback, sys};
@@ -41,7 +41,7 @@ pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Str
     let program_name = client.program.as_deref().filter(|_| log::is_on()).map(Into::into);
     let destination = Destination::Address(peer);
     let listed =
-        Flows::begin(agent, Trip { pid: client.pid, program: program_name, destination, course: None });
+        agent.flows.begin(Trip { pid: client.pid, program: program_name, destination, course: None });
     let ended = agent.splicer.relay(program, far, &listed.flow).await;
     log::ended(&listed.flow, &ended);
 }

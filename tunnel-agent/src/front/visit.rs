@@ -20,7 +20,7 @@ use super::socks5;
 use crate::agent::Agent;
 use crate::attempt::{self, along, trip, way};
 use crate::facts::FarOptions;
-use crate::flow::{Flows, Trip};
+use crate::flow::Trip;
 use crate::lifetime::Lifetime;
 use crate::loopback;
 use crate::plan::Plan;
@@ -63,7 +63,7 @@ pub(super) fn begin(visit: Visit, stream: OwnedFd, room: OwnedSemaphorePermit) {
         // Boxed, so that a long-lived connection does not keep the room of its dial.
         let ended = match Box::pin(visit.carried(stream)).await {
             Ok(Next::Relay(client, far, trip)) => {
-                let listed = Flows::begin(&agent, trip);
+                let listed = agent.flows.begin(trip);
                 let ended = agent.splicer.relay(client, far, &listed.flow).await;
                 log::ended(&listed.flow, &ended);
                 Ok(())
