@@ -76,7 +76,7 @@ pub(crate) fn run() -> Result<(), Failure> {
             log::to(io::stderr, "info").map_err(Failure::Agent)?;
             relay::run::run(&config).map_err(Failure::Relay)
         }
-        Command::Keygen(options) => keygen::run(&options).map_err(Failure::Key),
+        Command::Keygen(Keygen { relay, out, name }) => keygen::run(relay, out, name).map_err(Failure::Key),
         Command::Status { json, dot, mermaid, directory } => {
             let shape = match (json, dot, mermaid) {
                 (true, ..) => Shape::Json,

@@ -4,33 +4,30 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::cli::arguments::Keygen;
 use crate::tls::key::made::Made;
 use crate::tls::key::{certificate_path, default_client_key};
 
-/// Makes the key. Nothing is overwritten, and no part of the key is shown.
-pub(crate) fn run(options: &Keygen) -> Result<(), String> {
-    let path = match &options.out {
-        Some(path) => path.clone(),
-        None => {
-            default_path(options.relay).ok_or("there is no home directory to put a key into; use --out")?
-        }
+/// Makes a relay's key or a client's, at `out` or where one is looked for. Nothing is overwritten, and no part of the
+/// key is shown.
+pub(crate) fn run(is_relay: bool, out: Option<PathBuf>, mut names: Vec<String>) -> Result<(), String> {
+    let path = match out {
+        Some(path) => path,
+        None => default_path(is_relay).ok_or("there is no home directory to put a key into; use --out")?,
     };
-    let mut names = options.name.clone();
-    if options.relay && names.is_empty() {
+    if is_relay && names.is_empty() {
         names.push(host_name());
     }
     if let Some(odd) = names.iter().find(|name| !is_plain(name)) {
         return Err(format!("--name {odd:?}: letters, digits and - . _ : @ are what a name may have"));
     }
-    let made = Made::new(if options.relay { &names } else { &[] })?;
+    let made = Made::new(if is_relay { &names } else { &[] })?;
     let pin = made.identity()?.pin();
     made.write(&path).map_err(|error| error.to_string())?;
     let mut said = String::new();
     let _ = writeln!(said, "Key:          {}", path.display());
     let _ = writeln!(said, "Certificate:  {}", certificate_path(&path).display());
     let _ = writeln!(said, "Pin:          {pin}\n");
-    if options.relay {
+    if is_relay {
         let _ = writeln!(said, "Clients reach this relay by (443 stands for the port that it listens on):\n");
         for name in &names {
             let _ = writeln!(said, "relay://{}:443?pin={pin}", in_url(name));

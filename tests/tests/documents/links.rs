@@ -75,7 +75,10 @@ fn the_commands_of_the_readme_are_run() {
     };
     let ci = text(".ci/run");
     assert_eq!(indented("bash tests/run"), "bash tests/run");
-    assert!(ci.lines().any(|line| line.trim_start() == "run bash tests/run"), ".ci/run does not run the tests");
+    assert!(
+        ci.lines().any(|line| line.trim_start() == "run bash tests/run"),
+        ".ci/run does not run the tests"
+    );
     // It takes the line out of the document.
     assert!(indented("cargo build --release").contains("underpass -x local: curl"));
     let takes = "run env CI=1 sh -ec \"$(sed -n '/^    cargo build --release /s,target/release,${CARGO_TARGET_DIR:-target}/release,p' README.md)\"";
