@@ -225,7 +225,7 @@ fn connect(directory: &Path) -> Result<Option<UnixStream>, Unanswered> {
 }
 
 /// As the launcher has them.
-fn surroundings() -> Surroundings {
+pub(crate) fn surroundings() -> Surroundings {
     Surroundings {
         uid: rustix::process::geteuid().as_raw(),
         network: fs::metadata("/proc/self/ns/net").ok().map(|namespace| namespace.ino()),

@@ -4,12 +4,12 @@ pub(crate) mod arguments;
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
 use underpass_core::config::listen::Door;
-use underpass_core::runtime_dir::{Surroundings, Unusable, agent_directory};
+use underpass_core::runtime_dir::{AgentDirectory, Surroundings, Unusable, agent_directory};
 use underpass_core::upstream::Upstream;
 
 use arguments::{Cli, Command, Forward, Keygen};
@@ -17,6 +17,8 @@ use arguments::{Cli, Command, Forward, Keygen};
 use crate::ask::{self, Shape, Unanswered};
 use crate::diagram::Language;
 use crate::front::{Front, configuration};
+use crate::service::Service;
+use crate::service::passed::Passed;
 use crate::upstream::door::come_in;
 use crate::{agent, background, keygen, log, relay};
 
@@ -57,21 +59,30 @@ impl fmt::Display for Failure {
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> Result<(), Failure> {
     match Cli::parse().command {
-        Command::Run { listen, proxy, config, directory, .. } if !listen.is_empty() || config.is_some() => {
-            listening(|| open(listen, proxy, config), directory).map_err(Failure::Agent)
+        Command::Run { listen, proxy, config, directory, drain, .. }
+            if !listen.is_empty() || config.is_some() || !proxy.is_empty() =>
+        {
+            listening(|| open(listen, proxy, config), directory, drain).map_err(Failure::Agent)
         }
         Command::Run { given: true, directory, .. } => {
-            listening(Front::given, directory).map_err(Failure::Agent)
+            listening(Front::given, directory, None).map_err(Failure::Agent)
         }
-        Command::Forward(Forward { local, dynamic, proxy, config }) => {
+        Command::Forward(Forward { local, dynamic, proxy, config, drain }) => {
             let doors = local.into_iter().chain(dynamic).collect();
-            listening(|| open(doors, proxy, config), None).map_err(Failure::Agent)
+            listening(|| open(doors, proxy, config), None, drain).map_err(Failure::Agent)
         }
-        Command::Run { directory, private, foreground, .. } => {
-            serve(directory.unwrap_or_default(), private, foreground).map_err(Failure::Agent)
+        Command::Run { directory: Some(directory), private, foreground: false, .. } => {
+            in_background(&directory, private).map_err(Failure::Agent)
+        }
+        Command::Run { directory, private, drain, .. } => {
+            in_foreground(directory, private, drain).map_err(Failure::Agent)
         }
         Command::Join { door, host, port } => come_in(&door, &host, &port).map_err(Failure::Agent),
-        Command::Relay { config } => {
+        Command::Relay { config, check: true } => {
+            log::to(io::stderr, "warn").map_err(Failure::Agent)?;
+            relay::run::check(&config).map_err(Failure::Relay)
+        }
+        Command::Relay { config, check: false } => {
             // Standard error is the journal's in a service, and the audit's where it is not in a file.
             log::to(io::stderr, "info").map_err(Failure::Agent)?;
             relay::run::run(&config).map_err(Failure::Relay)
@@ -101,47 +112,74 @@ fn asked(answer: Result<(), Unanswered>) -> Result<(), Failure> {
 /// Opens the doors that are given, and those of the configuration.
 fn open(doors: Vec<Door>, proxies: Vec<Upstream>, config: Option<PathBuf>) -> io::Result<Front> {
     let chosen = configuration::choose(proxies, config).map_err(io::Error::other)?;
-    if doors.is_empty() && chosen.config.listen.is_empty() {
-        return Err(io::Error::other("no door: add --listen URL, or [[listen]] to the file"));
-    }
-    Front::open(doors, chosen)
+    Front::open(doors, chosen, Passed::from_env()?)
 }
 
 /// Serves a front door in the foreground, as `ssh -N -D` does.
-fn listening(open: impl FnOnce() -> io::Result<Front>, directory: Option<PathBuf>) -> io::Result<()> {
+fn listening(
+    open: impl FnOnce() -> io::Result<Front>,
+    directory: Option<PathBuf>,
+    drain: Option<u32>,
+) -> io::Result<()> {
     log::to(io::stderr, "warn")?;
     let front = open()?;
     let (directory, private) = match directory {
         Some(directory) => (directory, false),
         // One of its own: an agent that programs are launched with may have the usual one.
         None => {
-            let uid = rustix::process::geteuid().as_raw();
             let temporary = std::env::var_os("TMPDIR");
-            let made = agent_directory(&Surroundings { uid, temporary, ..Surroundings::default() });
-            let unusable = |why: Vec<Unusable>| why.first().map(ToString::to_string).unwrap_or_default();
-            (made.map_err(|why| io::Error::other(unusable(why)))?.path, true)
+            let uid = ask::surroundings().uid;
+            (made(&Surroundings { uid, temporary, ..Surroundings::default() })?.path, true)
         }
     };
-    agent::run(&directory, private, Some(front), || Ok(()))
+    agent::run(&directory, private, Some(front), Service::from_env(drain), || Ok(()))
 }
 
-fn serve(directory: PathBuf, private: bool, foreground: bool) -> io::Result<()> {
-    match foreground {
-        true => {
-            log::to(io::stderr, "info")?;
-            agent::run(&directory, private, None, || Ok(()))
-        }
-        false => background::start(|ready| {
-            // Off unless asked for; a file, since nobody reads a background process's standard error.
-            if std::env::var_os(log::FILTER).is_some_and(|filter| !filter.is_empty())
-                && let Ok(file) =
-                    std::fs::File::options().create(true).append(true).open(directory.join("agent.log"))
-            {
-                log::to(file, "warn")?;
+/// Serves programs in the foreground.
+fn in_foreground(directory: Option<PathBuf>, private: bool, drain: Option<u32>) -> io::Result<()> {
+    log::to(io::stderr, "info")?;
+    // Whoever names a directory starts an agent as a launcher does, which leaves when it is not used any more.
+    let stays = directory.is_none();
+    let directory = match directory {
+        Some(directory) => directory,
+        None => {
+            let found = made(&ask::surroundings())?;
+            if !found.shared {
+                // Launchers would not find it.
+                let _ = std::fs::remove_dir(&found.path);
+                return Err(unusable(&found.passed_over));
             }
-            agent::run(&directory, private, None, ready)
-        }),
-    }
+            found.path
+        }
+    };
+    // A socket that was passed is a door beside that.
+    let passed = Passed::from_env()?;
+    let chosen = || configuration::choose(Vec::new(), None).map_err(io::Error::other);
+    let front = if passed.is_empty() { None } else { Some(Front::open(Vec::new(), chosen()?, passed)?) };
+    agent::run(&directory, private, front, Service { stays, ..Service::from_env(drain) }, || Ok(()))
+}
+
+fn made(around: &Surroundings) -> io::Result<AgentDirectory> {
+    agent_directory(around).map_err(|why| unusable(&why))
+}
+
+fn unusable(why: &[Unusable]) -> io::Error {
+    let each: Vec<String> = why.iter().map(ToString::to_string).collect();
+    io::Error::other(format!("no directory for the agent's sockets: {}", each.join("; ")))
+}
+
+fn in_background(directory: &Path, private: bool) -> io::Result<()> {
+    background::start(|ready| {
+        // Off unless asked for; a file, since nobody reads a background process's standard error.
+        if std::env::var_os(log::FILTER).is_some_and(|filter| !filter.is_empty())
+            && let Ok(file) =
+                std::fs::File::options().create(true).append(true).open(directory.join("agent.log"))
+        {
+            log::to(file, "warn")?;
+        }
+        // Whoever was started as a service is the program that is launched, or its parent.
+        agent::run(directory, private, None, Service::default(), ready)
+    })
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Listener {
     }
 
     /// One that somebody else has made.
-    pub(crate) fn of(listener: TcpListener) -> Self {
+    pub(crate) fn of(listener: impl Into<OwnedFd>) -> Self {
         Self { socket: listener.into(), path: None }
     }
 

@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! - [`cli`], [`background`]: the command line, and going into the background once all is ready.
-//! - [`agent`]: what one agent owns, started and ended in one place; [`lifetime`]: when it ends.
+//! - [`agent`]: what one agent owns, started and ended in one place; [`lifetime`]: when it ends. [`service`]: what a service
+//!   manager and signals have to do with it.
 //! - [`ask`], [`table`], [`diagram`]: the client of an agent that runs; [`status`], [`reload`]: its answers. [`log`]: what is logged.
 //! - [`flow`], [`course`]: what is known of each connection. [`counted`]: bytes that are copied. [`sight`]: what is
 //!   remembered of those that have failed.
@@ -55,6 +56,7 @@ mod plan;
 mod processes;
 mod relay;
 mod reload;
+mod service;
 mod session;
 mod sight;
 mod sock_diag;

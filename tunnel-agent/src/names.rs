@@ -2,7 +2,8 @@
 //!
 //! One table per agent and pool, so an address that one process was given is good in every other, also
 //! after exec and in the next launch. It is kept in a file, so that a restarted agent knows the addresses
-//! that programs still hold. No address is given twice in the table's life.
+//! that programs still hold. No address is given twice in the table's life, also where two agents have it, one of which
+//! ends while the other has begun: each looks at what the other has written before it gives an address or knows none.
 //!
 //! A session may bring a pool of its own. The addresses of every pool that this agent has stand for names
 //! in all of its sessions, since they travel from program to program; so no two pools may share one.
@@ -82,16 +83,21 @@ pub(crate) fn is_nobodys(name: &str) -> bool {
     name == "invalid" || name.ends_with(".invalid")
 }
 
+impl Entries {
+    fn add(&mut self, name: Box<str>) {
+        let index = self.names.len() as u32;
+        self.by_name.insert(name.clone(), index);
+        self.names.push(name);
+    }
+}
+
 impl Table {
     /// The table kept in the file at `path`, one name a line, in the order of their addresses.
     fn open(path: PathBuf, pool: Pool) -> io::Result<Self> {
         let (lines, found) = Lines::open(&path)?;
         let mut entries = Entries::default();
         for name in found {
-            let name: Box<str> = name.into();
-            let index = entries.names.len() as u32;
-            entries.by_name.insert(name.clone(), index);
-            entries.names.push(name);
+            entries.add(name.into());
         }
         Ok(Self { pool, path, entries: Mutex::new(entries), lines })
     }
@@ -101,22 +107,45 @@ impl Table {
         if let Some(&index) = entries.by_name.get(name) {
             return Ok(self.pool.addresses(index));
         }
+        let capacity = self.pool.capacity();
+        // The file first: an address that a restarted agent would give to another name is never given.
+        let kept = self.lines.append_after(|news| {
+            for other in news {
+                entries.add(other.into());
+            }
+            let is_new = !entries.by_name.contains_key(name) && (entries.names.len() as u32) < capacity;
+            is_new.then(|| name.to_owned())
+        });
+        if let Err(error) = kept {
+            tracing::warn!(%error, "the table of names cannot be kept");
+            return Err(NoAddress::Full);
+        }
+        if let Some(&index) = entries.by_name.get(name) {
+            return Ok(self.pool.addresses(index));
+        }
         let index = entries.names.len() as u32;
-        if index >= self.pool.capacity() {
+        if index >= capacity {
             if !std::mem::replace(&mut entries.has_complained, true) {
                 let pool = self.pool;
                 tracing::warn!(names = index, %pool, "the pool of fake addresses is used up: new names have none");
             }
             return Err(NoAddress::Full);
         }
-        // The file first: an address that a restarted agent would give to another name is never given.
-        if let Err(error) = self.lines.append(name) {
-            tracing::warn!(%error, "the table of names cannot be kept");
-            return Err(NoAddress::Full);
-        }
-        entries.by_name.insert(name.into(), index);
-        entries.names.push(name.into());
+        entries.add(name.into());
         Ok(self.pool.addresses(index))
+    }
+
+    fn name(&self, index: u32) -> Option<String> {
+        let mut entries = self.entries.lock();
+        if index as usize >= entries.names.len() {
+            // Another agent may have given it.
+            let news = self.lines.news();
+            let news = news.inspect_err(|error| tracing::warn!(%error, "the table of names cannot be read"));
+            for other in news.unwrap_or_default() {
+                entries.add(other.into());
+            }
+        }
+        entries.names.get(index as usize).map(ToString::to_string)
     }
 }
 
@@ -186,10 +215,7 @@ impl Names {
         let found = tables.iter().find_map(|table| Some((table, table.pool.index(ip)?)));
         match found {
             None => Meaning::Real,
-            Some((table, index)) => match table.entries.lock().names.get(index as usize) {
-                Some(name) => Meaning::Name(name.to_string()),
-                None => Meaning::Unknown,
-            },
+            Some((table, index)) => table.name(index).map_or(Meaning::Unknown, Meaning::Name),
         }
     }
 }
@@ -254,6 +280,22 @@ mod tests {
         assert_eq!(second.meaning("198.18.0.9".parse().unwrap()), Meaning::Unknown);
         assert_eq!(second.meaning("10.9.0.2".parse().unwrap()), Meaning::Unknown);
         assert_eq!(second.meaning("10.9.1.1".parse().unwrap()), Meaning::Real);
+    }
+
+    #[test]
+    fn two_agents_give_no_address_twice() {
+        let scratch = scratch("two");
+        let (leaving, next) = (Names::open(&scratch.0).unwrap(), Names::open(&scratch.0).unwrap());
+        let ours = Pool::default();
+        let given: Vec<_> = (0..20)
+            .map(|n| [&leaving, &next][n % 2].addresses_of(&format!("{n}.test"), &ours).unwrap().0)
+            .collect();
+        for (n, ip) in given.iter().enumerate() {
+            for names in [&leaving, &next] {
+                assert_eq!(names.meaning((*ip).into()), Meaning::Name(format!("{n}.test")));
+                assert_eq!(names.addresses_of(&format!("{n}.test"), &ours).unwrap().0, *ip);
+            }
+        }
     }
 
     #[test]

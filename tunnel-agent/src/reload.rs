@@ -36,7 +36,9 @@ pub(crate) async fn reload(agent: &Arc<Agent>) -> io::Result<ControlReply> {
 pub(crate) async fn on_hangup(agent: &Arc<Agent>) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     while hangup.recv().await.is_some() {
+        agent.manager.reloading();
         reload(agent).await?;
+        agent.manager.ready("serving");
     }
     std::future::pending().await
 }

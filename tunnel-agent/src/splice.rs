@@ -76,6 +76,11 @@ impl Splicer {
         self.runtime.spawn(connection).abort_handle()
     }
 
+    /// Returns as soon as the thread has done something for us.
+    pub(crate) async fn works(&self) {
+        let _ = self.runtime.spawn(std::future::ready(())).await;
+    }
+
     /// Splicer between the program's connection and the far end until both directions have ended; `flow`
     /// is told what has passed.
     pub(crate) async fn relay(&self, program: OwnedFd, far: Stream, flow: &Flow) -> Ended {

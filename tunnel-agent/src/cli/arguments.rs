@@ -21,15 +21,15 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the programs of one user (underpass starts this by itself), or a front door
     Run {
-        /// Directory of the sockets, private to the user
-        #[arg(long, value_name = "DIR", required_unless_present_any = ["listen", "config", "given"])]
+        /// Directory of the sockets, where it is not the usual one; with it alone the agent goes into the background
+        #[arg(long, value_name = "DIR")]
         directory: Option<PathBuf>,
         /// Carry what comes in here: socks5://127.0.0.1:1080, http://…, any:// for both; redirect:// and tproxy:// for
         /// what a firewall redirects
         #[arg(long, value_name = "URL")]
         listen: Vec<Door>,
         /// An upstream for --listen; repeated: a chain in that order
-        #[arg(short = 'x', long, value_name = "URL", requires = "listen")]
+        #[arg(short = 'x', long, value_name = "URL")]
         proxy: Vec<Upstream>,
         /// A configuration file for --listen, or with doors of its own (its listen tables)
         #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "proxy")]
@@ -43,6 +43,9 @@ pub(crate) enum Command {
         /// Stay in the foreground and log to standard error
         #[arg(long)]
         foreground: bool,
+        /// Time for what is open, after SIGTERM
+        #[arg(long, value_name = "SECONDS")]
+        drain: Option<u32>,
     },
     /// Carry connections and datagrams to one destination, as ssh -L does, or by a proxy, as -D
     Forward(Forward),
@@ -72,6 +75,9 @@ pub(crate) enum Command {
         /// The configuration
         #[arg(long, value_name = "FILE", default_value = "/etc/underpass/relay.toml")]
         config: PathBuf,
+        /// Read it, and the files that it names, say what is wrong, and end
+        #[arg(long)]
+        check: bool,
     },
     /// Make a key and a certificate, for a client of relays or for a relay
     Keygen(Keygen),
@@ -104,6 +110,9 @@ pub(crate) struct Forward {
     /// A configuration file
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "proxy")]
     pub(crate) config: Option<PathBuf>,
+    /// Time for what is open, after SIGTERM
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) drain: Option<u32>,
 }
 
 /// What `keygen` makes.

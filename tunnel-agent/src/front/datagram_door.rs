@@ -47,8 +47,14 @@ impl DatagramDoor {
     pub(super) fn open(address: SocketAddr, to: Option<Destination>) -> io::Result<Self> {
         // The port is nobody's yet: what shares a port is not asked.
         drop(bound(address, to.is_none(), false)?);
-        let socket = bound(address, to.is_none(), true)?;
-        let port = local_address(&socket)?.port();
+        Self::of(bound(address, to.is_none(), true)?, to)
+    }
+
+    /// With what is bound already.
+    pub(super) fn of(socket: OwnedFd, to: Option<Destination>) -> io::Result<Self> {
+        let address = local_address(&socket)?;
+        // The sockets of its flows are at the same port.
+        rustix::net::sockopt::set_socket_reuseport(&socket, true)?;
         for (level, name) in
             [(IPPROTO_IP, libc::IP_RECVORIGDSTADDR), (IPPROTO_IPV6, libc::IPV6_RECVORIGDSTADDR)]
         {
@@ -56,7 +62,7 @@ impl DatagramDoor {
                 sys::set_option(&socket, level, name, 1)?;
             }
         }
-        Ok(Self { socket, port, to })
+        Ok(Self { socket, port: address.port(), to })
     }
 
     /// Serves for ever.

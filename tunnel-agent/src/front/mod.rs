@@ -33,11 +33,13 @@ use std::time::Duration;
 use tokio::io::Interest;
 use underpass_core::config::listen::{Door, Place, Service};
 use underpass_core::session_env::SessionEnv;
+use underpass_core::upstream;
 use underpass_core::wire::Token;
 
 use crate::agent::Agent;
 use crate::lifetime::Lifetime;
 use crate::listening::Listener;
+use crate::service::passed::{Named, Passed};
 use crate::sys;
 use configuration::Chosen;
 use datagram_door::DatagramDoor;
@@ -62,14 +64,24 @@ enum Opened {
 }
 
 impl Front {
-    /// Begins to listen at these doors and at those of the configuration; nothing is accepted before [`serve`].
-    pub(crate) fn open(given: Vec<Door>, mut chosen: Chosen) -> io::Result<Self> {
+    /// Begins to listen at these doors and at those of the configuration, by a socket that was passed where one is there
+    /// already. One that was passed for none of them is a door by its name. Nothing is accepted before [`serve`].
+    pub(crate) fn open(given: Vec<Door>, mut chosen: Chosen, mut passed: Passed) -> io::Result<Self> {
         let doors = given.into_iter().chain(std::mem::take(&mut chosen.config.listen));
         let opened = doors.map(|door| {
             let name = door.to_string();
-            open(door).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
+            let connections = !matches!(door.service, Service::Udp(_) | Service::Tproxy);
+            let socket = passed.at(&door.place, connections);
+            open(door, socket).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
         });
-        Ok(Self { doors: opened.collect::<io::Result<_>>()?, chosen, launcher: None })
+        let mut doors = opened.collect::<io::Result<Vec<_>>>()?;
+        for named in passed.rest() {
+            doors.push(by_name(named)?);
+        }
+        if doors.is_empty() {
+            return Err(io::Error::other("no door: add --listen URL, or [[listen]] to the file"));
+        }
+        Ok(Self { doors, chosen, launcher: None })
     }
 
     /// What the launcher that has started us gives by standard input.
@@ -78,18 +90,39 @@ impl Front {
     }
 }
 
-fn open(door: Door) -> io::Result<Opened> {
+/// `passed` is what listens there already, if anything does.
+fn open(door: Door, passed: Option<OwnedFd>) -> io::Result<Opened> {
     let Door { service, place, login } = door;
     if let (Service::Udp(_) | Service::Tproxy, Place::Address(address)) = (&service, &place) {
         let to = if let Service::Udp(to) = &service { Some(to.clone()) } else { None };
-        return DatagramDoor::open(*address, to).map(Opened::Datagrams);
+        return match passed {
+            Some(socket) => DatagramDoor::of(socket, to),
+            None => DatagramDoor::open(*address, to),
+        }
+        .map(Opened::Datagrams);
     }
-    let listener = match &place {
-        Place::Address(address) => Listener::tcp(*address)?,
-        Place::Path(path) => Listener::unix(path)?,
+    let listener = match (&place, passed) {
+        (_, Some(socket)) => Listener::of(socket),
+        (Place::Address(address), None) => Listener::tcp(*address)?,
+        (Place::Path(path), None) => Listener::unix(path)?,
     };
     let login = login.credentials().map(Login::new);
     Ok(Opened::Connections(listener, Threshold { service, login }))
+}
+
+/// A door that nobody has described but by the name of its socket.
+fn by_name(named: Named) -> io::Result<Opened> {
+    let described = named.place().ok_or_else(|| "it is at no address and no path".to_owned());
+    let door = described
+        .and_then(|place| Door::new(&format!("{}://{place}", named.name), None, upstream::Login::Nobody));
+    let door = door.map_err(|why| {
+        io::Error::other(format!(
+            "the socket {:?} that was passed: {why}\n\
+             hint: FileDescriptorName=socks5, http, any or redirect, or a [[listen]] at its address",
+            named.name
+        ))
+    })?;
+    open(door, Some(named.socket))
 }
 
 /// Serves the doors for ever, or as long as their launcher is there; without any it waits for ever.

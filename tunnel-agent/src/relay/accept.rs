@@ -38,6 +38,7 @@ pub(crate) struct HalfOpen {
     most: usize,
     /// For all connections.
     room: Arc<Semaphore>,
+    rooms: usize,
 }
 
 impl HalfOpen {
@@ -45,7 +46,12 @@ impl HalfOpen {
     pub(crate) fn new(descriptors: usize) -> Self {
         let most = (descriptors / 4).clamp(1, HALF_OPEN);
         let room = (descriptors / 2).saturating_sub(64).clamp(1, Semaphore::MAX_PERMITS);
-        Self { waiting: Mutex::default(), most, room: Arc::new(Semaphore::new(room)) }
+        Self { waiting: Mutex::default(), most, room: Arc::new(Semaphore::new(room)), rooms: room }
+    }
+
+    /// How many connections there are, whatever they say.
+    pub(crate) fn open(&self) -> usize {
+        self.rooms.saturating_sub(self.room.available_permits())
     }
 
     fn add(&self, number: u64, handle: AbortHandle) {

@@ -112,6 +112,9 @@ impl Served<'_> {
         let mut used = Instant::now();
         // Set while a measurement waits for its time.
         let mut due: Option<Instant> = None;
+        let leaves = self.relay.leaves();
+        tokio::pin!(leaves);
+        let mut is_leaving = false;
         loop {
             let stranger = self.visitor.is_stranger();
             let alarm = match window.is_waiting() {
@@ -138,6 +141,11 @@ impl Served<'_> {
                 () = too_many.wait(), if !is_calmed => {
                     is_calmed = true;
                     connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                }
+                () = &mut leaves, if !is_leaving => {
+                    is_leaving = true;
+                    // What has come by the time that the client hears of it is served (RFC 9113 section 6.8).
+                    connection.graceful_shutdown();
                 }
                 pong = std::future::poll_fn(|cx| ping.poll_pong(cx)) => {
                     pong?;

@@ -73,6 +73,7 @@ impl Door {
             exposing: RwLock::default(),
             sessions: Sessions::default(),
             ending: AtomicBool::new(false),
+            leaving: tokio::sync::watch::Sender::new(false),
             beyond,
             udp_idle: UDP_IDLE,
         });

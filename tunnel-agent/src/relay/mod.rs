@@ -51,6 +51,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::net::UdpSocket;
+use tokio::sync::watch;
 
 use crate::tls::pin::Pin;
 use crate::upstream::stream::Bare;
@@ -93,6 +94,8 @@ pub(crate) struct Relay {
     /// Datagrams that nobody sends any more end after this.
     pub(crate) udp_idle: Duration,
     pub(crate) ending: AtomicBool,
+    /// Nothing new comes any more, and clients are to go elsewhere.
+    pub(crate) leaving: watch::Sender<bool>,
 }
 
 /// Whom a relay serves.
@@ -126,6 +129,12 @@ impl Relay {
     /// What memory has for each stream that is open.
     fn share(&self) -> u64 {
         self.memory.share(self.accounts.lock().streams())
+    }
+
+    /// Waits until clients are to go elsewhere.
+    async fn leaves(&self) {
+        // The sender is ours.
+        let _ = self.leaving.subscribe().wait_for(|leaving| *leaving).await;
     }
 
     /// Whether a rule lets the client listen somewhere.

@@ -14,8 +14,10 @@ use parking_lot::{Mutex, RwLock};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use underpass_core::config::ConfigError;
+use underpass_core::config::listen::Place;
 
 use super::accept::{HalfOpen, accept};
 use super::inside::Beyond;
@@ -31,6 +33,10 @@ use super::policy::settings::{self, Listen, Settings};
 use super::resolve::{self, LookUps};
 use super::sessions::Sessions;
 use super::{Known, Relay, identify};
+use crate::service::Service;
+use crate::service::drain::drain;
+use crate::service::passed::Passed;
+use crate::service::signals::{Order, Signals};
 use crate::tls::key::Identity;
 use crate::{listening, sys};
 
@@ -65,14 +71,34 @@ fn named(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
     move |error| Failure::Other(format!("{what}: {error}"))
 }
 
-/// Serves until it is told to end.
-pub(crate) fn run(path: &Path) -> Result<(), Failure> {
+/// What a configuration and the files that it names come to.
+struct Prepared {
+    settings: Settings,
+    identity: Identity,
+    known: Arc<Known>,
+    tls: rustls::ServerConfig,
+}
+
+fn prepare(path: &Path) -> Result<Prepared, Failure> {
     let settings = read(path)?;
     // A core file would hold the key. Nothing else hangs on it.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let other = |why: String| Failure::Other(why);
     let identity = Identity::read(&settings.key, &settings.certificate).map_err(|e| other(e.to_string()))?;
     let known = Arc::new(known(&settings)?);
+    let tls = identify::configuration(&identity, &known).map_err(|error| other(error.to_string()))?;
+    Ok(Prepared { settings, identity, known, tls })
+}
+
+/// Judges the configuration as [`run`] would, and serves nobody.
+pub(crate) fn check(path: &Path) -> Result<(), Failure> {
+    prepare(path).map(drop)
+}
+
+/// Serves until it is told to end.
+pub(crate) fn run(path: &Path) -> Result<(), Failure> {
+    let Prepared { settings, identity, known, tls } = prepare(path)?;
+    let service = Service::from_env(None);
     let descriptors = raise_descriptor_limit();
     sys::keep_freed_memory();
     sys::take_turns();
@@ -82,7 +108,6 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         .build()
         .map_err(named("no event loop"))?;
     let log = Log::open(&settings.audit).map_err(named("audit"))?;
-    let config = identify::configuration(&identity, &known).map_err(|error| other(error.to_string()))?;
     let entered = runtime.enter();
     let listeners = listeners(&settings.listen)?;
     let listening: Vec<SocketAddr> = listeners.iter().filter_map(|one| one.local_addr().ok()).collect();
@@ -100,11 +125,17 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         beyond: Beyond::Network,
         udp_idle: settings.limits.udp_idle,
         ending: AtomicBool::new(false),
+        leaving: watch::Sender::new(false),
     });
     tracing::info!(listening = ?listening, pin = %identity.pin(), "a relay serves");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let served =
-        runtime.block_on(serve(&relay, path, settings, acceptor, listeners, &listening, descriptors));
+    let reached = Reached {
+        listeners,
+        at: listening,
+        acceptor: TlsAcceptor::from(Arc::new(tls)),
+        half_open: Arc::new(HalfOpen::new(descriptors)),
+        service,
+    };
+    let served = runtime.block_on(serve(&relay, path, settings, reached));
     // What is still open is written down before the log is closed.
     relay.ending.store(true, Ordering::Relaxed);
     drop(entered);
@@ -115,42 +146,63 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
     served
 }
 
+/// How a relay is reached, and told what to do.
+struct Reached {
+    listeners: Vec<TcpListener>,
+    /// Where they listen.
+    at: Vec<SocketAddr>,
+    acceptor: TlsAcceptor,
+    half_open: Arc<HalfOpen>,
+    service: Service,
+}
+
 async fn serve(
     relay: &Arc<Relay>,
     path: &Path,
     mut settings: Settings,
-    acceptor: TlsAcceptor,
-    listeners: Vec<TcpListener>,
-    listening: &[SocketAddr],
-    descriptors: usize,
+    reached: Reached,
 ) -> Result<(), Failure> {
-    let signals = |kind| signal(kind).map_err(named("signals"));
-    let mut terminate = signals(SignalKind::terminate())?;
-    let mut interrupt = signals(SignalKind::interrupt())?;
-    let mut hangup = signals(SignalKind::hangup())?;
+    let Reached { listeners, at, acceptor, half_open, service } = reached;
+    let mut signals = Signals::new().map_err(named("signals"))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(named("signals"))?;
     let mut refresh = tokio::time::interval(REFRESH);
-    let half_open = Arc::new(HalfOpen::new(descriptors));
     let numbers = Arc::new(AtomicU64::new(0));
     let mut accepting = tokio::task::JoinSet::new();
     for listener in listeners {
         let (relay, acceptor) = (Arc::clone(relay), acceptor.clone());
         accepting.spawn(accept(relay, acceptor, Arc::clone(&half_open), listener, Arc::clone(&numbers)));
     }
-    loop {
+    let manager = &service.manager;
+    manager.ready("serving");
+    // Whatever is done here is done by this thread.
+    let watch = manager.watch(async || tokio::task::yield_now().await);
+    tokio::pin!(watch);
+    let order = loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => match reload(relay, path, &settings, listening) {
-                Ok(read) => settings = read,
-                Err(error) => tracing::warn!(%error, "the configuration stays as it was"),
-            },
-            _ = refresh.tick() => match judge(&settings, listening) {
+            order = signals.next() => break order,
+            _ = hangup.recv() => {
+                manager.reloading();
+                match reload(relay, path, &settings, &at) {
+                    Ok(read) => settings = read,
+                    Err(error) => tracing::warn!(%error, "the configuration stays as it was"),
+                }
+                manager.ready("serving");
+            }
+            () = &mut watch => {}
+            _ = refresh.tick() => match judge(&settings, &at) {
                 Ok(judge) => *relay.judge.write() = judge,
                 // Those that were there are better than none.
                 Err(error) => tracing::warn!(%error, "the addresses of this machine are not known"),
             },
         }
+    };
+    manager.stopping();
+    accepting.shutdown().await;
+    if let (Order::Drain, Some(limit)) = (order, settings.limits.drain) {
+        relay.leaving.send_replace(true);
+        drain(manager, Some(limit), &mut signals, || half_open.open()).await;
     }
+    Ok(())
 }
 
 /// Reads again who is served and who may go where; where it listens and which key it has stays as it is.
@@ -223,33 +275,27 @@ fn judge(settings: &Settings, listening: &[SocketAddr]) -> io::Result<Judge> {
     Ok(Judge { rules: settings.rules.clone(), udp: settings.udp, own })
 }
 
+/// Listens where it is wanted, by a socket that was passed where one is there already.
 fn listeners(wanted: &[Listen]) -> Result<Vec<TcpListener>, Failure> {
+    let mut passed = Passed::from_env().map_err(named("listen"))?;
     let mut listeners = Vec::new();
     for listen in wanted {
-        match listen {
-            Listen::Address(address) => {
-                let bound = listening::bind(*address, has_v4(wanted, address.port()));
-                listeners.push(
-                    bound.and_then(TcpListener::from_std).map_err(named(format_args!("listen {address}")))?,
-                );
-            }
-            Listen::Inherited => {
-                let mut inherited = listenfd::ListenFd::from_env();
-                let before = listeners.len();
-                for number in 0..inherited.len() {
-                    let taken = inherited.take_tcp_listener(number).and_then(|taken| {
-                        let Some(taken) = taken else { return Ok(()) };
-                        taken.set_nonblocking(true)?;
-                        listeners.push(TcpListener::from_std(taken)?);
-                        Ok(())
-                    });
-                    taken.map_err(named("listen systemd"))?;
-                }
-                if listeners.len() == before {
-                    let why = "listen systemd: no socket was passed (sd_listen_fds(3))";
-                    return Err(Failure::Other(why.to_owned()));
-                }
-            }
+        let Listen::Address(address) = listen else { continue };
+        let listener = match passed.at(&Place::Address(*address), true) {
+            Some(socket) => Ok(socket.into()),
+            None => listening::bind(*address, has_v4(wanted, address.port())),
+        };
+        let listener = listener.and_then(TcpListener::from_std);
+        listeners.push(listener.map_err(named(format_args!("listen {address}")))?);
+    }
+    if wanted.contains(&Listen::Inherited) {
+        let before = listeners.len();
+        for one in passed.rest().into_iter().filter(|one| matches!(one.place(), Some(Place::Address(_)))) {
+            listeners.push(TcpListener::from_std(one.socket.into()).map_err(named("listen systemd"))?);
+        }
+        if listeners.len() == before {
+            let why = "listen systemd: no socket was passed (sd_listen_fds(3))";
+            return Err(Failure::Other(why.to_owned()));
         }
     }
     Ok(listeners)

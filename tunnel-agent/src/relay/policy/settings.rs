@@ -37,6 +37,9 @@ const KEYS: [&str; 14] = [
     "expose",
 ];
 
+/// Names the directory of the credentials that a service manager passes.
+pub(crate) const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
 /// What a relay is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -85,6 +88,7 @@ pub(crate) fn parse(text: &str, file: &str, folder: &Path) -> Result<Settings, C
     let document = reader.document()?;
     let mut root = reader.root(&document, &KEYS)?;
     let path = |reader: &Reader<'_>, entry: &Entry<'_>| path(reader, entry, folder);
+    let secret = |reader: &Reader<'_>, entry: &Entry<'_>| secret(reader, entry, folder);
     let Some(listen) = root.take("listen") else {
         return Err(ConfigError::whole(file, "no listen: write listen = \"ADDRESS:PORT\""));
     };
@@ -94,8 +98,8 @@ pub(crate) fn parse(text: &str, file: &str, folder: &Path) -> Result<Settings, C
             "no key: write key = \"PATH\"; underpass-agent keygen makes one",
         ));
     };
-    let key = path(&reader, &key)?;
-    let certificate = root.take("certificate").map(|entry| path(&reader, &entry)).transpose()?;
+    let key = secret(&reader, &key)?;
+    let certificate = root.take("certificate").map(|entry| secret(&reader, &entry)).transpose()?;
     let anonymous = root.take("anonymous");
     let mut settings = Settings {
         listen: reader.list(Some(listen), listen_at)?,
@@ -171,6 +175,23 @@ fn path(reader: &Reader<'_>, entry: &Entry<'_>, folder: &Path) -> Result<PathBuf
     match text.is_empty() || text.contains('\0') {
         true => reader.fail(entry.at, format!("{} is a path", entry.key)),
         false => Ok(folder.join(text)),
+    }
+}
+
+/// A path, or `credential:NAME`, which a service manager passes (systemd.exec(5), LoadCredential).
+fn secret(reader: &Reader<'_>, entry: &Entry<'_>, folder: &Path) -> Result<PathBuf, ConfigError> {
+    let Some(name) = reader.string(entry)?.strip_prefix("credential:") else {
+        return path(reader, entry, folder);
+    };
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+        return reader.fail(entry.at, format!("{} is credential:NAME, as credential:relay.key", entry.key));
+    }
+    match std::env::var_os(CREDENTIALS) {
+        Some(passed) => Ok(Path::new(&passed).join(name)),
+        None => reader.fail(
+            entry.at,
+            format!("no credentials were passed ({CREDENTIALS}); the unit needs LoadCredential={name}:PATH"),
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ use underpass_core::config::problem::unknown;
 use underpass_core::config::reader::{Entry, Reader};
 
 use super::super::audit::{Audit, Names, To};
-use super::{path, size};
+use super::{path, secret, size};
 
 const KEYS: [&str; 6] = ["to", "size", "keep", "names", "names-key", "neighbour"];
 
@@ -46,7 +46,7 @@ pub(super) fn audit(
         let Names::Hashed(key) = &mut audit.names else {
             return reader.fail(entry.key_at, "names-key has a meaning with names = \"hashed\" alone");
         };
-        *key = Some(path(reader, &entry, folder)?);
+        *key = Some(secret(reader, &entry, folder)?);
     }
     audit.neighbour = table.take("neighbour").map_or(Ok(false), |entry| reader.boolean(&entry))?;
     Ok(audit)

@@ -8,7 +8,7 @@ use underpass_core::config::reader::{Entry, Reader};
 use super::super::limits::Limits;
 use super::size;
 
-const KEYS: [&str; 7] = ["streams", "new", "rate", "total", "all-streams", "memory", "udp-idle"];
+const KEYS: [&str; 8] = ["streams", "new", "rate", "total", "all-streams", "memory", "udp-idle", "drain"];
 /// In seconds.
 const LONGEST: u32 = 24 * 60 * 60;
 
@@ -23,6 +23,8 @@ pub(crate) struct RelayLimits {
     pub(crate) memory: u64,
     /// Datagrams that nobody sends any more end after this.
     pub(crate) udp_idle: Duration,
+    /// What is open may take so long to end after SIGTERM; nothing said is no time at all.
+    pub(crate) drain: Option<Duration>,
 }
 
 /// RFC 9298 section 3.1 wants two minutes at least, if nobody says otherwise.
@@ -31,7 +33,7 @@ pub(crate) const UDP_IDLE: Duration = Duration::from_secs(300);
 impl Default for RelayLimits {
     fn default() -> Self {
         let client = Limits { streams: Some(10_000), new: Some(1_000), rate: None, total: None };
-        Self { client, streams: 20_000, memory: 256 << 20, udp_idle: UDP_IDLE }
+        Self { client, streams: 20_000, memory: 256 << 20, udp_idle: UDP_IDLE, drain: None }
     }
 }
 
@@ -45,6 +47,7 @@ pub(super) fn limits(reader: &Reader<'_>, entry: Option<Entry<'_>>) -> Result<Re
     limits.streams = number("all-streams", u32::MAX)?.unwrap_or(limits.streams);
     let idle = number("udp-idle", LONGEST)?.map(|seconds| Duration::from_secs(seconds.into()));
     limits.udp_idle = idle.unwrap_or(limits.udp_idle);
+    limits.drain = number("drain", LONGEST)?.map(|seconds| Duration::from_secs(seconds.into()));
     let mut bytes = |key: &str| table.take(key).map(|entry| size(reader, &entry)).transpose();
     limits.client.rate = bytes("rate")?;
     limits.client.total = bytes("total")?;

@@ -1,0 +1,17 @@
+//! The agent and the relay as services: what they tell a service manager, how they end, and what is passed to them.
+//!
+//! # Layout
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `place` | a world with a service manager that only listens |
+//! | `told` | sd_notify and the watchdog |
+//! | `drained` | what is open when they are told to end |
+//! | `started` | sockets and credentials that are passed; `run` without anything; a relay's configuration that is judged |
+//! | `units` | the unit files, as systemd judges them |
+
+mod drained;
+mod place;
+mod started;
+mod told;
+mod units;

@@ -1,0 +1,126 @@
+//! How they are started: with sockets and credentials that are passed, or with nothing.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use underpass_tests::proxies;
+use underpass_tests::{World, artifacts, servers};
+
+use crate::place::{listens, no_leaks, service, wait, world};
+
+/// One of our own on the client's side, by systemd's own tool, which starts the agent when the first connection comes.
+#[test]
+fn a_socket_that_is_passed_is_the_door_that_its_name_says() {
+    let (world, proxy, manager) = world();
+    let agent = artifacts::agent();
+    let activate = |name: &str, at: &str, options: &[&str]| {
+        let activate = world.client("systemd-socket-activate").args(["-l", at, "--fdname", name]);
+        let notify = format!("NOTIFY_SOCKET={}", world.directory().join("notify").display());
+        let activate = activate.args(["-E", &notify, "-E", "TMPDIR=/tmp"]).arg(&agent).args(["run"]);
+        activate.args(options).limit(Duration::MAX).spawn()
+    };
+    for (name, url) in [("socks5", "socks5h"), ("http", "http"), ("any", "socks5h"), ("any", "http")] {
+        let running = activate(name, "127.0.0.1:1083", &["-x", proxy.url()]);
+        wait("it listens", || listens(&world, 1083));
+        let curl = world.client("curl").args(["-sS", "-p", "-x", &format!("{url}://127.0.0.1:1083")]);
+        assert_eq!(curl.arg("telnet://far.test:7001").run().success(), "hello\n", "{name}");
+        manager.wait("READY=1");
+        running.signal(Signal::TERM);
+        assert_eq!(running.wait().code(), 0);
+    }
+    // What is no name of a door, and what others could reach.
+    for (name, at, why) in
+        [("ftp", "127.0.0.1:1083", "neither socks5, http, any"), ("any", "0.0.0.0:1083", "not on loopback")]
+    {
+        let running = activate(name, at, &["-x", proxy.url()]);
+        wait("it listens", || listens(&world, 1083));
+        let knock = world.client("bash").args(["-c", "exec 3<>/dev/tcp/127.0.0.1/1083"]);
+        knock.run().success();
+        let done = running.wait();
+        assert_eq!(done.code(), 125, "{done}");
+        assert!(done.stderr.contains(why) && done.stderr.contains("\nhint: "), "{done}");
+    }
+    no_leaks(&world);
+}
+
+/// The usual place is served, where launches look, and for good.
+#[test]
+fn run_without_anything_serves_programs() {
+    let (world, proxy, manager) = world();
+    let agent = service(&world, &["run"]).spawn();
+    manager.wait("READY=1");
+    for _ in 0..2 {
+        // In CI an agent that a launch has started leaves after its last program.
+        let program = world.wrapped(proxy.url(), "bash").env("CI", "1");
+        let hello = program.args(["-c", "exec 3<>/dev/tcp/far.test/7001; cat <&3"]).run();
+        assert_eq!(hello.success(), "hello\n");
+        assert_eq!(world.agents(), [agent.pid()]);
+    }
+    let second = service(&world, &["run"]).run();
+    assert_eq!(second.code(), 125, "{second}");
+    assert!(second.stderr.contains("another agent serves here"), "{second}");
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait().code(), 0);
+    assert!(world.agents().is_empty());
+    no_leaks(&world);
+}
+
+#[test]
+fn a_relays_configuration_is_judged_and_nothing_is_served() {
+    let world = World::new();
+    let key = proxies::key(&world, "client");
+    let first = proxies::relay(&world, 4433, &[&key], 1);
+    first.real.kill();
+    let config = world.directory().join("relay-4433.toml");
+    let check = || world.far(artifacts::agent()).args(["relay", "--check", "--config"]).arg(&config).run();
+    let good = check();
+    assert_eq!((good.code(), &*good.stdout, &*good.stderr), (0, "", ""), "{good}");
+    let text = std::fs::read_to_string(&config).expect("it is there");
+    for (old, new, why) in [
+        ("verdict = 'deny'", "verdict = 'dany'", "relay-4433.toml:7:"),
+        ("relay-4433.key'", "no.key'", "no.key: there is no such key"),
+        ("relay-4433.keys'", "no.keys'", "no.keys: No such file"),
+    ] {
+        assert!(text.contains(old), "{text}");
+        std::fs::write(&config, text.replace(old, new)).expect("the directory is ours");
+        let bad = check();
+        assert_eq!((bad.code(), &*bad.stdout), (125, ""), "{bad}");
+        assert!(bad.stderr.contains(why), "{bad}");
+    }
+}
+
+/// As LoadCredential= of systemd.exec(5) passes it: root's, and with an access list's mask where others would be.
+#[test]
+fn a_relays_key_is_a_credential() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let world = World::new();
+    servers::start(&world);
+    let client = proxies::key(&world, "client");
+    let first = proxies::relay(&world, 4433, &[&client], 1).allowed(&world);
+    first.real.kill();
+    let config = world.directory().join("relay-4433.toml");
+    let text = std::fs::read_to_string(&config).expect("it is there");
+    let key = world.directory().join("relay-4433.key");
+    let line = format!("key = '{}'", key.display());
+    assert!(text.contains(&line), "{text}");
+    std::fs::write(&config, text.replace(&line, "key = 'credential:relay.key'"))
+        .expect("the directory is ours");
+    let passed = world.directory().join("credentials");
+    std::fs::create_dir(&passed).expect("the directory is ours");
+    for end in ["", ".crt"] {
+        let from = format!("{}{end}", key.display());
+        std::fs::rename(&from, passed.join(format!("relay.key{end}"))).expect("the directory is ours");
+    }
+    std::fs::set_permissions(passed.join("relay.key"), PermissionsExt::from_mode(0o440)).expect("it is ours");
+    let relay = || world.far(artifacts::agent()).args(["relay", "--config"]).arg(&config);
+    let without = relay().run();
+    assert_eq!(without.code(), 125, "{without}");
+    assert!(without.stderr.contains("LoadCredential=relay.key:PATH"), "{without}");
+    let _relay = relay().env("CREDENTIALS_DIRECTORY", &passed).limit(Duration::MAX).spawn();
+    world.wait_listening(4433);
+    let hello =
+        world.wrapped(&first.url(&client), "bash").args(["-c", "exec 3<>/dev/tcp/far.test/7001; cat <&3"]);
+    assert_eq!(hello.run().success(), "hello\n");
+    no_leaks(&world);
+}

@@ -1,0 +1,150 @@
+//! The directory that an agent serves in: that it is the user's own, that one agent serves there, and what is left behind.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::FlockOperation;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use tokio::net::UnixListener;
+use underpass_core::control;
+
+use super::Agent;
+use crate::lifetime::aside;
+use crate::processes;
+
+/// Held by the agent for life.
+const SERVING: &str = "serving.lock";
+
+/// How long an agent that has removed its sockets may take to end.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// The directory, while we serve there.
+pub(super) struct Place {
+    directory: PathBuf,
+    lock: Option<File>,
+}
+
+impl Place {
+    /// Makes it ours.
+    pub(super) fn take(directory: &Path, uid: u32) -> io::Result<Self> {
+        check_directory(directory, uid)?;
+        Ok(Self { directory: directory.to_owned(), lock: Some(sole(directory)?) })
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where launchers ask.
+    pub(super) fn control(&self) -> PathBuf {
+        self.directory.join(control::SOCKET)
+    }
+
+    pub(super) fn bind_control(&self) -> io::Result<UnixListener> {
+        remove_stale(&self.control())?;
+        UnixListener::bind(self.control())
+    }
+
+    /// Nobody finds us here any more.
+    pub(super) fn remove_sockets(&self, data: &Path) {
+        let _ = fs::remove_file(self.control());
+        // A signal may have come while it was leaving by itself.
+        let _ = fs::remove_file(aside(&self.control()));
+        let _ = fs::remove_file(data);
+    }
+
+    /// The next agent may serve here from now on.
+    pub(super) fn let_go(&mut self) {
+        self.lock = None;
+    }
+
+    /// Removes what nobody needs any more, unless somebody else serves here by now.
+    pub(super) fn leave(self, agent: &Agent) {
+        let Self { directory, lock: held } = self;
+        let again = || {
+            lock(&directory)
+                .ok()
+                .filter(|lock| rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok())
+        };
+        let Some(_lock) = held.or_else(again) else { return };
+        if processes::any_program(&agent.sessions.socket, &agent.lifetime.seen_and_alive()) {
+            return;
+        }
+        let _ = fs::remove_file(directory.join("sessions"));
+        agent.names.remove_if_crowded();
+        // The network namespace goes with us, and nobody will look for an agent of it again. A log stays, and
+        // the directory with it.
+        if processes::is_last_here() {
+            for name in ["names", "agent.lock", SERVING] {
+                let _ = fs::remove_file(directory.join(name));
+            }
+            // Where programs have found the library, if not at its own path, and the launcher beside it.
+            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+                if entry.file_name().as_encoded_bytes().starts_with(b"libunderpass-") {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+            let _ = fs::remove_dir(&directory);
+        }
+    }
+}
+
+/// Only the user's own directory is served: anybody who can write to it could be the agent.
+fn check_directory(directory: &Path, uid: u32) -> io::Result<()> {
+    let found = fs::symlink_metadata(directory)?;
+    let loose = found.mode() & if uid == 0 { 0o066 } else { 0o077 };
+    if !found.is_dir() || found.uid() != uid || loose != 0 {
+        let why = format!("{}: not a directory of this user alone", directory.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    Ok(())
+}
+
+/// One agent a directory: the lock is held until the process ends, however it ends, unless it is let go of before.
+fn sole(directory: &Path) -> io::Result<File> {
+    let lock = lock(directory)?;
+    let begin = Instant::now();
+    // An agent that is leaving takes its files with it, and then lets go.
+    while let Err(error) = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        if begin.elapsed() > LEAVING {
+            let why = format!("{}: another agent serves here: {error}", directory.display());
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, why));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(lock)
+}
+
+fn lock(directory: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(directory.join(SERVING))
+}
+
+/// The socket that programs connect to. An agent of root's also serves programs that have changed
+/// their user; they must know the socket's name and show a token.
+pub(super) fn bind_data(path: &Path, uid: u32) -> io::Result<OwnedFd> {
+    remove_stale(path)?;
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    if uid == 0 {
+        fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    }
+    rustix::net::listen(&socket, 4096)?;
+    Ok(socket)
+}
+
+/// Removes what an agent left that did not end well; the caller holds the directory's lock.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
