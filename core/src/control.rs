@@ -6,7 +6,7 @@ mod source;
 mod status;
 
 pub use source::Source;
-pub use status::{ConnectionStatus, FailureStatus, HopStatus, Mechanism, UnhookedStatus};
+pub use status::{ConnectionStatus, FailureStatus, HopStatus, ListenerStatus, Mechanism, UnhookedStatus};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,8 +45,8 @@ pub enum ControlRequest {
     },
     /// Tell what is carried: answered by a [`ControlReply::Connection`] for each connection, a
     /// [`ControlReply::Hop`] for each hop of the chains in use, a [`ControlReply::Failed`] for each reason for which
-    /// connections have failed lately, a [`ControlReply::Unhooked`] for each program that is not carried, and
-    /// [`ControlReply::Done`].
+    /// connections have failed lately, a [`ControlReply::Listener`] for each listener at an exit, a
+    /// [`ControlReply::Unhooked`] for each program that is not carried, and [`ControlReply::Done`].
     Status,
     /// Read the sessions' configuration files again; answered by [`ControlReply::Reloaded`].
     Reload,
@@ -89,6 +89,8 @@ pub enum ControlReply {
     Hop(Box<HopStatus>),
     /// Connections that have not come about.
     Failed(Box<FailureStatus>),
+    /// A listener at an exit.
+    Listener(Box<ListenerStatus>),
     /// A program that is not carried.
     Unhooked(Box<UnhookedStatus>),
     /// The files have been read.

@@ -74,6 +74,13 @@ pub enum Failure {
         /// What the proxy says about the destination, as an errno.
         told: Option<i32>,
     },
+    /// A relay does not listen for us.
+    NotListening {
+        /// Its HTTP status, 300 to 999.
+        status: u16,
+        /// Its own words, or none.
+        why: String,
+    },
     /// The proxy is not the one that is meant; the text says why its certificate was refused.
     Certificate(String),
     /// The relay does not let in whoever shows this key, or none.
@@ -136,6 +143,11 @@ impl Failure {
                 404 | 410 | 502 | 503 => errno::EHOSTUNREACH,
                 408 | 504 => errno::ETIMEDOUT,
                 _ => errno::ENETUNREACH,
+            },
+            Self::NotListening { status, .. } => match status {
+                409 => errno::EADDRINUSE,
+                422 => errno::EADDRNOTAVAIL,
+                _ => errno::EACCES,
             },
             Self::Certificate(_) | Self::UnknownKey => errno::EACCES,
             Self::Tls(_) => errno::ECONNRESET,

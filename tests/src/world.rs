@@ -124,6 +124,15 @@ impl World {
     /// A program on the far side as the only user of a user namespace, `far`: what refuses to run as root
     /// (squid, PostgreSQL), or as root wants more users than an ordinary user can make (sshd).
     pub fn far_user(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.only_user(self.far("unshare"), program)
+    }
+
+    /// The same on the client side.
+    pub fn client_user(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.only_user(self.client("unshare"), program)
+    }
+
+    fn only_user(&self, unshare: Command, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let home = self.directory().display();
         let [passwd, group] = ["far-passwd", "far-group"].map(|name| self.directory().join(name));
         // Once: another program may be reading them.
@@ -137,7 +146,7 @@ impl World {
             mount --bind "$2" /etc/group
             shift 2
             exec unshare --user --map-user=1000 --map-group=1000 -- "$@""#;
-        let unshare = self.far("unshare").args(["--mount", "sh", "-ec", script, "far"]);
+        let unshare = unshare.args(["--mount", "sh", "-ec", script, "far"]);
         unshare.args([passwd, group]).arg(program)
     }
 

@@ -93,6 +93,7 @@ impl Shown {
             (Self::Table(table), ControlReply::Connection(connection)) => table.connection(&connection),
             (Self::Table(table), ControlReply::Hop(hop)) => table.hop(&hop),
             (Self::Table(table), ControlReply::Failed(failure)) => table.failure(&failure),
+            (Self::Table(table), ControlReply::Listener(listener)) => table.listener(&listener),
             (Self::Table(table), ControlReply::Unhooked(program)) => table.unhooked(&program),
             (Self::Json(json), ControlReply::Connection(connection)) => {
                 json.item(out, "connections", &serde_json::to_string(&connection)?)?;
@@ -102,6 +103,9 @@ impl Shown {
             }
             (Self::Json(json), ControlReply::Failed(failure)) => {
                 json.item(out, "failures", &serde_json::to_string(&failure)?)?;
+            }
+            (Self::Json(json), ControlReply::Listener(listener)) => {
+                json.item(out, "listeners", &serde_json::to_string(&listener)?)?;
             }
             (Self::Json(json), ControlReply::Unhooked(program)) => {
                 json.item(out, "unhooked", &serde_json::to_string(&program)?)?;
@@ -124,7 +128,7 @@ impl Shown {
     }
 }
 
-/// `{"connections": […], "hops": […], "failures": […], "unhooked": […]}`, written as it comes.
+/// `{"connections": […], "hops": […], "failures": […], "listeners": […], "unhooked": […]}`, written as it comes.
 #[derive(Default)]
 struct Json {
     /// The lists that have been begun.
@@ -132,7 +136,7 @@ struct Json {
     any: bool,
 }
 
-const LISTS: [&str; 4] = ["connections", "hops", "failures", "unhooked"];
+const LISTS: [&str; 5] = ["connections", "hops", "failures", "listeners", "unhooked"];
 
 impl Json {
     fn item(&mut self, out: &mut impl Write, list: &'static str, item: &str) -> io::Result<()> {
@@ -243,22 +247,22 @@ mod tests {
     #[test]
     fn json_is_whole_however_much_there_is() {
         for (items, text) in [
-            (&[][..], r#"{"connections":[],"failures":[],"hops":[],"unhooked":[]}"#),
+            (&[][..], r#"{"connections":[],"failures":[],"hops":[],"listeners":[],"unhooked":[]}"#),
             (
                 &[("connections", "1"), ("connections", "2")],
-                r#"{"connections":[1,2],"failures":[],"hops":[],"unhooked":[]}"#,
+                r#"{"connections":[1,2],"failures":[],"hops":[],"listeners":[],"unhooked":[]}"#,
             ),
             (
                 &[("hops", "1"), ("hops", "2")],
-                r#"{"connections":[],"failures":[],"hops":[1,2],"unhooked":[]}"#,
+                r#"{"connections":[],"failures":[],"hops":[1,2],"listeners":[],"unhooked":[]}"#,
             ),
             (
                 &[("connections", "1"), ("hops", "2")],
-                r#"{"connections":[1],"failures":[],"hops":[2],"unhooked":[]}"#,
+                r#"{"connections":[1],"failures":[],"hops":[2],"listeners":[],"unhooked":[]}"#,
             ),
             (
                 &[("connections", "1"), ("unhooked", "2")],
-                r#"{"connections":[1],"failures":[],"hops":[],"unhooked":[2]}"#,
+                r#"{"connections":[1],"failures":[],"hops":[],"listeners":[],"unhooked":[2]}"#,
             ),
         ] {
             let (mut json, mut out) = (Json::default(), Vec::new());

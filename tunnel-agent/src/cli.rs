@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+use underpass_core::config::expose::Reverse;
 use underpass_core::config::listen::Door;
 use underpass_core::runtime_dir::{AgentDirectory, Surroundings, Unusable, agent_directory};
 use underpass_core::upstream::Upstream;
@@ -62,14 +63,14 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Run { listen, proxy, config, directory, drain, .. }
             if !listen.is_empty() || config.is_some() || !proxy.is_empty() =>
         {
-            listening(|| open(listen, proxy, config), directory, drain).map_err(Failure::Agent)
+            listening(|| open(listen, Vec::new(), proxy, config), directory, drain).map_err(Failure::Agent)
         }
         Command::Run { given: true, directory, .. } => {
             listening(Front::given, directory, None).map_err(Failure::Agent)
         }
-        Command::Forward(Forward { local, dynamic, proxy, config, drain }) => {
+        Command::Forward(Forward { local, dynamic, remote, proxy, config, drain, directory }) => {
             let doors = local.into_iter().chain(dynamic).collect();
-            listening(|| open(doors, proxy, config), None, drain).map_err(Failure::Agent)
+            listening(|| open(doors, remote, proxy, config), directory, drain).map_err(Failure::Agent)
         }
         Command::Run { directory: Some(directory), private, foreground: false, .. } => {
             in_background(&directory, private).map_err(Failure::Agent)
@@ -109,10 +110,15 @@ fn asked(answer: Result<(), Unanswered>) -> Result<(), Failure> {
     }
 }
 
-/// Opens the doors that are given, and those of the configuration.
-fn open(doors: Vec<Door>, proxies: Vec<Upstream>, config: Option<PathBuf>) -> io::Result<Front> {
+/// Opens the doors that are given, and those of the configuration; so for listeners at exits.
+fn open(
+    doors: Vec<Door>,
+    reverses: Vec<Reverse>,
+    proxies: Vec<Upstream>,
+    config: Option<PathBuf>,
+) -> io::Result<Front> {
     let chosen = configuration::choose(proxies, config).map_err(io::Error::other)?;
-    Front::open(doors, chosen, Passed::from_env()?)
+    Front::open(doors, reverses, chosen, Passed::from_env()?)
 }
 
 /// Serves a front door in the foreground, as `ssh -N -D` does.
@@ -155,7 +161,8 @@ fn in_foreground(directory: Option<PathBuf>, private: bool, drain: Option<u32>) 
     // A socket that was passed is a door beside that.
     let passed = Passed::from_env()?;
     let chosen = || configuration::choose(Vec::new(), None).map_err(io::Error::other);
-    let front = if passed.is_empty() { None } else { Some(Front::open(Vec::new(), chosen()?, passed)?) };
+    let front =
+        if passed.is_empty() { None } else { Some(Front::open(Vec::new(), Vec::new(), chosen()?, passed)?) };
     agent::run(&directory, private, front, Service { stays, ..Service::from_env(drain) }, || Ok(()))
 }
 

@@ -72,6 +72,7 @@ impl Status<'_> {
             .values()
             .try_for_each(|plan| self.hops(plan))
             .and_then(|()| self.failures())
+            .and_then(|()| self.listeners())
             .and_then(|()| self.unhooked());
         self.agent.carried.sweep();
         Ok(())
@@ -175,6 +176,11 @@ impl Status<'_> {
     fn failures(&self) -> Result<(), Gone> {
         let mut recent = self.agent.failures.recent().into_iter();
         recent.try_for_each(|failure| self.send(ControlReply::Failed(Box::new(failure))))
+    }
+
+    fn listeners(&self) -> Result<(), Gone> {
+        let mut told = self.agent.exposures.status().into_iter();
+        told.try_for_each(|it| self.send(ControlReply::Listener(Box::new(it))))
     }
 
     fn unhooked(&self) -> Result<(), Gone> {

@@ -1,11 +1,16 @@
-//! Which of the programs' listeners are exposed: reached at the exit of a chain, and nowhere else.
+//! What listens at the exit of a chain: which of the programs' listeners are exposed there, and nowhere else; and
+//! listeners that lead to one place here without a program that we carry, as those of `ssh -R`.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::Config;
 use super::pattern::{PortRange, ProgramPattern};
+use super::route::To;
+use crate::destination::Destination;
 
 /// Listeners, and where they are exposed. One matches if each list that is not empty has an entry that matches it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +42,59 @@ impl Expose {
     }
 }
 
+/// A listener at an exit. Whoever connects to it is connected to one place, from this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reverse {
+    /// The chain at whose exit it listens; `None`: the one of what no route matches.
+    pub at: Option<String>,
+    /// The exit's address; without one, the exit chooses.
+    pub address: Option<IpAddr>,
+    /// The port there; 0: the exit chooses.
+    pub port: u16,
+    /// Where it leads.
+    pub to: Inside,
+}
+
+/// A place that this machine reaches by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inside {
+    /// A host, whose name this machine resolves.
+    Host(Destination),
+    /// A Unix socket.
+    Path(PathBuf),
+}
+
+impl fmt::Display for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host) => host.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// As the option `-R` has it.
+impl fmt::Display for Reverse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            None => {}
+            Some(IpAddr::V4(v4)) => write!(f, "{v4}:")?,
+            Some(IpAddr::V6(v6)) => write!(f, "[{v6}]:")?,
+        }
+        write!(f, "{}:{}", self.port, self.to)
+    }
+}
+
 impl Config {
+    /// The chain at whose exit a listener is to be; `None` where what no route matches goes by none.
+    pub fn chain_of<'a>(&'a self, reverse: &'a Reverse) -> Option<&'a str> {
+        match (&reverse.at, &self.otherwise) {
+            (Some(at), _) => Some(at),
+            (None, To::Chain(chain)) => Some(chain),
+            (None, To::Direct | To::Refuse(_)) => None,
+        }
+    }
+
     /// What is said of a listener at this port (0: the system chooses one).
     pub fn exposed(&self, port: u16, program: Option<&str>) -> Option<&Expose> {
         self.exposes.iter().find(|expose| expose.matches(port, program))

@@ -82,7 +82,8 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         routes.extend(route::routes(&reader, &list, &chains, &user_id)?);
     }
     let exposes = root.take("expose");
-    let exposes = exposes.map_or(Ok(Vec::new()), |list| expose::exposes(&reader, &list, &chains))?;
+    let (exposes, reverses) =
+        exposes.map_or(Ok(Default::default()), |list| expose::exposes(&reader, &list, &chains))?;
     let deadline = match root.take("deadline") {
         Some(entry) => reader.number(&entry, MAX_DEADLINE)?,
         None => DEADLINE,
@@ -118,6 +119,7 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         dns,
         pool,
         exposes,
+        reverses,
         foreign_sockets,
         inherited,
         tier,
@@ -206,7 +208,10 @@ fn to(reader: &Reader<'_>, entry: &Entry<'_>, chains: &BTreeMap<String, Chain>) 
 /// Chains that nothing leads to.
 fn unused(reader: &Reader<'_>, config: &Config, places: &BTreeMap<String, usize>) -> Vec<Warning> {
     let ways = || config.routes.iter().map(|route| &route.to).chain([&config.otherwise]);
-    let exposed = |name: &str| config.exposes.iter().any(|expose| expose.at == name);
+    let exposed = |name: &str| {
+        config.exposes.iter().any(|expose| expose.at == name)
+            || config.reverses.iter().any(|reverse| reverse.at.as_deref() == Some(name))
+    };
     let used = |name: &str| ways().any(|to| matches!(to, To::Chain(chain) if chain == name)) || exposed(name);
     let unused = places.iter().filter(|(name, _)| !used(name));
     unused.map(|(name, at)| reader.warning(*at, format!("chain \"{name}\" is used by no route"))).collect()

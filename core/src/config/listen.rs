@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - [`forward`]: the forms of ssh's `-L` and `-D`.
+//! - [`forward`]: the forms of ssh's `-L`, `-D` and `-R`.
 
 pub mod forward;
 

@@ -87,6 +87,9 @@ pub struct Config {
     /// Which listening programs are reached at the exits of chains; the first that matches decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exposes: Vec<expose::Expose>,
+    /// Listeners at exits of an agent that is started with them: nothing to a session.
+    #[serde(skip)]
+    pub reverses: Vec<expose::Reverse>,
     /// What becomes of sockets that other processes pass to the program.
     #[serde(default, skip_serializing_if = "inherited::ForeignSockets::is_keep")]
     pub foreign_sockets: inherited::ForeignSockets,
@@ -234,6 +237,7 @@ impl Config {
             dns: dns::Dns::default(),
             pool: pool::Pool::default(),
             exposes: Vec::new(),
+            reverses: Vec::new(),
             foreign_sockets: inherited::ForeignSockets::default(),
             inherited: inherited::Inherited::default(),
             tier: tier::Tier::default(),

@@ -1,6 +1,8 @@
 //! What an agent tells of itself: its connections, the hops that they go through, and what has failed lately. The
 //! fields are those of `underpass-agent status --json`; `docs/status.md` describes them for people.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::Kind;
@@ -113,6 +115,30 @@ pub struct FailureStatus {
     pub program: Option<String>,
     /// Of the last time: the process; 0 if it is not known.
     pub pid: i32,
+}
+
+/// A listener at the exit of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerStatus {
+    /// Where others connect, or could last; `None` where it has never listened yet.
+    pub at: Option<SocketAddr>,
+    /// Where that leads: `HOST:PORT` or a path; of a program, where its socket listens on loopback.
+    pub to: String,
+    /// The file of the program that listens; `None` where there is none, or it is not known.
+    pub program: Option<String>,
+    /// The process that listens; `None` for a forward.
+    pub pid: Option<i32>,
+    /// The chain's name.
+    pub chain: String,
+    /// As in [`ConnectionStatus::configuration`].
+    pub configuration: u32,
+    /// Whether it listens now. If not, it is being asked for.
+    pub listens: bool,
+    /// Since it was asked for first, in seconds.
+    pub age_seconds: u64,
+    /// How many have been connected by it.
+    pub connections: u64,
 }
 
 /// A program of a session that has not loaded the library, and that no launcher supervises.

@@ -64,6 +64,10 @@ fn table() -> Vec<(Failure, i32, i32, bool)> {
         (http(403, Some(EACCES)), EACCES, EAI_FAIL, false),
         // EMFILE at the proxy.
         (http(503, Some(24)), ENETUNREACH, EAI_AGAIN, false),
+        (Failure::NotListening { status: 403, why: "why".into() }, EACCES, EAI_FAIL, true),
+        (Failure::NotListening { status: 409, why: "why".into() }, EADDRINUSE, EAI_AGAIN, true),
+        (Failure::NotListening { status: 422, why: String::new() }, EADDRNOTAVAIL, EAI_AGAIN, false),
+        (Failure::NotListening { status: 503, why: String::new() }, EACCES, EAI_FAIL, false),
         (Failure::Certificate("why".into()), EACCES, EAI_FAIL, true),
         (Failure::UnknownKey, EACCES, EAI_FAIL, true),
         (Failure::Tls("why".into()), ECONNRESET, EAI_FAIL, true),
@@ -119,9 +123,10 @@ fn the_table_has_every_kind_of_failure() {
         Failure::Socket(_) => 21,
         Failure::NoDatagrams(_) => 22,
         Failure::UnknownKey => 23,
+        Failure::NotListening { .. } => 24,
     };
     let kinds: std::collections::BTreeSet<_> = table().iter().map(|(failure, ..)| kind(failure)).collect();
-    assert_eq!(kinds, (0..24).collect());
+    assert_eq!(kinds, (0..25).collect());
 }
 
 #[test]

@@ -28,6 +28,12 @@ impl Failure {
                 "the proxy's own rules refuse it; many allow port 443 alone"
             }
             Self::Http { status: 400, .. } => "check the scheme of the proxy's URL: it may speak https",
+            Self::NotListening { status: 403, .. } => {
+                "[[expose]] of the relay's configuration says who may listen where"
+            }
+            Self::NotListening { status: 409, .. } => {
+                "another port may be free; with port 0 the relay chooses"
+            }
             Self::Certificate(_) => "name the authority by ?ca=PATH, or the key by ?pin=sha256//…",
             Self::UnknownKey => {
                 "underpass-agent keygen makes a key, and prints the line for the relay's list of keys"
@@ -71,6 +77,11 @@ impl fmt::Display for Failure {
                 http(*status).map_or(Ok(()), |reason| write!(f, " {reason}"))?;
                 told.map_or(Ok(()), |errno| write!(f, ": {}", of_errno(errno)))
             }
+            Self::NotListening { status, why } if why.is_empty() => {
+                write!(f, "the relay does not listen: it answered {status}")?;
+                http(*status).map_or(Ok(()), |reason| write!(f, " {reason}"))
+            }
+            Self::NotListening { why, .. } => write!(f, "the relay does not listen: {why}"),
             Self::Certificate(why) => write!(f, "the proxy's certificate is refused: {why}"),
             Self::UnknownKey => f.write_str("it does not let our key in"),
             Self::Tls(why) => write!(f, "TLS with the proxy failed: {why}"),

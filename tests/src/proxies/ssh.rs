@@ -1,7 +1,9 @@
 //! OpenSSH: sshd as an exit, and its client as a SOCKS server.
 
+use std::time::Duration;
+
 use super::Real;
-use crate::World;
+use crate::{Running, World};
 
 /// An sshd with one user, `far`, and a key for him.
 pub struct Sshd {
@@ -12,6 +14,22 @@ pub struct Sshd {
 
 /// Starts sshd (Debian package openssh-server).
 pub fn sshd(world: &World, port: u16) -> Sshd {
+    let (directory, configuration) = configured(world, port, "0.0.0.0");
+    // sshd insists on its own absolute path.
+    let command = world.far_user("/usr/sbin/sshd").args(["-D", "-e", "-f", &configuration]);
+    let record = |host: &str, port| format!(", target {host} port {port}\n");
+    Sshd { real: Real::start(world, command, port, None, record), directory }
+}
+
+/// Starts sshd on the client side, on loopback; and what a client must have in its configuration to get in.
+pub fn sshd_here(world: &World, port: u16) -> (Running, String) {
+    let (directory, configuration) = configured(world, port, "127.0.0.1");
+    let command = world.client_user("/usr/sbin/sshd").args(["-D", "-e", "-f", &configuration]);
+    (command.limit(Duration::MAX).spawn(), client_configuration(&directory))
+}
+
+/// Its directory, and the file of its configuration.
+fn configured(world: &World, port: u16, address: &str) -> (String, String) {
     let directory = format!("{}/ssh-{port}", world.directory().display());
     std::fs::create_dir(&directory).expect("the directory is ours");
     for key in ["host", "id"] {
@@ -20,25 +38,25 @@ pub fn sshd(world: &World, port: u16) -> Sshd {
     }
     let configuration = format!("{directory}/sshd_config");
     let text = format!(
-        "Port {port}\nListenAddress 0.0.0.0\nHostKey {directory}/host\nPidFile none\n\
+        "Port {port}\nListenAddress {address}\nHostKey {directory}/host\nPidFile none\n\
          AuthorizedKeysFile {directory}/id.pub\nStrictModes no\nUsePAM no\nLogLevel DEBUG\n\
          PasswordAuthentication no\nMaxSessions 300\nMaxStartups 300\n"
     );
     std::fs::write(&configuration, text).expect("the directory is ours");
-    // sshd insists on its own absolute path.
-    let command = world.far_user("/usr/sbin/sshd").args(["-D", "-e", "-f", &configuration]);
-    let record = |host: &str, port| format!(", target {host} port {port}\n");
-    Sshd { real: Real::start(world, command, port, None, record), directory }
+    (directory, configuration)
+}
+
+fn client_configuration(directory: &str) -> String {
+    format!(
+        "IdentityFile {directory}/id\nIdentitiesOnly yes\nStrictHostKeyChecking no\n\
+         UserKnownHostsFile {directory}/known_hosts\nBatchMode yes\n"
+    )
 }
 
 impl Sshd {
     /// What a client must have in its configuration to get in.
     pub fn client_configuration(&self) -> String {
-        let directory = &self.directory;
-        format!(
-            "IdentityFile {directory}/id\nIdentitiesOnly yes\nStrictHostKeyChecking no\n\
-             UserKnownHostsFile {directory}/known_hosts\nBatchMode yes\n"
-        )
+        client_configuration(&self.directory)
     }
 
     /// Makes this the ssh configuration of the client side's user. ssh takes his home from the list of

@@ -8,6 +8,7 @@
 //! | `programs` | servers that other people wrote, at a relay |
 //! | `calls` | what the program sees: who has come, and where it listens |
 //! | `active` | FTP whose server connects to its client |
+//! | `reverse` | listeners at an exit that lead to one place on the client's side |
 //! | `ends` | listeners that end, that survive, and that are refused |
 
 mod active;
@@ -15,3 +16,4 @@ mod calls;
 mod ends;
 mod place;
 mod programs;
+mod reverse;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use underpass_core::config::expose::Reverse;
 use underpass_core::config::listen::{Door, forward};
 use underpass_core::upstream::Upstream;
 
@@ -47,7 +48,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS")]
         drain: Option<u32>,
     },
-    /// Carry connections and datagrams to one destination, as ssh -L does, or by a proxy, as -D
+    /// Carry connections and datagrams to one destination, as ssh -L does, by a proxy, as -D, or to here, as -R
     Forward(Forward),
     /// Show the connections that are carried, and how the hops of their chains fare
     Status {
@@ -102,8 +103,13 @@ pub(crate) struct Forward {
     pub(crate) local: Vec<Door>,
     /// What is a proxy
     #[arg(short = 'D', long = "dynamic", value_name = "PLACE", value_parser = forward::dynamic)]
-    #[arg(required_unless_present = "local", help = "[BIND:]PORT or PATH: a proxy for SOCKS and HTTP")]
+    #[arg(required_unless_present_any = ["local", "remote", "config"])]
+    #[arg(help = "[BIND:]PORT or PATH: a proxy for SOCKS and HTTP")]
     pub(crate) dynamic: Vec<Door>,
+    /// What listens at the exit
+    #[arg(short = 'R', long = "remote", value_name = "FORWARD", value_parser = forward::reverse)]
+    #[arg(help = "[BIND:]PORT:HOST:PORT or [BIND:]PORT:PATH: from the exit to here; port 0: of its choice")]
+    pub(crate) remote: Vec<Reverse>,
     /// An upstream; repeated: a chain in that order
     #[arg(short = 'x', long, value_name = "URL")]
     pub(crate) proxy: Vec<Upstream>,
@@ -113,6 +119,9 @@ pub(crate) struct Forward {
     /// Time for what is open, after SIGTERM
     #[arg(long, value_name = "SECONDS")]
     pub(crate) drain: Option<u32>,
+    /// Directory of its sockets, private to the user, by which status finds it; without one it makes its own
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
 }
 
 /// What `keygen` makes.

@@ -13,6 +13,8 @@ use underpass_core::destination::Destination;
 use underpass_core::wire::FROM;
 
 use super::Exposure;
+use super::known::course;
+use super::reverse::reset;
 use crate::agent::Agent;
 use crate::flow::Trip;
 use crate::lifetime::Lifetime;
@@ -33,15 +35,22 @@ pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Str
     let connected = tokio::time::timeout(PATIENCE, connected(agent, exposure, peer)).await;
     let program = match connected {
         Ok(Ok(program)) => program,
-        Ok(Err(error)) => return tracing::debug!(%error, %peer, "the program takes no connection"),
-        Err(_) => return tracing::debug!(%peer, "the program takes no connection in time"),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, %peer, "the program takes no connection");
+            return reset(far);
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "the program takes no connection in time");
+            return reset(far);
+        }
     };
+    exposure.known.comes();
     let _usage = (Lifetime::begin(agent), room);
     let client = &exposure.bound.client;
     let program_name = client.program.as_deref().filter(|_| log::is_on()).map(Into::into);
     let destination = Destination::Address(peer);
-    let listed =
-        agent.flows.begin(Trip { pid: client.pid, program: program_name, destination, course: None });
+    let course = Some(course(&exposure.bound.plan, &exposure.bound.chain));
+    let listed = agent.flows.begin(Trip { pid: client.pid, program: program_name, destination, course });
     let ended = agent.splicer.relay(program, far, &listed.flow).await;
     log::ended(&listed.flow, &ended);
 }

@@ -1,4 +1,7 @@
-//! Programs that listen, and are reached at the exit of a chain: nowhere else, since their sockets are bound to loopback.
+//! What listens at the exit of a chain: for programs, which are reached there and nowhere else, since their sockets are bound
+//! to loopback, and ([`reverse`]) for one place that is reached from here without a program of ours.
+//!
+//! The way of a program's listener:
 //!
 //! 1. `bind()` of an address that is not loopback: a rule says at which chain, or that the program listens here as
 //!    without us. The library binds the socket to loopback ([`Exposures::binds`]).
@@ -8,16 +11,22 @@
 //!    program's library knows to ask who it is ([`Exposures::accepted`]).
 //! 4. The listener lives as long as one of the sockets that listen ([`sweep`]): they may be many, in many processes. The
 //!    agent has no copy of them, which would keep them open.
+//!
+//! [`arrivals`]: who comes to a listener of a relay. [`known`], [`status`]: what is told of listeners.
 
+pub(crate) mod arrivals;
 mod carry;
+mod known;
 mod open;
+pub(crate) mod reverse;
 mod serve;
+mod status;
 mod sweep;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -27,6 +36,7 @@ use underpass_core::destination::{Destination, canonical, is_local};
 use crate::plan::Plan;
 use crate::relay::policy::exposing::Wish;
 use crate::upstream::hop::Client;
+use known::Known;
 pub(crate) use open::begin;
 
 /// Sockets that were bound and do not listen yet.
@@ -45,6 +55,8 @@ pub(crate) struct Exposures {
     /// Held while a listener is asked for at the exit: one socket of many that share a port does.
     opening: tokio::sync::Mutex<()>,
     sweeping: AtomicBool,
+    /// Those without a program.
+    reverses: Mutex<Vec<Weak<reverse::Served>>>,
 }
 
 #[derive(Default)]
@@ -81,6 +93,7 @@ struct Exposure {
     /// Where others connect.
     exit: SocketAddr,
     state: Mutex<State>,
+    known: Known,
     /// No socket listens any more.
     closed: Notify,
     /// Whether it is over at the exit, too.

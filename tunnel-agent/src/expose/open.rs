@@ -12,6 +12,7 @@ use underpass_core::destination::canonical;
 use underpass_core::failure::errno;
 use underpass_core::wire::Reply;
 
+use super::known::Known;
 use super::{Bound, Exposure, MOST, State, serve, sweep};
 use crate::agent::Agent;
 use crate::facts::local_address;
@@ -112,6 +113,7 @@ async fn exposed(
         local,
         exit,
         state: Mutex::new(state),
+        known: Known::new(true),
         closed: Notify::new(),
         over: watch::Sender::new(false),
     });

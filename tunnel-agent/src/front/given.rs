@@ -32,7 +32,7 @@ pub(super) fn receive() -> io::Result<Front> {
     let chosen = Chosen { config, source: None };
     let threshold = Threshold { service: Service::Proxy(Kind::Socks), login: None };
     let doors = vec![Opened::Connections(Listener::of(listener), threshold)];
-    Ok(Front { doors, chosen, launcher: Some(launcher) })
+    Ok(Front { doors, reverses: Vec::new(), chosen, launcher: Some(launcher) })
 }
 
 fn listener(launcher: &UnixStream) -> io::Result<TcpListener> {

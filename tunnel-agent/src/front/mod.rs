@@ -31,12 +31,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::Interest;
+use underpass_core::config::expose::Reverse;
 use underpass_core::config::listen::{Door, Place, Service};
 use underpass_core::session_env::SessionEnv;
 use underpass_core::upstream;
 use underpass_core::wire::Token;
 
 use crate::agent::Agent;
+use crate::expose::reverse;
 use crate::lifetime::Lifetime;
 use crate::listening::Listener;
 use crate::service::passed::{Named, Passed};
@@ -52,6 +54,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Doors that listen, and what is behind them.
 pub(crate) struct Front {
     doors: Vec<Opened>,
+    /// Listeners at exits.
+    reverses: Vec<Reverse>,
     chosen: Chosen,
     /// Serves as long as this launcher wants it.
     launcher: Option<UnixStream>,
@@ -65,8 +69,15 @@ enum Opened {
 
 impl Front {
     /// Begins to listen at these doors and at those of the configuration, by a socket that was passed where one is there
-    /// already. One that was passed for none of them is a door by its name. Nothing is accepted before [`serve`].
-    pub(crate) fn open(given: Vec<Door>, mut chosen: Chosen, mut passed: Passed) -> io::Result<Self> {
+    /// already. One that was passed for none of them is a door by its name. Nothing is accepted before [`serve`], nor do
+    /// `reverses` and those of the configuration listen.
+    pub(crate) fn open(
+        given: Vec<Door>,
+        mut reverses: Vec<Reverse>,
+        mut chosen: Chosen,
+        mut passed: Passed,
+    ) -> io::Result<Self> {
+        reverses.append(&mut chosen.config.reverses);
         let doors = given.into_iter().chain(std::mem::take(&mut chosen.config.listen));
         let opened = doors.map(|door| {
             let name = door.to_string();
@@ -78,10 +89,12 @@ impl Front {
         for named in passed.rest() {
             doors.push(by_name(named)?);
         }
-        if doors.is_empty() {
-            return Err(io::Error::other("no door: add --listen URL, or [[listen]] to the file"));
+        if doors.is_empty() && reverses.is_empty() {
+            return Err(io::Error::other(
+                "no door: add --listen URL, or [[listen]] or [[expose]] with to = \"HOST:PORT\" to the file",
+            ));
         }
-        Ok(Self { doors, chosen, launcher: None })
+        Ok(Self { doors, reverses, chosen, launcher: None })
     }
 
     /// What the launcher that has started us gives by standard input.
@@ -127,7 +140,9 @@ fn by_name(named: Named) -> io::Result<Opened> {
 
 /// Serves the doors for ever, or as long as their launcher is there; without any it waits for ever.
 pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Result<()> {
-    let Some(Front { doors, chosen, launcher }) = front else { return std::future::pending().await };
+    let Some(Front { doors, reverses, chosen, launcher }) = front else {
+        return std::future::pending().await;
+    };
     let _usage = Lifetime::begin(agent);
     agent.names.add(&chosen.config.pool).map_err(io::Error::other)?;
     let value = agent.sessions.open_session(chosen.config, chosen.source, None).map_err(io::Error::other)?;
@@ -145,6 +160,9 @@ pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Resul
                 served.spawn(door.serve(agent, session));
             }
         }
+    }
+    for reverse in reverses {
+        served.spawn(reverse::serve(Arc::clone(agent), session, reverse));
     }
     let left = async {
         match launcher {

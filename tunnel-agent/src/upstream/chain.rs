@@ -360,6 +360,7 @@ fn is_answer(failure: &Failure, progress: &Progress) -> bool {
         Failure::Socks5(_) | Failure::Socks4(91) | Failure::Socks4Destination => true,
         Failure::Dial(_) | Failure::NameNotFound => true,
         Failure::Http { status, .. } => !matches!(status, 401 | 407),
+        Failure::NotListening { .. } => true,
         Failure::TimedOut | Failure::UpstreamClosed => progress.has_asked(),
         _ => false,
     }

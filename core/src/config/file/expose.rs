@@ -1,27 +1,43 @@
-//! `[[expose]]`: which listeners, and where they are reached.
+//! `[[expose]]`: which listeners of programs, and where they are reached; with `to`, one that leads there without a
+//! program.
 
 use std::collections::BTreeMap;
 
-use super::super::expose::Expose;
+use super::super::expose::{Expose, Inside, Reverse};
+use super::super::listen::forward::inside;
 use super::super::problem::unknown;
 use super::super::reader::{Entry, Reader};
 use super::super::{Chain, ConfigError};
 
-const KEYS: [&str; 5] = ["port", "program", "at", "address", "exit-port"];
+const KEYS: [&str; 6] = ["port", "program", "at", "address", "exit-port", "to"];
 
+/// Of either kind, in their order.
 pub(super) fn exposes(
     reader: &Reader<'_>,
     entry: &Entry<'_>,
     chains: &BTreeMap<String, Chain>,
-) -> Result<Vec<Expose>, ConfigError> {
-    reader.tables(entry)?.iter().map(|entry| expose(reader, entry, chains)).collect()
+) -> Result<(Vec<Expose>, Vec<Reverse>), ConfigError> {
+    let (mut exposes, mut reverses) = (Vec::new(), Vec::new());
+    for entry in reader.tables(entry)? {
+        match expose(reader, &entry, chains)? {
+            Listener::OfPrograms(expose) => exposes.push(expose),
+            Listener::Reverse(reverse) => reverses.push(reverse),
+        }
+    }
+    Ok((exposes, reverses))
+}
+
+/// What one table says.
+enum Listener {
+    OfPrograms(Expose),
+    Reverse(Reverse),
 }
 
 fn expose(
     reader: &Reader<'_>,
     entry: &Entry<'_>,
     chains: &BTreeMap<String, Chain>,
-) -> Result<Expose, ConfigError> {
+) -> Result<Listener, ConfigError> {
     let mut table = reader.table(entry, &KEYS, "[[expose]]")?;
     let Some(at) = table.take("at") else {
         return reader.fail(entry.at, "nothing says where: write at = \"CHAIN\"");
@@ -30,17 +46,79 @@ fn expose(
     if !chains.contains_key(name) {
         return reader.fail(at.at, unknown("chain", name, chains.keys().map(String::as_str)));
     }
-    let ports = reader.list(table.take("port"), Reader::ports)?;
-    let exit_port = table.take("exit-port");
+    let address = table.take("address").map(|entry| reader.parsed(&entry)).transpose()?;
+    let (port, program) = (table.take("port"), table.take("program"));
+    let (exit_port, to) = (table.take("exit-port"), table.take("to"));
+    if let Some(to) = to {
+        if let Some(entry) = port.or(program) {
+            let text = "to leads there whoever listens: port and program are for listeners of programs";
+            return reader.fail(entry.key_at, text);
+        }
+        let inside = inside(reader.string(&to)?).or_else(|why| reader.fail(to.at, format!("to: {why}")))?;
+        let port = match (exit_port, &inside) {
+            (Some(entry), _) => exit(reader, &entry)?,
+            (None, Inside::Host(host)) => host.port(),
+            (None, Inside::Path(_)) => {
+                return reader.fail(
+                    to.at,
+                    "a path has no port: write exit-port = PORT, or 0 for one that the exit chooses",
+                );
+            }
+        };
+        return Ok(Listener::Reverse(Reverse { at: Some(name.to_owned()), address, port, to: inside }));
+    }
+    let ports = reader.list(port, Reader::ports)?;
     if let Some(entry) = exit_port.as_ref().filter(|_| ports.len() != 1) {
         return reader.fail(entry.key_at, "exit-port has a meaning beside one port alone");
     }
     let exit_port = exit_port.map(|entry| reader.number(&entry, u16::MAX.into())).transpose()?;
-    Ok(Expose {
+    Ok(Listener::OfPrograms(Expose {
         ports,
-        programs: reader.list(table.take("program"), Reader::parsed)?,
+        programs: reader.list(program, Reader::parsed)?,
         at: name.to_owned(),
-        address: table.take("address").map(|entry| reader.parsed(&entry)).transpose()?,
+        address,
         exit_port: exit_port.and_then(|port| u16::try_from(port).ok()),
-    })
+    }))
+}
+
+/// A port, or 0.
+fn exit(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<u16, ConfigError> {
+    let port = reader.integer(entry).flatten().and_then(|port| u16::try_from(port).ok());
+    port.map_or_else(|| reader.fail(entry.at, "exit-port is a port, or 0 for one that the exit chooses"), Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::file::parse;
+
+    #[test]
+    fn what_leads_to_one_place_needs_no_program() {
+        let parsed = |table: &str| {
+            let text = format!("proxy = 'socks5h://h:1'\n[[expose]]\n{table}\n");
+            parse(&text, "c", |_| None).map(|parsed| parsed.config).map_err(|error| error.to_string())
+        };
+        for (table, shown) in [
+            ("at = 'main'\nto = 'localhost:80'", "80:localhost:80"),
+            (
+                "at = 'main'\nto = '[::1]:80'\nexit-port = 8000\naddress = '192.0.2.1'",
+                "192.0.2.1:8000:[::1]:80",
+            ),
+            ("at = 'main'\nto = '/run/web'\nexit-port = 0", "0:/run/web"),
+        ] {
+            let config = parsed(table).unwrap();
+            assert!(config.exposes.is_empty());
+            assert_eq!(config.reverses[0].to_string(), shown);
+            assert_eq!(config.chain_of(&config.reverses[0]), Some("main"));
+        }
+        for (table, why) in [
+            ("at = 'main'\nto = '/run/web'", "c:4:6: a path has no port"),
+            ("at = 'main'\nto = 'localhost'", "is not HOST:PORT"),
+            ("at = 'main'\nto = 'a:1'\nport = 8000", "c:5:1: to leads there"),
+            ("at = 'main'\nto = 'a:1'\nexit-port = -1", "or 0 for one that the exit chooses"),
+            ("to = 'a:1'", "nothing says where"),
+        ] {
+            let said = parsed(table).unwrap_err();
+            assert!(said.contains(why), "{table}: {said}");
+        }
+    }
 }

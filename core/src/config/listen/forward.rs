@@ -1,8 +1,10 @@
-//! Doors as ssh's options write them: `-L [BIND:]PORT:HOST:HOSTPORT` and `-D [BIND:]PORT`, with a path in place of bind and
-//! port, and `udp:` before them for datagrams.
+//! Forwards as ssh's options write them (ssh(1)): the doors of `-L [BIND:]PORT:HOST:HOSTPORT` and `-D [BIND:]PORT`, with a
+//! path in place of bind and port, and `udp:` before them for datagrams; and the listeners at exits of
+//! `-R [BIND:]PORT:HOST:HOSTPORT`, with a path in place of host and port.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::super::expose::{Inside, Reverse};
 use super::{Door, Kind, Place, Service};
 use crate::destination::Destination;
 use crate::upstream::Login;
@@ -15,6 +17,11 @@ pub fn local(text: &str) -> Result<Door, String> {
     };
     let parts = parts(rest);
     let (place, to) = match &parts[..] {
+        [_, path] | [_, _, path] if path.starts_with('/') => {
+            return Err(format!(
+                "{path:?} would be a Unix socket beyond the chain, where connections go to hosts and ports alone"
+            ));
+        }
         [path, host, port] if path.starts_with('/') => (Place::Path(path.into()), destination(host, port)?),
         [port, host, to] => (address(None, port)?, destination(host, to)?),
         [bind, port, host, to] => (address(Some(bind), port)?, destination(host, to)?),
@@ -33,6 +40,44 @@ pub fn dynamic(text: &str) -> Result<Door, String> {
         _ => return Err(format!("{text:?} is not [BIND:]PORT or PATH")),
     };
     checked(Door { service: Service::Proxy(Kind::Any), place, login: Login::Nobody })
+}
+
+/// `-R`. No bind, an empty one and `*` leave the address to the exit.
+pub fn reverse(text: &str) -> Result<Reverse, String> {
+    let parts = parts(text);
+    let (bind, at, to) = match &parts[..] {
+        ["udp", ..] => {
+            return Err(
+                "no proxy and no relay waits for datagrams of others: -R is for connections".to_owned()
+            );
+        }
+        [path, _] | [path, _, _] if path.starts_with('/') => {
+            return Err(format!(
+                "{path:?} would be a Unix socket at the exit, and exits listen at ports alone"
+            ));
+        }
+        [at, path] if path.starts_with('/') => (None, at, Inside::Path(path.into())),
+        [bind, at, path] if path.starts_with('/') => (Some(*bind), at, Inside::Path(path.into())),
+        [at, host, to] => (None, at, Inside::Host(destination(host, to)?)),
+        [bind, at, host, to] => (Some(*bind), at, Inside::Host(destination(host, to)?)),
+        _ => return Err(format!("{text:?} is not [BIND:]PORT:HOST:PORT or [BIND:]PORT:PATH")),
+    };
+    let address = match bind {
+        None | Some("" | "*") => None,
+        Some("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
+        Some(bind) => {
+            Some(numeric(bind).ok_or_else(|| format!("{bind:?} is no address for the exit to listen at"))?)
+        }
+    };
+    Ok(Reverse { at: None, address, port: port(at)?, to })
+}
+
+/// `HOST:PORT`, or a path.
+pub fn inside(text: &str) -> Result<Inside, String> {
+    match text.starts_with('/') {
+        true => Ok(Inside::Path(text.into())),
+        false => host_and_port(text).map(Inside::Host),
+    }
 }
 
 /// `HOST:PORT`, with an address of IPv6 in brackets.
@@ -135,6 +180,38 @@ mod tests {
         ] {
             local(bad).expect_err(bad);
         }
+    }
+
+    #[test]
+    fn a_reverse_one_listens_at_the_exit() {
+        for (text, shown) in [
+            ("8000:localhost:80", "8000:localhost:80"),
+            (":8000:a.test:80", "8000:a.test:80"),
+            ("*:0:192.0.2.1:80", "0:192.0.2.1:80"),
+            ("localhost:8000:a:80", "127.0.0.1:8000:a:80"),
+            ("[::]:8000:[::1]:80", "[::]:8000:[::1]:80"),
+            ("8000:/run/web", "8000:/run/web"),
+            ("192.0.2.7:8000:/run/web", "192.0.2.7:8000:/run/web"),
+        ] {
+            assert_eq!(reverse(text).unwrap().to_string(), shown, "{text}");
+        }
+        for (bad, why) in [
+            ("", "is not [BIND:]PORT:HOST:PORT"),
+            ("1080", "is not [BIND:]PORT:HOST:PORT"),
+            ("x:a:1", "is no port"),
+            ("65536:a:1", "is no port"),
+            ("1:a:x", "is no port"),
+            ("a.test:1:b:2", "is no address for the exit"),
+            ("1:run/web", "is not [BIND:]PORT:HOST:PORT"),
+            ("udp:53:a:53", "datagrams"),
+            ("/run/a:b:1", "Unix socket at the exit"),
+            ("/run/a:/run/b", "Unix socket at the exit"),
+        ] {
+            let said = reverse(bad).unwrap_err();
+            assert!(said.contains(why), "{bad}: {said}");
+        }
+        let beyond = local("1:/run/a").unwrap_err();
+        assert!(beyond.contains("beyond the chain"), "{beyond}");
     }
 
     #[test]

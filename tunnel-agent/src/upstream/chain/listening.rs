@@ -54,9 +54,7 @@ impl Listener {
 pub(crate) fn errno(failure: &Failure) -> i32 {
     match failure {
         Failure::At { failure, .. } => self::errno(failure),
-        Failure::Http { status: 409, .. } => errno::EADDRINUSE,
-        Failure::Http { status: 422, .. } => errno::EADDRNOTAVAIL,
-        Failure::Socket(_) | Failure::Socks5(_) | Failure::Http { status: 503, .. } => errno::EACCES,
+        Failure::Socket(_) | Failure::Socks5(_) => errno::EACCES,
         other => other.errno(),
     }
 }
@@ -147,24 +145,25 @@ impl AtRelay {
 
     /// The listener again, after its stream has ended: the same one, or else a new one at its port.
     pub(crate) async fn again(&mut self) -> Result<Muxed, Failure> {
+        if let Some(control) = self.resumed().await {
+            return Ok(control);
+        }
+        self.asked_again(None).await
+    }
+
+    /// The same listener, if the relay keeps it for us.
+    pub(crate) async fn resumed(&mut self) -> Option<Muxed> {
+        let token = self.token?;
+        self.asked_again(Some(token)).await.ok()
+    }
+
+    async fn asked_again(&mut self, token: Option<Id>) -> Result<Muxed, Failure> {
         let same = Wish { port: self.bound.port(), ..self.wish };
-        let mut tries = vec![Listening::Listener(same, None)];
-        if self.token.is_some() {
-            tries.insert(0, Listening::Listener(same, self.token));
-        }
-        let mut failure = Failure::TimedOut;
-        for asked in tries {
-            let progress = Progress::default();
-            match tokio::time::timeout(self.patience, self.ask(&asked, &progress)).await {
-                Ok(Ok((control, said))) => {
-                    self.told(&said)?;
-                    return Ok(control);
-                }
-                Ok(Err(why)) => failure = why,
-                Err(_) => {}
-            }
-        }
-        Err(failure)
+        let (asked, progress) = (Listening::Listener(same, token), Progress::default());
+        let answered = tokio::time::timeout(self.patience, self.ask(&asked, &progress)).await;
+        let (control, said) = answered.unwrap_or(Err(Failure::TimedOut))?;
+        self.told(&said)?;
+        Ok(control)
     }
 
     async fn listen(mut self, progress: &Progress) -> Result<(Muxed, Self), Failure> {

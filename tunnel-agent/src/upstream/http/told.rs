@@ -3,6 +3,9 @@
 use sfv::{BareItem, List, ListEntry, Parser};
 use underpass_core::failure::errno;
 
+/// Characters of what is said for a person.
+const MAX_DETAILS: usize = 200;
+
 /// `Proxy-Status` (RFC 9209) first, since it is the standard; then squid's own header. `values` gives those of
 /// each header of a name, which is written in lower case.
 pub(crate) fn errno<'a, V: Iterator<Item = &'a str>>(values: impl Fn(&'static str) -> V) -> Option<i32> {
@@ -22,6 +25,20 @@ fn proxy_status<'a>(lines: impl Iterator<Item = &'a str>) -> Option<i32> {
         let ListEntry::Item(item) = entry else { return None };
         match item.params.get("error")? {
             BareItem::Token(error) => error_type(error.as_str()),
+            _ => None,
+        }
+    })
+}
+
+/// What it says for a person (RFC 9209 section 2.1.4), which is ASCII (RFC 9651 section 3.3.3), as far as a line has
+/// room for it.
+pub(crate) fn details<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
+    let lines: Vec<&str> = lines.collect();
+    let list = Parser::new(&lines.join(", ")).parse::<List>().ok()?;
+    list.iter().find_map(|entry| {
+        let ListEntry::Item(item) = entry else { return None };
+        match item.params.get("details")? {
+            BareItem::String(details) => Some(details.as_str().chars().take(MAX_DETAILS).collect()),
             _ => None,
         }
     })
@@ -134,6 +151,17 @@ mod tests {
         assert_eq!(told(two), Some(errno::ECONNREFUSED));
         let passed_on = "Proxy-Status: far; next-hop=\"192.0.2.1\", near; error=dns_error\r\n";
         assert_eq!(told(passed_on), Some(errno::EHOSTUNREACH));
+    }
+
+    #[test]
+    fn what_is_said_for_a_person_has_an_end() {
+        let said = |value: &str| details([value].into_iter());
+        assert_eq!(said("a; error=x; details=\"no \\\"rule\\\"\"").as_deref(), Some("no \"rule\""));
+        let long = format!("a; details=\"{}\"", "x".repeat(500));
+        assert_eq!(said(&long).map(|text| text.len()), Some(MAX_DETAILS));
+        for value in ["", "a", "a; details=token", "a; details=\"\x1b\"", "(a);details=\"x\""] {
+            assert_eq!(said(value), None, "{value}");
+        }
     }
 
     #[test]

@@ -127,6 +127,7 @@ impl Session {
     }
 
     async fn ask(&self, request: Request<()>) -> Result<(Muxed, HeaderMap), NotOpened> {
+        let listens = request.extensions().get::<Protocol>().is_some_and(|it| it.as_str() != "connect-udp");
         if let Some(protocol) = request.extensions().get::<Protocol>() {
             let is_udp = protocol.as_str() == "connect-udp";
             // Nobody asks so before the relay has said that it knows the protocol (RFC 8441 section 3), and by now
@@ -154,6 +155,10 @@ impl Session {
             status => {
                 let headers = answer.headers();
                 let values = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+                if listens {
+                    let why = told::details(values("proxy-status")).unwrap_or_default();
+                    return Err(NotOpened::Failed(Failure::NotListening { status: status.as_u16(), why }));
+                }
                 let told = told::errno(values);
                 Err(NotOpened::Failed(Failure::Http { status: status.as_u16(), told }))
             }

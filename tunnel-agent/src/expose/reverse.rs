@@ -1,0 +1,348 @@
+//! A listener at an exit that leads to one place here, without a program of ours behind it (`ssh -R`).
+//!
+//! It is kept as long as its agent lives: what the exit closes, or a chain that breaks, is asked for again, after a pause
+//! that grows. A SOCKS5 proxy listens for one connection (RFC 1928 section 4), so it is asked for the next one as soon as
+//! that has come.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
+use underpass_core::config::expose::{Inside, Reverse};
+use underpass_core::destination::Destination;
+use underpass_core::failure::{Failure, errno};
+use underpass_core::wire::Token;
+
+use super::arrivals::{Arrival, Arrivals};
+use super::known::{Known, Pause, course};
+use crate::agent::Agent;
+use crate::attempt;
+use crate::facts::FarOptions;
+use crate::flow::Trip;
+use crate::plan::Plan;
+use crate::relay::policy::exposing::Wish;
+use crate::splice::linger;
+use crate::upstream::bind::Bound;
+use crate::upstream::chain::listening::{AtRelay, Listener};
+use crate::upstream::hop::Client;
+use crate::upstream::local;
+use crate::upstream::stream::Stream;
+use crate::{log, sight};
+
+/// What has listened for so long was no failure: the next is asked for without a pause.
+const LASTING: Duration = Duration::from_secs(1);
+
+/// One listener.
+pub(crate) struct Served {
+    agent: Arc<Agent>,
+    session: Token,
+    pub(super) reverse: Reverse,
+    pub(super) known: Known,
+    pub(super) place: Mutex<Place>,
+    /// Whether the log says already that its target cannot be reached.
+    fails: AtomicBool,
+    /// Nobody wants it any more.
+    over: Notify,
+}
+
+/// It is wanted as long as this lives.
+struct Wanted(Arc<Served>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.over.notify_one();
+    }
+}
+
+/// Where it listens, or has listened last.
+#[derive(Clone, Default)]
+pub(super) struct Place {
+    pub(super) exit: Option<SocketAddr>,
+    pub(super) chain: String,
+    pub(super) configuration: u32,
+}
+
+/// Serves it for as long as the call is not given up; then the exit is told to close it. It ends with an error for a person where the exit refuses it before it has listened once.
+pub(crate) async fn serve(agent: Arc<Agent>, session: Token, reverse: Reverse) -> io::Result<()> {
+    let name = reverse.to_string();
+    let served = Arc::new(Served {
+        agent: Arc::clone(&agent),
+        session,
+        reverse,
+        known: Known::new(false),
+        place: Mutex::default(),
+        fails: AtomicBool::new(false),
+        over: Notify::new(),
+    });
+    let _wanted = Wanted(Arc::clone(&served));
+    agent.exposures.reverses.lock().push(Arc::downgrade(&served));
+    let (tell, told) = tokio::sync::oneshot::channel();
+    // With the connections that will come.
+    agent.splicer.spawn(async move {
+        if let Some(failure) = served.keep().await {
+            let _ = tell.send(failure);
+        }
+    });
+    match told.await {
+        Ok(failure) => {
+            let hint = failure.hint().map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+            Err(io::Error::other(format!("-R {name}: {failure}{hint}")))
+        }
+        Err(_) => Err(io::Error::other(format!("-R {name}: the thread that serves it has ended"))),
+    }
+}
+
+impl Served {
+    /// What comes of it, unless nobody wants it before.
+    async fn while_wanted<T>(&self, it: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            ended = it => Some(ended),
+            () = self.over.notified() => None,
+        }
+    }
+
+    /// Keeps it as long as it is wanted; the failure that is final.
+    async fn keep(self: &Arc<Self>) -> Option<Failure> {
+        let (mut pause, mut lost, mut said) = (Pause::default(), None, None);
+        loop {
+            let begun = Instant::now();
+            match self.while_wanted(self.listener(lost.take())).await? {
+                Ok((plan, listener)) => {
+                    self.begins(&plan, &listener);
+                    said = None;
+                    let has_served = match listener {
+                        Listener::AtRelay(it) => {
+                            lost = Some(self.at_relay(&plan, Arrivals::new(it.0, it.1)).await?);
+                            tracing::warn!(reverse = %self.reverse, "the exit has closed a listener, which is asked for again");
+                            false
+                        }
+                        Listener::Once(bound) => self.while_wanted(self.once(&plan, *bound)).await?,
+                    };
+                    self.known.listens(false);
+                    if has_served || begun.elapsed() > LASTING {
+                        pause = Pause::default();
+                        continue;
+                    }
+                }
+                Err(failure) if self.place.lock().exit.is_none() && is_final(&failure) => {
+                    return Some(failure);
+                }
+                // The same is said once.
+                Err(failure) if said.as_ref() != Some(&failure) => {
+                    let hint = failure.hint();
+                    tracing::warn!(reverse = %self.reverse, why = %failure, hint, "no listener yet");
+                    said = Some(failure);
+                }
+                Err(_) => {}
+            }
+            self.while_wanted(pause.wait()).await?;
+        }
+    }
+
+    /// Asks for it: the one that was lost, or one at the same port, by the configuration that there is now.
+    async fn listener(&self, lost: Option<AtRelay>) -> Result<(Arc<Plan>, Listener), Failure> {
+        let plan = self.agent.sessions.plan(&self.session);
+        let plan = plan.ok_or(Failure::Socket("its session has ended"))?;
+        if let Some(mut relay) = lost
+            && let Some(control) = relay.resumed().await
+        {
+            return Ok((plan, Listener::AtRelay(Box::new((control, relay)))));
+        }
+        let before = self.place.lock().exit.map(|exit| exit.port()).filter(|_| self.reverse.port == 0);
+        let listener = match before {
+            None => self.asked(&plan, self.reverse.port).await?,
+            // Of its choice, once: others know the port by now.
+            Some(port) => match self.asked(&plan, port).await {
+                Err(failure) if is_final(&failure) => self.asked(&plan, 0).await?,
+                answered => answered?,
+            },
+        };
+        Ok((plan, listener))
+    }
+
+    async fn asked(&self, plan: &Arc<Plan>, port: u16) -> Result<Listener, Failure> {
+        let name = plan.config.chain_of(&self.reverse);
+        let name =
+            name.ok_or(Failure::Socket("no chain leads to an exit: what no route matches goes by none"))?;
+        let chain = plan.chain(name).ok_or(Failure::Socket("there is no such chain any more"))?;
+        let deadline = Duration::from_secs(plan.config.deadline.into());
+        let wish = Wish { ip: self.reverse.address, port };
+        let client = Client::default();
+        let listening = tokio::time::timeout(deadline, chain.listen(wish, None, &client, deadline));
+        let listener = listening.await.unwrap_or(Err(Failure::TimedOut))?;
+        let bound = listener.bound();
+        let is_elsewhere = self.reverse.port != 0 && bound.port() != self.reverse.port
+            || self.reverse.address.is_some_and(|ip| !ip.is_unspecified() && ip != bound.ip());
+        if is_elsewhere && matches!(listener, Listener::Once(_)) {
+            return Err(Failure::Socket(
+                "a SOCKS5 proxy chooses where it listens: give no address, and port 0",
+            ));
+        }
+        Ok(listener)
+    }
+
+    /// It listens. A port that the exit has chosen is told as ssh tells it.
+    fn begins(&self, plan: &Plan, listener: &Listener) {
+        let exit = listener.bound();
+        let chain = plan.config.chain_of(&self.reverse).unwrap_or_default().to_owned();
+        let place = Place { exit: Some(exit), chain, configuration: plan.number };
+        let before = std::mem::replace(&mut *self.place.lock(), place).exit;
+        self.known.listens(true);
+        tracing::info!(at = %exit, to = %self.reverse.to, "listening at the exit");
+        if self.reverse.port == 0 && before.map(|exit| exit.port()) != Some(exit.port()) {
+            let _ = writeln!(
+                io::stderr(),
+                "Allocated port {} for remote forward to {}",
+                exit.port(),
+                self.reverse.to
+            );
+        }
+    }
+
+    /// Until the relay has closed it, or (`None`) we have.
+    async fn at_relay(self: &Arc<Self>, plan: &Arc<Plan>, mut arrivals: Arrivals) -> Option<AtRelay> {
+        loop {
+            match self.while_wanted(arrivals.next()).await {
+                Some(Some(arrival)) => {
+                    let peer = arrival.peer;
+                    self.comes(plan, Comer::Waits(arrival), peer);
+                }
+                Some(None) => return Some(arrivals.lost()),
+                None => {
+                    arrivals.close().await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Until somebody has come, or the proxy has given it up.
+    async fn once(self: &Arc<Self>, plan: &Arc<Plan>, bound: Bound) -> bool {
+        match bound.accept().await {
+            Ok((stream, peer)) => {
+                self.comes(plan, Comer::Here(stream), peer);
+                true
+            }
+            Err(failure) => {
+                tracing::debug!(%failure, "nobody has connected");
+                false
+            }
+        }
+    }
+
+    /// Connects somebody to where this leads, beside all others.
+    fn comes(self: &Arc<Self>, plan: &Arc<Plan>, comer: Comer, peer: SocketAddr) {
+        let (served, plan) = (Arc::clone(self), Arc::clone(plan));
+        tokio::spawn(async move { served.carry(&plan, comer, peer).await });
+    }
+
+    async fn carry(&self, plan: &Arc<Plan>, comer: Comer, peer: SocketAddr) {
+        let Ok(_room) = Arc::clone(&self.agent.room).try_acquire_owned() else {
+            tracing::warn!(%peer, "no room for a connection from the exit");
+            return comer.reset().await;
+        };
+        let deadline = Duration::from_secs(plan.config.deadline.into());
+        let dialled = tokio::time::timeout(deadline, self.dial());
+        let (far, here) = tokio::join!(comer.taken(), dialled);
+        let far = match far {
+            Ok(far) => far,
+            Err(failure) => return tracing::debug!(%failure, %peer, "a connection was not taken"),
+        };
+        let chain = self.place.lock().chain.clone();
+        let trip = Trip {
+            pid: rustix::process::getpid().as_raw_nonzero().get(),
+            program: None,
+            destination: Destination::Address(peer),
+            course: Some(course(plan, &chain)),
+        };
+        match here.unwrap_or(Err(Failure::TimedOut)) {
+            Ok(here) => {
+                self.fails.store(false, Ordering::Relaxed);
+                self.known.comes();
+                log::relayed(&trip);
+                let listed = self.agent.flows.begin(trip);
+                let ended = self.agent.splicer.relay(here, far, &listed.flow).await;
+                log::ended(&listed.flow, &ended);
+            }
+            Err(failure) => {
+                // Whoever connects there could write many lines.
+                if !self.fails.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(to = %self.reverse.to, why = %failure, %peer, "what a listener leads to is not reached");
+                }
+                sight::failed(&self.agent, &trip, &failure);
+                reset(far);
+            }
+        }
+    }
+
+    /// A connection to where this leads, from this machine itself.
+    async fn dial(&self) -> Result<OwnedFd, Failure> {
+        let refused = |error: io::Error| Failure::Dial(error.raw_os_error().unwrap_or(errno::ECONNREFUSED));
+        match &self.reverse.to {
+            Inside::Path(path) => {
+                let stream = UnixStream::connect(path).await.map_err(refused)?;
+                Ok(stream.into_std().map_err(refused)?.into())
+            }
+            Inside::Host(host) => {
+                // What stands for a name is never dialled.
+                let host = match host {
+                    Destination::Address(address) => &attempt::destination(&self.agent, *address)?,
+                    Destination::Name { .. } => host,
+                };
+                match local::dial(host, &FarOptions::default()).await?.stream {
+                    Stream::Bare(stream) => Ok(stream.into_watched().into_inner()),
+                    _ => Err(Failure::Socket("it is no connection of this machine")),
+                }
+            }
+        }
+    }
+}
+
+/// Somebody at the exit.
+enum Comer {
+    /// Waits at the relay.
+    Waits(Arrival),
+    /// Is connected to us.
+    Here(Stream),
+}
+
+impl Comer {
+    async fn taken(self) -> Result<Stream, Failure> {
+        match self {
+            Self::Waits(arrival) => arrival.taken().await,
+            Self::Here(stream) => Ok(stream),
+        }
+    }
+
+    async fn reset(self) {
+        if let Ok(far) = self.taken().await {
+            reset(far);
+        }
+    }
+}
+
+/// Closes it so that nothing looks whole.
+pub(super) fn reset(far: Stream) {
+    if let Stream::Bare(far) = &far {
+        linger(far.get(), Some(Duration::ZERO));
+    }
+}
+
+/// Whether the same would be refused again.
+fn is_final(failure: &Failure) -> bool {
+    match failure {
+        Failure::At { failure, .. } => is_final(failure),
+        Failure::NotListening { status, .. } => (400..500).contains(status) && *status != 429,
+        Failure::Socks5(code) => matches!(code, 2 | 7 | 8),
+        Failure::Http { status, .. } => matches!(status, 400..=407),
+        Failure::Socket(_) | Failure::Request(_) | Failure::Certificate(_) => true,
+        Failure::UnknownKey | Failure::Unauthorized | Failure::NoAcceptableMethod => true,
+        _ => false,
+    }
+}
