@@ -31,7 +31,7 @@ use crate::behaviour::Behaviour;
 use crate::{Running, World, artifacts};
 
 pub use real::Real;
-pub use relay::{Key, Relay, key, relay, relay_with};
+pub use relay::{Key, Relay, key, relay, relay_set, relay_with};
 pub use socks::{Dante, dante, dante_with, microsocks, microsocks_at, tor};
 pub use ssh::{Sshd, ssh_dynamic, sshd, sshd_here};
 pub use tls::{Certificate, certificate, expired_certificate, foreign_certificate, self_signed_certificate};

@@ -32,6 +32,7 @@ use crate::service::drain::drain;
 use crate::service::notify::Manager;
 use crate::service::signals::{Order, Signals};
 use crate::session::Sessions;
+use crate::sight::endpoints::Endpoints;
 use crate::sight::failures::Failures;
 use crate::splice::Splicer;
 use crate::{client, dns, facts, front, lifetime, processes, reload, sys};
@@ -54,6 +55,7 @@ pub(crate) struct Agent {
     pub(crate) courses: Courses,
     pub(crate) flows: Flows,
     pub(crate) failures: Failures,
+    pub(crate) metrics: Endpoints,
     pub(crate) splicer: Splicer,
     pub(crate) lifetime: Lifetime,
     pub(crate) attempts: Attempts,
@@ -143,6 +145,7 @@ async fn serve(
         courses: Courses::default(),
         flows: Flows::default(),
         failures: Failures::default(),
+        metrics: Endpoints::default(),
         splicer: Splicer::start(budget.pipes)?,
         lifetime: Lifetime::default(),
         attempts: Attempts::default(),
@@ -155,6 +158,12 @@ async fn serve(
     let _stays = stays.then(|| Lifetime::begin(&agent));
     let control = place.bind_control()?;
     let mut signals = Signals::new()?;
+    // Of sessions that were there before this agent.
+    for plan in agent.sessions.plans() {
+        if let Err(reason) = agent.metrics.open(&agent, plan.config.metrics.as_ref()) {
+            tracing::warn!(reason, "metrics are not served");
+        }
+    }
     ready()?;
     tracing::info!(directory = %directory.display(), "ready");
     agent.manager.ready("serving");
@@ -174,6 +183,7 @@ async fn serve(
     // Programs that are still there, after a signal, find the next agent at the same socket; its
     // sessions and names are kept for them.
     place.remove_sockets(&agent.sessions.socket);
+    agent.metrics.close();
     if let (Ok(Some(Order::Drain)), Some(limit)) = (&result, limit) {
         // Another may serve here while what is open ends.
         place.let_go();

@@ -186,7 +186,8 @@ pub(crate) fn way<'a>(plan: &'a Plan, client: &Client, destination: &Destination
 pub(crate) fn trip(agent: &Agent, plan: &Arc<Plan>, client: &Client, destination: Destination) -> Trip {
     let course = agent.courses.get(agent.courses.number(plan, &asked(client, &destination)));
     let program = client.program.as_deref().filter(|_| log::is_on()).map(Into::into);
-    Trip { pid: client.pid, program, destination, course }
+    let tally = agent.courses.tally(course.as_deref());
+    Trip { pid: client.pid, program, destination, course, tally }
 }
 
 impl Attempt {

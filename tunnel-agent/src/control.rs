@@ -48,7 +48,8 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
     let reply = match line.strip_suffix('\n').map(ControlRequest::from_line) {
         Some(Ok(ControlRequest::OpenSession { config, linger, source, for_process })) => {
             let keeper = for_process.map_or(peer.pid(), |pid| pid.try_into().ok()).unwrap_or(0);
-            let opened = agent.names.add(&config.pool).and_then(|()| {
+            let metrics = || agent.metrics.open(agent, config.metrics.as_ref());
+            let opened = agent.names.add(&config.pool).and_then(|()| metrics()).and_then(|()| {
                 agent.sessions.open_session(*config, source, Lifetime::watch(agent, keeper, linger))
             });
             match opened {

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use underpass_core::config::route::{Asked, To};
 
 use crate::plan::Plan;
+use crate::tally::chains::{Tallies, Tally};
 
 /// A route and chain of one configuration.
 pub(crate) struct Course {
@@ -17,12 +18,17 @@ pub(crate) struct Course {
     pub(crate) route: Option<u16>,
     /// `None`: direct.
     pub(crate) chain: Option<Box<str>>,
+    /// What has come of its chain's connections.
+    pub(crate) tally: Arc<Tally>,
     /// Its session may have another by now.
     pub(crate) plan: Weak<Plan>,
 }
 
 /// What all courses beyond the most that there may be get.
 pub(crate) const UNKNOWN: u16 = u16::MAX;
+
+/// In place of a chain's name where none is known, as of connections that come from an exit.
+const NONE: &str = "(none)";
 
 #[derive(Default)]
 struct Table {
@@ -32,14 +38,17 @@ struct Table {
 
 /// The courses that connections of one agent have taken.
 #[derive(Default)]
-pub(crate) struct Courses(Mutex<Table>);
+pub(crate) struct Courses {
+    table: Mutex<Table>,
+    pub(crate) tallies: Tallies,
+}
 
 impl Courses {
     /// The number of the course that a connection takes.
     pub(crate) fn number(&self, plan: &Arc<Plan>, asked: &Asked<'_>) -> u16 {
         let (route, to) = plan.config.decide(asked);
         let route = route.map_or(0, |route| u16::try_from(route + 1).unwrap_or(u16::MAX));
-        let mut table = self.0.lock();
+        let mut table = self.table.lock();
         let Table { numbers, courses } = &mut *table;
         let next = u16::try_from(courses.len()).unwrap_or(UNKNOWN);
         if let Some(&known) = numbers.get(&(plan.number, route)) {
@@ -51,19 +60,30 @@ impl Courses {
                 To::Chain(name) => Some(name.as_str().into()),
                 To::Direct | To::Refuse(_) => None,
             };
+            let tally = self.tallies.of(match to {
+                To::Chain(name) => name,
+                To::Direct => "direct",
+                To::Refuse(_) => "refuse",
+            });
             courses.push(Arc::new(Course {
                 configuration: plan.number,
                 route: (route > 0).then_some(route),
                 chain,
+                tally,
                 plan: Arc::downgrade(plan),
             }));
         }
         next
     }
 
+    /// Where connections of this course are counted, or of none.
+    pub(crate) fn tally(&self, course: Option<&Course>) -> Arc<Tally> {
+        course.map_or_else(|| self.tallies.of(NONE), |course| Arc::clone(&course.tally))
+    }
+
     /// The course of this number, unless that is [`UNKNOWN`].
     pub(crate) fn get(&self, number: u16) -> Option<Arc<Course>> {
-        self.0.lock().courses.get(usize::from(number)).cloned()
+        self.table.lock().courses.get(usize::from(number)).cloned()
     }
 }
 

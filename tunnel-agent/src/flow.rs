@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use underpass_core::destination::Destination;
 
 use crate::course::Course;
+use crate::tally::chains::Tally;
 
 /// A connection as people want to know it.
 pub(crate) struct Trip {
@@ -19,6 +20,8 @@ pub(crate) struct Trip {
     pub(crate) destination: Destination,
     /// `None` only where there are more than can be numbered.
     pub(crate) course: Option<Arc<Course>>,
+    /// Where it is counted.
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// A relayed connection.
@@ -32,8 +35,8 @@ pub(crate) struct Flow {
 impl Flow {
     /// So many bytes have passed since the start.
     pub(crate) fn passed(&self, up: u64, down: u64) {
-        self.up.store(up, Ordering::Relaxed);
-        self.down.store(down, Ordering::Relaxed);
+        let more = |now: u64, counter: &AtomicU64| now.saturating_sub(counter.swap(now, Ordering::Relaxed));
+        self.trip.tally.passed(more(up, &self.up), more(down, &self.down));
     }
 
     /// Bytes from the program.
@@ -82,6 +85,7 @@ pub(crate) struct Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.table.lock().by_number.remove(&self.number);
+        self.flow.trip.tally.closes();
     }
 }
 
@@ -99,6 +103,7 @@ impl Flows {
     /// A relay begins.
     pub(crate) fn begin(&self, trip: Trip) -> Listed {
         let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));
+        trip.tally.opens();
         let flow = Arc::new(Flow { trip, start: Instant::now(), up, down });
         let mut table = self.0.lock();
         table.last += 1;

@@ -7,7 +7,8 @@
 //!   manager and signals have to do with it.
 //! - [`ask`], [`table`], [`diagram`]: the client of an agent that runs; [`status`], [`reload`]: its answers. [`log`]: what is logged.
 //! - [`flow`], [`course`]: what is known of each connection. [`counted`]: bytes that are copied. [`sight`]: what is
-//!   remembered of those that have failed.
+//!   remembered of those that have failed. [`tally`], [`metrics`]: numbers of all of it, and
+//!   of a relay.
 //! - [`control`]: launchers open sessions, and ask for a [`check`]; [`session`]: the sessions, kept for a restarted agent.
 //! - [`client`]: one intercepted call: read, judged, answered; [`attempt`]: one connection attempt.
 //! - [`hold`] and, in [`upstream::path`], the hand-off: the two mechanisms that keep the program's own
@@ -50,6 +51,7 @@ mod lines;
 mod listening;
 mod log;
 mod loopback;
+mod metrics;
 mod names;
 mod pipes;
 mod plan;
@@ -64,6 +66,7 @@ mod splice;
 mod status;
 mod sys;
 mod table;
+mod tally;
 mod tls;
 mod upstream;
 mod watched;

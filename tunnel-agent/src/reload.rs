@@ -19,7 +19,12 @@ pub(crate) async fn reload(agent: &Arc<Agent>) -> io::Result<ControlReply> {
         let has_programs = |token: &_| alive.as_ref().is_none_or(|alive| alive.contains(token));
         reading.sessions.reload(has_programs, |pool| reading.names.add(pool))
     });
-    let reloaded = reloaded.await.map_err(io::Error::other)?;
+    let mut reloaded = reloaded.await.map_err(io::Error::other)?;
+    for plan in agent.sessions.plans() {
+        if let Err(why) = agent.metrics.open(agent, plan.config.metrics.as_ref()) {
+            reloaded.failures.push(why);
+        }
+    }
     for failure in &reloaded.failures {
         tracing::warn!(reason = failure.as_str(), "not reloaded");
     }

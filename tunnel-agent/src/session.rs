@@ -171,6 +171,11 @@ impl Sessions {
         String::from_utf8(value).map_err(io::Error::other)
     }
 
+    /// How many sessions are remembered.
+    pub(crate) fn count(&self) -> usize {
+        self.table.lock().sessions.len()
+    }
+
     /// The plans that there are, once each.
     pub(crate) fn plans(&self) -> Vec<Arc<Plan>> {
         let table = self.table.lock();

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use super::dns::Dns;
 use super::inherited::{ForeignSockets, Inherited};
+use super::metrics::Metrics;
 use super::problem::{nearest, unknown};
 pub use super::reader::MAX_BYTES;
 use super::reader::{Entry, Reader};
@@ -28,7 +29,7 @@ use crate::failure::errno;
 /// The longest deadline, in seconds.
 pub const MAX_DEADLINE: u32 = 3600;
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "proxy",
     "client-key",
     "deadline",
@@ -48,6 +49,7 @@ const KEYS: [&str; 19] = [
     "tier",
     "listen",
     "let-in",
+    "metrics",
 ];
 
 /// The words of `to` and `default` that are no chain.
@@ -107,6 +109,7 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         .map_or(Ok(ForeignSockets::default()), |entry| reader.word(&entry, &ForeignSockets::WORDS))?;
     let tier = root.take("tier").map_or(Ok(Tier::default()), |entry| reader.word(&entry, &Tier::WORDS))?;
     let listen = root.take("listen").map_or(Ok(Vec::new()), |list| listen::doors(&reader, &list))?;
+    let metrics = root.take("metrics").map(|entry| metrics(&reader, &entry)).transpose()?;
     let let_in = reader.list(root.take("let-in"), path)?;
     let config = Config {
         chains,
@@ -124,10 +127,16 @@ pub fn parse(text: &str, file: &str, user_id: impl Fn(&str) -> Option<u32>) -> R
         inherited,
         tier,
         listen,
+        metrics,
         let_in,
     };
     let warnings = unused(&reader, &config, &places);
     Ok(Parsed { config, warnings })
+}
+
+/// A place for metrics; the relay's configuration has the same.
+pub fn metrics(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Metrics, ConfigError> {
+    reader.string(entry)?.parse().or_else(|why: String| reader.fail(entry.at, why))
 }
 
 /// A path of a file.

@@ -13,7 +13,7 @@
 //! - [`dns`]: how names are answered; [`pool`]: the addresses that stand for them.
 //! - [`expose`]: which listening programs are reached elsewhere.
 //! - [`inherited`]: what becomes of sockets that others have made. [`tier`]: how a program is held.
-//! - [`listen`]: doors of the agent, for those that do not load the library.
+//! - [`listen`]: doors of the agent, for those that do not load the library. [`metrics`]: where it tells them.
 //! - [`logins`]: what is elsewhere: credentials in files and variables, users by name.
 //! - [`reader`]: TOML with the place of each value; [`problem`]: mistakes, and the words that were probably
 //!   meant.
@@ -27,6 +27,7 @@ pub mod inherited;
 pub mod legacy;
 pub mod listen;
 pub mod logins;
+pub mod metrics;
 mod no_proxy;
 pub mod pattern;
 pub mod places;
@@ -102,6 +103,9 @@ pub struct Config {
     /// Doors of an agent that is started to listen: nothing to a session.
     #[serde(skip)]
     pub listen: Vec<listen::Door>,
+    /// Where the agent serves metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<metrics::Metrics>,
     /// What a sealed program may reach besides: the launcher's alone.
     #[serde(skip)]
     pub let_in: Vec<PathBuf>,
@@ -242,6 +246,7 @@ impl Config {
             inherited: inherited::Inherited::default(),
             tier: tier::Tier::default(),
             listen: Vec::new(),
+            metrics: None,
             let_in: Vec::new(),
         }
     }

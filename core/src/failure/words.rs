@@ -47,6 +47,39 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// One word for each kind, for counting.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::UpstreamUnreachable(_) => "upstream_unreachable",
+            Self::UpstreamName(_) => "upstream_name",
+            Self::TimedOut => "timed_out",
+            Self::UpstreamClosed => "upstream_closed",
+            Self::Protocol(_) => "protocol",
+            Self::NoAcceptableMethod => "no_acceptable_method",
+            Self::Unauthorized => "unauthorized",
+            Self::Challenged => "challenged",
+            Self::Request(_) => "request",
+            Self::Socks5(_) => "socks5_reply",
+            Self::Socks4(_) => "socks4_reply",
+            Self::NoDatagrams(_) => "no_datagrams",
+            Self::Socks4Destination => "socks4_destination",
+            Self::Http { .. } => "http_status",
+            Self::Certificate(_) => "certificate",
+            Self::UnknownKey => "unknown_key",
+            Self::Tls(_) => "tls",
+            Self::Ssh(_) => "ssh",
+            Self::Route(_) => "route",
+            Self::At { failure, .. } => failure.word(),
+            Self::Dial(_) => "dial",
+            Self::NameNotFound => "name_not_found",
+            Self::UnknownFakeAddress => "unknown_fake_address",
+            Self::NotListening { .. } => "not_listening",
+            Self::Socket(_) => "socket",
+        }
+    }
+}
+
 const LOGIN: &str = "put USER:PASSWORD into the proxy's URL, or ?login-file=PATH";
 
 impl fmt::Display for Failure {

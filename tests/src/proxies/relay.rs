@@ -36,18 +36,27 @@ pub fn relay(world: &World, port: u16, clients: &[&Key], denied: u16) -> Relay {
 
 /// The same with more tables in its configuration.
 pub fn relay_with(world: &World, port: u16, clients: &[&Key], denied: u16, tables: &str) -> Relay {
+    start(world, port, clients, denied, ["", tables])
+}
+
+/// The same with more keys in its configuration.
+pub fn relay_set(world: &World, port: u16, clients: &[&Key], denied: u16, keys: &str) -> Relay {
+    start(world, port, clients, denied, [keys, ""])
+}
+
+fn start(world: &World, port: u16, clients: &[&Key], denied: u16, [keys, tables]: [&str; 2]) -> Relay {
     let own = key(world, &format!("relay-{port}"));
     let file = |end: &str| world.directory().join(format!("relay-{port}.{end}"));
     let lines = clients.iter().enumerate();
     let lines: String = lines.map(|(number, key)| format!("{} client-{number}\n", key.pin)).collect();
     let text = format!(
-        "listen = '[::]:{port}'\nkey = '{key}'\nauthorized-keys = '{keys}'\nallow-udp = true\n\
+        "listen = '[::]:{port}'\nkey = '{key}'\nauthorized-keys = '{authorized}'\nallow-udp = true\n{keys}\
          [[rule]]\nport = {denied}\nverdict = 'deny'\n\
          [[rule]]\naddress = ['10.77.0.1', '10.99.0.1', 'fd77::1', 'fd99::1', '10.0.0.0/8', 'fd00::/8']\nprivate = true\nverdict = 'permit'\n\
          [[rule]]\ndomain = '*'\nverdict = 'permit'\n\
          [audit]\nto = '{audit}'\n{tables}",
         key = own.path.display(),
-        keys = file("keys").display(),
+        authorized = file("keys").display(),
         audit = file("audit").display(),
     );
     for (end, text) in [("keys", lines), ("toml", text)] {

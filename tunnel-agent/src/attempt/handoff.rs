@@ -15,7 +15,7 @@ use crate::plan::Way;
 use crate::upstream::hop::Hop;
 use crate::upstream::path::{self, Progress};
 use crate::upstream::stream::Spoken;
-use crate::{frames, log, sys};
+use crate::{frames, log, sight, sys};
 
 /// How an attempt to hand off has ended, if not in failure.
 enum Driven {
@@ -149,6 +149,7 @@ impl Attempt {
             received: spoken.received,
         };
         self.agent.carried.hand_off(self.facts.cookie, self.address, to);
+        sight::handed_off(&self.agent, to.course, self.since);
         let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
         for connection in waiting.iter().chain([&self.connection]) {
             frames::reply(connection, &Reply::HandedOff);

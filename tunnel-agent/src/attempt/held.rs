@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::Destination;
@@ -38,6 +38,7 @@ impl Attempt {
             held_at,
             supervised,
             completing,
+            since,
             ..
         } = self;
         let cookie = facts.cookie;
@@ -70,6 +71,7 @@ impl Attempt {
             facts,
             address,
             is_sealed,
+            since,
         };
         let table = Arc::clone(&agent);
         let outcome = table.attempts.begin(cookie, |number, teller| {
@@ -106,6 +108,7 @@ struct HeldAttempt {
     facts: Facts,
     address: SocketAddr,
     is_sealed: bool,
+    since: Instant,
 }
 
 impl HeldAttempt {
@@ -113,7 +116,7 @@ impl HeldAttempt {
     async fn dial(self, destination: Destination, number: u64) -> Result<(OwnedFd, Stream, Trip), i32> {
         let options = FarOptions::read(self.held.copy(), &self.facts);
         let dialled = tokio::time::timeout(self.deadline, self.far(&destination, &options)).await;
-        let Self { agent, plan, client, mut held, facts, address, is_sealed, .. } = self;
+        let Self { agent, plan, client, mut held, facts, address, is_sealed, since, .. } = self;
         let trip = trip(&agent, &plan, &client, destination);
         let cookie = facts.cookie;
         let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
@@ -147,7 +150,7 @@ impl HeldAttempt {
         };
         match completed {
             Ok(program) => {
-                log::relayed(&trip);
+                sight::relayed(&trip, since);
                 Ok((program, far.stream, trip))
             }
             Err((held, error)) => {

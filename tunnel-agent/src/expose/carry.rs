@@ -49,8 +49,10 @@ pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Str
     let client = &exposure.bound.client;
     let program_name = client.program.as_deref().filter(|_| log::is_on()).map(Into::into);
     let destination = Destination::Address(peer);
-    let course = Some(course(&exposure.bound.plan, &exposure.bound.chain));
-    let listed = agent.flows.begin(Trip { pid: client.pid, program: program_name, destination, course });
+    let course = Some(course(agent, &exposure.bound.plan, &exposure.bound.chain));
+    let tally = agent.courses.tally(course.as_deref());
+    let trip = Trip { pid: client.pid, program: program_name, destination, course, tally };
+    let listed = agent.flows.begin(trip);
     let ended = agent.splicer.relay(program, far, &listed.flow).await;
     log::ended(&listed.flow, &ended);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::agent::Agent;
 use crate::course::Course;
 use crate::plan::Plan;
 
@@ -48,9 +49,15 @@ impl Known {
 }
 
 /// The course of what comes in at the exit of a chain.
-pub(super) fn course(plan: &Arc<Plan>, chain: &str) -> Arc<Course> {
-    let plan_of = Arc::downgrade(plan);
-    Arc::new(Course { configuration: plan.number, route: None, chain: Some(chain.into()), plan: plan_of })
+pub(super) fn course(agent: &Agent, plan: &Arc<Plan>, chain: &str) -> Arc<Course> {
+    let (tally, plan_of) = (agent.courses.tallies.of(chain), Arc::downgrade(plan));
+    Arc::new(Course {
+        configuration: plan.number,
+        route: None,
+        chain: Some(chain.into()),
+        tally,
+        plan: plan_of,
+    })
 }
 
 /// Grows from one attempt to the next.

@@ -255,11 +255,13 @@ impl Served {
             Err(failure) => return tracing::debug!(%failure, %peer, "a connection was not taken"),
         };
         let chain = self.place.lock().chain.clone();
+        let course = course(&self.agent, plan, &chain);
         let trip = Trip {
             pid: rustix::process::getpid().as_raw_nonzero().get(),
             program: None,
             destination: Destination::Address(peer),
-            course: Some(course(plan, &chain)),
+            tally: Arc::clone(&course.tally),
+            course: Some(course),
         };
         match here.unwrap_or(Err(Failure::TimedOut)) {
             Ok(here) => {

@@ -145,6 +145,7 @@ pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Resul
     };
     let _usage = Lifetime::begin(agent);
     agent.names.add(&chosen.config.pool).map_err(io::Error::other)?;
+    agent.metrics.open(agent, chosen.config.metrics.as_ref()).map_err(io::Error::other)?;
     let value = agent.sessions.open_session(chosen.config, chosen.source, None).map_err(io::Error::other)?;
     let session = SessionEnv::parse(value.as_bytes())
         .ok_or_else(|| io::Error::other("the session has no valid name"))?

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
@@ -106,10 +106,7 @@ impl Visit {
         };
         tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await??;
         match found {
-            Some(Found::Far(far, trip)) => {
-                log::relayed(&trip);
-                Ok(Next::Relay(stream.into_watched().into_inner(), far, trip))
-            }
+            Some(Found::Far(far, trip)) => Ok(Next::Relay(stream.into_watched().into_inner(), far, trip)),
             Some(Found::Datagrams(association)) => Ok(Next::Datagrams(stream, association)),
             // Nobody has told why: an end would look like an empty stream.
             None if answer.is_empty() => reset(&stream),
@@ -127,11 +124,15 @@ impl Visit {
         destination: Destination,
     ) -> (Vec<u8>, Option<Found>) {
         let client = Client::default();
+        let since = Instant::now();
         let dialled = self.dial(&client, &destination).await;
         let trip = trip(&self.agent, &self.plan, &client, destination);
         let answer = |failure| language.map_or(Vec::new(), |language| language.answer(failure));
         match dialled {
-            Ok(far) => (answer(None), Some(Found::Far(far.stream, trip))),
+            Ok(far) => {
+                sight::relayed(&trip, since);
+                (answer(None), Some(Found::Far(far.stream, trip)))
+            }
             Err(failure) => {
                 sight::failed(&self.agent, &trip, &failure);
                 (answer(Some(&failure)), None)

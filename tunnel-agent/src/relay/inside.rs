@@ -26,6 +26,7 @@ use super::resolve::LookUps;
 use super::sessions::Sessions;
 use super::{Known, Relay, accept, identify};
 use crate::facts::FarOptions;
+use crate::tally::clients::Usage;
 use crate::tls::key::Identity;
 use crate::tls::pin::Pin;
 use crate::upstream::local;
@@ -72,6 +73,7 @@ impl Door {
             listeners: Arc::default(),
             exposing: RwLock::default(),
             sessions: Sessions::default(),
+            usage: Usage::default(),
             ending: AtomicBool::new(false),
             leaving: tokio::sync::watch::Sender::new(false),
             beyond,

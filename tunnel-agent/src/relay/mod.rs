@@ -15,7 +15,7 @@
 //!    What comes the other way, to a client that listens here, is of [`listen`].
 //! 6. [`ticket`]: what was used is paid for and written down.
 //!
-//! [`run`] is the program around it; [`ahead`] reads for TLS. [`inside`]: those that `local:` is made of.
+//! [`run`] is the program around it; [`numbers`]: what it tells of itself; [`ahead`] reads for TLS. [`inside`]: those that `local:` is made of.
 
 mod accept;
 pub(crate) mod ahead;
@@ -31,6 +31,7 @@ mod idle_talk;
 pub(crate) mod inside;
 pub(crate) mod listen;
 pub(crate) mod memory;
+mod numbers;
 pub(crate) mod policy;
 mod refusal;
 mod request;
@@ -53,6 +54,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
+use crate::tally::clients::Usage;
 use crate::tls::pin::Pin;
 use crate::upstream::stream::Bare;
 use ahead::Ahead;
@@ -87,6 +89,8 @@ pub(crate) struct Relay {
     pub(crate) memory: Arc<Memory>,
     pub(crate) look_ups: LookUps,
     pub(crate) sessions: Sessions,
+    /// What metrics tell.
+    pub(crate) usage: Usage,
     pub(crate) listeners: Arc<Listeners>,
     /// Who may listen here.
     pub(crate) exposing: RwLock<Vec<Exposing>>,

@@ -32,11 +32,13 @@ use super::policy::own::Own;
 use super::policy::settings::{self, Listen, Settings};
 use super::resolve::{self, LookUps};
 use super::sessions::Sessions;
-use super::{Known, Relay, identify};
+use super::{Known, Relay, identify, numbers};
+use crate::metrics::serve;
 use crate::service::Service;
 use crate::service::drain::drain;
 use crate::service::passed::Passed;
 use crate::service::signals::{Order, Signals};
+use crate::tally::clients::Usage;
 use crate::tls::key::Identity;
 use crate::{listening, sys};
 
@@ -104,12 +106,14 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
     sys::take_turns();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(resolve::MOST + 1)
+        // One for datagrams' names, and one for metrics.
+        .max_blocking_threads(resolve::MOST + 2)
         .build()
         .map_err(named("no event loop"))?;
     let log = Log::open(&settings.audit).map_err(named("audit"))?;
     let entered = runtime.enter();
     let listeners = listeners(&settings.listen)?;
+    let metrics = settings.metrics.as_ref().map(serve::open).transpose().map_err(Failure::Other)?;
     let listening: Vec<SocketAddr> = listeners.iter().filter_map(|one| one.local_addr().ok()).collect();
     let relay = Arc::new(Relay {
         name: settings.name.clone(),
@@ -122,12 +126,17 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         listeners: Arc::default(),
         exposing: RwLock::new(settings.exposing.clone()),
         sessions: Sessions::default(),
+        usage: Usage::default(),
         beyond: Beyond::Network,
         udp_idle: settings.limits.udp_idle,
         ending: AtomicBool::new(false),
         leaving: watch::Sender::new(false),
     });
     tracing::info!(listening = ?listening, pin = %identity.pin(), "a relay serves");
+    if let Some(opened) = metrics {
+        let asked = Arc::clone(&relay);
+        runtime.spawn(serve::serve(opened, Arc::new(move || numbers::tell(&asked))));
+    }
     let reached = Reached {
         listeners,
         at: listening,
@@ -224,6 +233,7 @@ fn reload(
     stays("all-streams", settings.limits.streams == before.limits.streams)?;
     stays("memory", settings.limits.memory == before.limits.memory)?;
     stays("udp-idle", settings.limits.udp_idle == before.limits.udp_idle)?;
+    stays("metrics", settings.metrics == before.metrics)?;
     stays("audit", settings.audit == before.audit)?;
     let known = known(&settings)?;
     let judge = judge(&settings, listening).map_err(named("the addresses of this machine"))?;

@@ -17,6 +17,7 @@ use super::policy::judge::{self, Permitted};
 use super::policy::limits::Over;
 use super::refusal::Refusal;
 use super::request::Request;
+use crate::tally::clients::Used;
 
 /// What of a client's listener a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub(crate) struct Ticket {
     begun: Instant,
     /// `None` if it may not have one more.
     stream: Option<Stream>,
+    used: Arc<Used>,
     rule: Option<Arc<str>>,
     address: Option<IpAddr>,
     permitted: bool,
@@ -64,6 +66,7 @@ impl Ticket {
             request: request.clone(),
             begun,
             stream: None,
+            used: relay.usage.of(&client.name),
             rule: None,
             address: None,
             permitted: false,
@@ -76,6 +79,7 @@ impl Ticket {
         match opened {
             Ok(stream) => {
                 ticket.stream = Some(stream);
+                ticket.used.opens();
                 Ok(ticket)
             }
             Err(over) => {
@@ -85,7 +89,9 @@ impl Ticket {
                     // Whoever asks again and again does not fill the log.
                     None => ticket.silent = true,
                 }
-                Err(Refusal::from(over))
+                let refusal = Refusal::from(over);
+                ticket.used.refused(refusal.error);
+                Err(refusal)
             }
         }
     }
@@ -118,6 +124,7 @@ impl Ticket {
 
     /// It has come to nothing.
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
+        self.used.refused(refusal.error);
         self.reason = Some(refusal.details.clone().into_owned());
     }
 
@@ -128,11 +135,13 @@ impl Ticket {
 
     /// So many bytes have come from the client: how long to wait before more are carried.
     pub(crate) fn up(&self, bytes: usize) -> Result<Duration, Over> {
+        self.used.up(bytes);
         self.spend(&self.up, bytes)
     }
 
     /// So many bytes go to the client: how long to wait before more are carried.
     pub(crate) fn down(&self, bytes: usize) -> Result<Duration, Over> {
+        self.used.down(bytes);
         self.spend(&self.down, bytes)
     }
 
@@ -157,6 +166,9 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        if self.stream.is_some() {
+            self.used.closes();
+        }
         if self.silent {
             return;
         }

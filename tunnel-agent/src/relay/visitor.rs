@@ -70,6 +70,7 @@ impl Visitor {
 
     /// Guessing is written down, though nothing is judged.
     fn has_guessed(&self, relay: &Relay) {
+        relay.usage.stranger();
         let before = relay.accounts.lock().stranger(Instant::now());
         if let Some(before) = before
             && let Some(log) = &*relay.log.lock()
@@ -84,6 +85,7 @@ impl Visitor {
         if let session @ Some(_) = relay.sessions.begin(&client.name) {
             return session;
         }
+        relay.usage.of(&client.name).refused(Refusal::from(Over::Sessions).error);
         let before = relay.accounts.lock().refused(client, Instant::now());
         if let Some(before) = before
             && let Some(log) = &*relay.log.lock()

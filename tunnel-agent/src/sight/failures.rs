@@ -101,13 +101,15 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use underpass_core::destination::Destination;
 
     use super::*;
 
     fn trip(port: u16) -> Trip {
         let destination = Destination::Name { host: "a.test".to_owned(), port };
-        Trip { pid: 0, program: Some("/bin/sh".into()), destination, course: None }
+        Trip { pid: 0, program: Some("/bin/sh".into()), destination, course: None, tally: Arc::default() }
     }
 
     fn at(hop: usize) -> Failure {

@@ -134,6 +134,16 @@ impl Chain {
         &self.hops
     }
 
+    /// How many connections are kept ready.
+    pub(crate) fn warm(&self) -> usize {
+        self.pool.as_ref().map_or(0, |pool| pool.count())
+    }
+
+    /// How many sessions with relays there are.
+    pub(crate) fn sessions(&self) -> usize {
+        self.sessions.count()
+    }
+
     /// Whether connections leave from this machine.
     pub(crate) fn is_local(&self) -> bool {
         self.hops.iter().all(|hop| hop.upstream == Upstream::Local)

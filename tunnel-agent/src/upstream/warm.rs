@@ -53,6 +53,11 @@ impl Pool {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().warm.len()
+    }
+
     /// Makes what is missing, in the background. What nobody uses goes after [`AGE`], and is not made again.
     pub(crate) fn refill(pool: &Arc<Self>, path: &Path, hops: &[Arc<Hop>]) {
         let missing = {

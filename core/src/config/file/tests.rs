@@ -100,7 +100,7 @@ fn a_mistake_has_its_place_and_the_word_that_was_meant() {
         (
             "colour = 1",
             "1:1: unknown key \"colour\"; known are proxy, client-key, deadline, handoff, warm, udp, default, chain, route, \
-             expose, no-proxy, dns, fake-pool, fake-pool6, inherited, foreign-sockets, tier, listen, let-in",
+             expose, no-proxy, dns, fake-pool, fake-pool6, inherited, foreign-sockets, tier, listen, let-in, metrics",
         ),
         ("proxy = 'local:'\n\nno_proxy = 'a'", "3:1: unknown key \"no_proxy\" (did you mean \"no-proxy\"?)"),
         ("[chain.a]\nknid = 'strict'\nhops = 'local:'", "2:1: unknown key \"knid\" (did you mean \"kind\"?)"),

@@ -133,6 +133,11 @@ impl Log {
         writer.take(line::turned_away(client, why, before, neighbour.filter(|_| self.neighbour), now));
     }
 
+    /// How many lines could not be written, from the start.
+    pub(crate) fn lost(&self) -> u64 {
+        self.writer.as_ref().map_or(0, Writer::lost)
+    }
+
     /// Waits until what was taken is written, but not for long.
     pub(crate) fn close(self) {
         if let Some(writer) = self.writer {

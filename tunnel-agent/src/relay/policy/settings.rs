@@ -12,6 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use underpass_core::config::ConfigError;
+use underpass_core::config::file::metrics;
+use underpass_core::config::metrics::Metrics;
 use underpass_core::config::problem::unknown;
 use underpass_core::config::reader::{Entry, Reader};
 
@@ -20,7 +22,7 @@ use super::exposing::Exposing;
 use super::rules::Rule;
 pub(crate) use limits::RelayLimits;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "listen",
     "key",
     "certificate",
@@ -35,6 +37,7 @@ const KEYS: [&str; 14] = [
     "audit",
     "rule",
     "expose",
+    "metrics",
 ];
 
 /// Names the directory of the credentials that a service manager passes.
@@ -64,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) rules: Vec<Rule>,
     /// Who may listen here; nobody without one.
     pub(crate) exposing: Vec<Exposing>,
+    /// Where metrics are served.
+    pub(crate) metrics: Option<Metrics>,
 }
 
 /// Where a relay listens.
@@ -119,6 +124,7 @@ pub(crate) fn parse(text: &str, file: &str, folder: &Path) -> Result<Settings, C
         audit: audit::audit(&reader, root.take("audit"), folder)?,
         rules: Vec::new(),
         exposing: Vec::new(),
+        metrics: root.take("metrics").map(|entry| metrics(&reader, &entry)).transpose()?,
     };
     if let Some(list) = root.take("rule") {
         settings.rules = rule::rules(&reader, &list)?;

@@ -215,7 +215,6 @@ impl Sessions {
     }
 
     /// How many there are.
-    #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         self.0.lock().values().map(|group| group.sessions.len()).sum()
     }

@@ -12,11 +12,26 @@ use super::line;
 /// Lines that wait. One has a few hundred bytes.
 const QUEUE: usize = 1024;
 
+/// Lines that were lost.
+#[derive(Debug, Default)]
+struct Lost {
+    /// Those of which nothing is written down yet.
+    untold: AtomicU64,
+    all: AtomicU64,
+}
+
+impl Lost {
+    fn one(&self) {
+        self.untold.fetch_add(1, Ordering::Relaxed);
+        self.all.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Takes lines, and loses them rather than wait.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: SyncSender<String>,
-    lost: Arc<AtomicU64>,
+    lost: Arc<Lost>,
     ended: Receiver<()>,
 }
 
@@ -25,7 +40,7 @@ impl Writer {
     pub(super) fn start(sink: Box<dyn Write + Send>) -> io::Result<Self> {
         let (queue, lines) = sync_channel(QUEUE);
         let (end, ended) = channel();
-        let lost = Arc::new(AtomicU64::new(0));
+        let lost = Arc::new(Lost::default());
         let counter = Arc::clone(&lost);
         thread::Builder::new().name("audit".to_owned()).spawn(move || {
             run(&lines, sink, &counter);
@@ -36,8 +51,13 @@ impl Writer {
 
     pub(super) fn take(&self, line: String) {
         if self.queue.try_send(line).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.one();
         }
+    }
+
+    /// How many lines were lost, from the start.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.all.load(Ordering::Relaxed)
     }
 
     /// Waits at most so long for the lines that were taken.
@@ -49,20 +69,20 @@ impl Writer {
     }
 }
 
-fn run(lines: &Receiver<String>, mut sink: Box<dyn Write + Send>, lost: &AtomicU64) {
+fn run(lines: &Receiver<String>, mut sink: Box<dyn Write + Send>, lost: &Lost) {
     for line in lines {
         tell(&mut *sink, lost);
         if sink.write_all(line.as_bytes()).is_err() {
-            lost.fetch_add(1, Ordering::Relaxed);
+            lost.one();
         }
     }
     tell(&mut *sink, lost);
 }
 
 /// Writes down how many lines were lost, if any were; what cannot be told now is told later.
-fn tell(sink: &mut dyn Write, lost: &AtomicU64) {
-    let count = lost.swap(0, Ordering::Relaxed);
+fn tell(sink: &mut dyn Write, lost: &Lost) {
+    let count = lost.untold.swap(0, Ordering::Relaxed);
     if count > 0 && sink.write_all(line::lost(count, SystemTime::now()).as_bytes()).is_err() {
-        lost.fetch_add(count, Ordering::Relaxed);
+        lost.untold.fetch_add(count, Ordering::Relaxed);
     }
 }
