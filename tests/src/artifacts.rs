@@ -23,6 +23,13 @@ pub fn library() -> PathBuf {
     product().join("libunderpass.so")
 }
 
+/// What makes packages of them, and the folder that they are in.
+pub fn packager() -> (PathBuf, PathBuf) {
+    let programs = product().to_path_buf();
+    // It reads the project's files and stays with the tests, whoever runs them.
+    (helper("underpass-package"), programs)
+}
+
 /// The directory that holds the three of them, built at the first call.
 fn product() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
