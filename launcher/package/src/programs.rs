@@ -19,15 +19,22 @@ pub(crate) fn build(source: &Path) -> Result<PathBuf, Failure> {
     let target = source.join("target/package-build");
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
-    let mut flags = vec![format!("--remap-path-prefix={}=/usr/src/underpass", source.display())];
-    flags.extend(home.map(|home| format!("--remap-path-prefix={}=/usr/src/cargo", home.display())));
+    // The longer path counts where one is in the other: the last one that fits is taken.
+    let mut places = vec![(source.clone(), "/usr/src/underpass")];
+    places.extend(home.map(|home| (home, "/usr/src/cargo")));
+    let mapped = |option: &str| {
+        let pairs = places.iter().map(|(place, name)| format!("{option}={}={name}", place.display()));
+        pairs.collect::<Vec<_>>()
+    };
     let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--release", "--locked", "--manifest-path"])
         .arg(source.join("Cargo.toml"))
         .args(["-p", LAUNCHER, "-p", AGENT, "-p", "underpass-preload", "--target-dir"])
         .arg(&target)
         // As cargo separates them, so that a path may hold a space.
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        .env("CARGO_ENCODED_RUSTFLAGS", mapped("--remap-path-prefix").join("\x1f"))
+        // What is written in C says its own file's name, too.
+        .env("CFLAGS", mapped("-ffile-prefix-map").join(" "))
         .status();
     match built {
         Ok(status) if status.success() => Ok(target.join("release")),

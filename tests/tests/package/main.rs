@@ -8,7 +8,9 @@
 //! | `tarball` | unpacked, and used from there |
 //! | `pages` | man pages, read by man and mandoc |
 //! | `completions` | in bash, zsh and fish |
+//! | `ci` | the examples for CI systems |
 
+mod ci;
 mod completions;
 mod deb;
 mod pages;
@@ -42,14 +44,19 @@ fn stand_ins(world: &World, folder: &str) -> PathBuf {
     folder
 }
 
-/// The launcher of an unpacked package carries curl, with the agent and the library of that package.
-fn is_used(world: &World, launcher: &Path) {
+/// A web server beyond the proxies, which answers `hello` at `http://echo.test:7080/hello`.
+fn serve_hello(world: &World) {
     let page = world.directory().join("web/hello");
     std::fs::create_dir_all(page.parent().unwrap_or(&page)).expect("the directory is ours");
     std::fs::write(page, "hello\n").expect("the directory is ours");
     let server = world.far("python3").args(["-m", "http.server", "--bind", "10.99.0.1", "-d", "web", "7080"]);
     server.limit(std::time::Duration::MAX).spawn().detach();
     world.wait_listening(7080);
+}
+
+/// The launcher of an unpacked package carries curl, with the agent and the library of that package.
+fn is_used(world: &World, launcher: &Path) {
+    serve_hello(world);
     let proxy = proxies::microsocks(world, None);
     for tier in ["hook", "guard"] {
         let carried = world.client(launcher).args(["-x", proxy.url(), "--tier", tier, "curl", "-sS"]);
