@@ -34,8 +34,9 @@ pub enum Service {
     Tcp(Destination),
     /// Datagrams go to this destination.
     Udp(Destination),
-    /// Connections that the kernel has redirected (nftables) go to where they were going.
-    Redirect,
+    /// Connections that the kernel has redirected (nftables) go to where they were going. With the number of a queue of the
+    /// kernel's in which their SYNs wait, they are accepted when the far end has accepted.
+    Redirect(Option<u16>),
     /// Datagrams that the kernel gives us instead of routing them (TPROXY) go to where they were going.
     Tproxy,
 }
@@ -86,13 +87,17 @@ impl Door {
     pub fn new(url: &str, to: Option<Destination>, login: Login) -> Result<Self, String> {
         let (scheme, place) =
             url.split_once("://").ok_or("no socks5://, http:// or any:// before the address")?;
+        let (place, queue) = match place.split_once('?') {
+            Some((place, query)) if scheme == "redirect" => (place, Some(queue_of(query)?)),
+            _ => (place, None),
+        };
         let proxy = PROXIES.iter().find(|(known, _)| *known == scheme);
         let service = match (proxy, scheme, to) {
             (Some((_, kind)), _, None) => Service::Proxy(*kind),
             (None, "tcp", Some(to)) => Service::Tcp(to),
             (None, "udp", Some(to)) => Service::Udp(to),
             (None, "tcp" | "udp", None) => return Err(format!("{scheme}:// needs to = \"HOST:PORT\"")),
-            (None, "redirect", None) => Service::Redirect,
+            (None, "redirect", None) => Service::Redirect(queue),
             (None, "tproxy", None) => Service::Tproxy,
             (Some(_), _, Some(_)) | (None, "redirect" | "tproxy", Some(_)) => {
                 return Err("only tcp:// and udp:// lead to one destination".to_owned());
@@ -129,6 +134,14 @@ impl Door {
         }
         Ok(())
     }
+}
+
+fn queue_of(query: &str) -> Result<u16, String> {
+    let number =
+        query.strip_prefix("hold=").filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    number
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(|| format!("{query:?} is not hold=QUEUE, a number from 0 to 65535"))
 }
 
 fn place_of(text: &str) -> Result<Place, String> {
@@ -168,10 +181,14 @@ impl fmt::Display for Door {
             }
             Service::Tcp(_) => "tcp",
             Service::Udp(_) => "udp",
-            Service::Redirect => "redirect",
+            Service::Redirect(_) => "redirect",
             Service::Tproxy => "tproxy",
         };
-        write!(f, "{scheme}://{}", self.place)
+        write!(f, "{scheme}://{}", self.place)?;
+        match self.service {
+            Service::Redirect(Some(queue)) => write!(f, "?hold={queue}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -188,6 +205,8 @@ mod tests {
             "any:///run/door",
             "redirect://0.0.0.0:1",
             "tproxy://[::]:1",
+            "redirect://[::]:1?hold=0",
+            "redirect://[::]:1?hold=65535",
         ] {
             assert_eq!(good.parse::<Door>().unwrap().to_string(), good);
         }
@@ -202,6 +221,11 @@ mod tests {
             ("http://user:secret@127.0.0.1:80", "is no address with a port"),
             ("tcp://127.0.0.1:1", "needs to = "),
             ("tproxy:///run/door", "no Unix sockets for datagrams"),
+            ("redirect://[::]:1?hold=65536", "is not hold=QUEUE"),
+            ("redirect://[::]:1?hold=", "is not hold=QUEUE"),
+            ("redirect://[::]:1?hold=+1", "is not hold=QUEUE"),
+            ("redirect://[::]:1?held=1", "is not hold=QUEUE"),
+            ("tproxy://[::]:1?hold=1", "is no address with a port"),
         ] {
             assert!(bad.parse::<Door>().unwrap_err().contains(why), "{bad}");
         }

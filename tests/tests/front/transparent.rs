@@ -1,9 +1,11 @@
 //! What the kernel redirects: connections by nftables' redirect, datagrams by TPROXY. The commands are those of
 //! docs/front-door.md.
 
-use underpass_tests::{Command, World, proxies, servers};
+use rustix::process::Signal;
+use underpass_tests::behaviour::Behaviour::Reply;
+use underpass_tests::{Command, World, artifacts, proxies, servers};
 
-use crate::place::{no_leaks, python, start, wait_here};
+use crate::place::{no_leaks, python, start, wait, wait_here, world};
 
 /// A namespace `box` that has a way to the client's side alone, and the doors there.
 const BOX: &str = r"
@@ -36,9 +38,32 @@ fn boxed(world: &World, program: &str) -> Command {
 
 /// Makes the box, and the rules.
 fn redirect(world: &World) {
-    let rules = world.directory().join("redirect.nft");
-    std::fs::write(&rules, include_str!("../../../docs/redirect.nft")).expect("the directory is ours");
     world.client("bash").args(["-c", BOX]).run().success();
+    redirect_by(world, include_str!("../../../docs/redirect.nft"));
+}
+
+/// The same, and SYNs wait in a queue.
+fn hold(world: &World) {
+    world.client("bash").args(["-c", BOX]).run().success();
+    let rules = include_str!("../../../docs/redirect-hold.nft");
+    let (before, rest) = rules.split_once("  chain hold {\n").expect("it is there");
+    let (chain, after) = rest.split_once("  }\n").expect("it has an end");
+    let alone = format!("{before}  chain hold {{\n{chain}  }}\n}}\n");
+    let tried = world.client("nft").args(["-c", "-f", "-"]).input(alone).run();
+    if tried.status.success() {
+        return redirect_by(world, rules);
+    }
+    // A kernel without it.
+    assert!(tried.stderr.contains("queue num 117"), "{tried}");
+    let queues = commands("iptables ");
+    world.client("bash").args(["-c", &format!("set -e\n{queues}")]).run().success();
+    redirect_by(world, &format!("{before}{after}"));
+}
+
+/// These rules, and the document's routes.
+fn redirect_by(world: &World, text: &str) {
+    let rules = world.directory().join("redirect.nft");
+    std::fs::write(&rules, text).expect("the directory is ours");
     let script = format!("set -e\n{}", commands("nft -f redirect.nft"));
     world.client("bash").args(["-c", &script, "rules"]).arg(&rules).run().success();
 }
@@ -147,5 +172,122 @@ for family, host in (socket.AF_INET6, "fd99::1"), (socket.AF_INET, "10.99.0.1"):
 print("good")
 "#;
     assert_eq!(boxed(&world, "python3").args(["-c", script]).run().success(), "good\n");
+    drop(front);
+}
+
+/// The program's connect() ends as the far end has it, and not before.
+#[test]
+fn a_connection_is_accepted_when_the_far_end_has_accepted() {
+    let (world, proxy) = world();
+    hold(&world);
+    for (port, code) in [(7021, 2), (7022, 3), (7023, 4), (7024, 5)] {
+        proxy.on(port, Reply(code));
+    }
+    let doors = ["--listen", "redirect://[::]:1090?hold=117", "--listen", "tproxy://[::]:1091"];
+    let front = start(&world, &[&["run", "-x", proxy.url()], &doors[..]].concat());
+    wait_here(&world, 1090);
+    let script = r#"
+import errno, select, socket, time
+def rest(s):
+    answer = b""
+    while piece := s.recv(65536): answer += piece
+    return answer
+for host in "10.99.0.1", "fd99::1":
+    assert rest(socket.create_connection((host, 7001), 60)) == b"hello\n", host
+    s = socket.create_connection((host, 7005), 60)
+    assert s.getpeername()[:2] == (host, 7005)
+    s.sendall(b"x" * 5000); s.shutdown(socket.SHUT_WR)
+    assert rest(s) == b"5000\n" + b"x" * 100000
+    said = {}
+    for port in 7099, 7021, 7022, 7023, 7024:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
+            s.settimeout(60)
+            said[port] = errno.errorcode[s.connect_ex((host, port))]
+    prohibited = "EACCES" if ":" in host else "EHOSTUNREACH"
+    assert list(said.values()) == ["ECONNREFUSED", prohibited, "ENETUNREACH", "EHOSTUNREACH", "ECONNREFUSED"], said
+    # The proxy answers after 2 s, in which the SYN comes again.
+    s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    s.setblocking(False)
+    s.connect_ex((host, 9001))
+    assert select.select([], [s], [], 0.5)[1] == [], "it is accepted before the far end has"
+    assert select.select([], [s], [], 60)[1] == [s]
+    s.setblocking(True)
+    assert rest(s) == b"hello\n"
+# A name, and what it stands for.
+assert rest(socket.create_connection(("far.test", 7001), 60)) == b"hello\n"
+# Many at once, through a proxy that needs a second for each.
+many = [socket.socket() for _ in range(200)]
+poll = select.poll()
+for n, s in enumerate(many):
+    s.setblocking(False)
+    s.connect_ex(("10.99.0.1", 8007))
+    poll.register(s, select.POLLOUT)
+left = set(s.fileno() for s in many)
+while left:
+    ready = poll.poll(60_000)
+    assert ready, left
+    for fd, events in ready:
+        assert events == select.POLLOUT, events
+        poll.unregister(fd)
+        left.discard(fd)
+for n, s in enumerate(many):
+    s.setblocking(True)
+    s.sendall(b"%d" % n); s.shutdown(socket.SHUT_WR)
+for n, s in enumerate(many):
+    assert rest(s) == b"%d" % n
+print("good")
+"#;
+    assert_eq!(boxed(&world, "python3").args(["-c", script]).run().success(), "good\n");
+    // The proxy was asked once for each.
+    let to = |port| proxy.requests().iter().filter(|request| request.port == port).count();
+    assert_eq!((to(9001), to(8007)), (2, 200));
+    // Without the agent nothing is accepted, and nothing goes another way.
+    let stays = r#"
+import socket
+s = socket.create_connection(("10.99.0.1", 7007), 60)
+s.sendall(b"x"); assert s.recv(1) == b"x"
+print("open", flush=True)
+try: print("end", s.recv(1), flush=True)
+except ConnectionResetError: print("reset", flush=True)
+try: socket.create_connection(("10.99.0.1", 7001), 2.5)
+except TimeoutError: print("timed out", flush=True)
+"#;
+    let mut program = boxed(&world, "python3").args(["-c", stays]).spawn();
+    assert_eq!(program.next_line(), "open");
+    front.signal(Signal::KILL);
+    assert_eq!([program.next_line(), program.next_line()], ["reset", "timed out"]);
+    wait("it ends", || world.agents().is_empty());
+    no_leaks(&world);
+}
+
+/// What the door cannot do without is said when it opens; what comes round the queue is not carried.
+#[test]
+fn a_door_that_holds_has_its_queue_and_lets_nobody_round_it() {
+    let (world, proxy) = world();
+    redirect(&world);
+    let door = ["run", "--listen", "redirect://[::]:1090?hold=117", "-x", proxy.url()];
+    let front = start(&world, &door);
+    wait_here(&world, 1090);
+    let script = r#"
+import socket
+try: print(socket.create_connection(("10.99.0.1", 7001), 60).recv(1))
+except ConnectionResetError: print("reset")
+"#;
+    assert_eq!(boxed(&world, "python3").args(["-c", script]).run().success(), "reset\n");
+    let other = ["run", "--listen", "redirect://127.0.0.1:1092?hold=117", "-x", proxy.url()];
+    let taken = world.client(artifacts::agent()).args(other).run();
+    let unprivileged = world.client("setpriv").args(["--bounding-set=-net_admin", "--inh-caps=-net_admin"]);
+    let refused = unprivileged.arg(artifacts::agent()).args(other).run();
+    for done in [taken, refused] {
+        let why = "underpass-agent: redirect://127.0.0.1:1092?hold=117: queue 117: Operation not permitted";
+        assert!(done.stderr.starts_with(why), "{done}");
+        assert!(
+            done.stderr.contains("\nhint: it needs CAP_NET_ADMIN, and a queue that nobody else has"),
+            "{done}"
+        );
+        assert_eq!(done.code(), 125);
+    }
+    assert_eq!(proxy.requests().len(), 0);
+    no_leaks(&world);
     drop(front);
 }

@@ -30,7 +30,7 @@ pub(super) fn receive() -> io::Result<Front> {
     };
     launcher.set_nonblocking(true)?;
     let chosen = Chosen { config, source: None };
-    let threshold = Threshold { service: Service::Proxy(Kind::Socks), login: None };
+    let threshold = Threshold { service: Service::Proxy(Kind::Socks), login: None, held: None };
     let doors = vec![Opened::Connections(Listener::of(listener), threshold)];
     Ok(Front { doors, reverses: Vec::new(), chosen, launcher: Some(launcher) })
 }

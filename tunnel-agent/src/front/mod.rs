@@ -6,7 +6,8 @@
 //!
 //! - [`configuration`]: which session it serves, or [`given`]: a launcher says so. [`login`]: who may come in.
 //! - [`visit`]: one connection from its first byte to its last; [`datagrams`]: an association.
-//!   [`datagram_door`]: a door for datagrams that say nothing of where they go.
+//!   [`datagram_door`]: a door for datagrams that say nothing of where they go. [`held`]: connections that are dialled before
+//!   the kernel redirects them, by its [`queue`].
 //! - [`conversation`]: what is said first, read byte for byte by [`socks4`], [`socks5`] and [`http`], which have no I/O;
 //!   [`asked`]: what comes of it.
 //!
@@ -18,8 +19,10 @@ mod conversation;
 mod datagram_door;
 mod datagrams;
 mod given;
+mod held;
 mod http;
 mod login;
+mod queue;
 mod socks4;
 mod socks5;
 mod visit;
@@ -45,6 +48,7 @@ use crate::service::passed::{Named, Passed};
 use crate::sys;
 use configuration::Chosen;
 use datagram_door::DatagramDoor;
+use held::Held;
 use login::Login;
 use visit::{Threshold, Visit};
 
@@ -119,8 +123,12 @@ fn open(door: Door, passed: Option<OwnedFd>) -> io::Result<Opened> {
         (Place::Address(address), None) => Listener::tcp(*address)?,
         (Place::Path(path), None) => Listener::unix(path)?,
     };
+    let held = match service {
+        Service::Redirect(Some(queue)) => Some(Arc::new(Held::open(queue)?)),
+        _ => None,
+    };
     let login = login.credentials().map(Login::new);
-    Ok(Opened::Connections(listener, Threshold { service, login }))
+    Ok(Opened::Connections(listener, Threshold { service, login, held }))
 }
 
 /// A door that nobody has described but by the name of its socket.
@@ -155,6 +163,9 @@ pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Resul
         let agent = Arc::clone(agent);
         match door {
             Opened::Connections(listener, threshold) => {
+                if let Some(held) = &threshold.held {
+                    served.spawn(Arc::clone(held).serve(Arc::clone(&agent), session));
+                }
                 served.spawn(accept(agent, listener, Arc::new(threshold), session));
             }
             Opened::Datagrams(door) => {

@@ -15,6 +15,7 @@ use underpass_core::failure::Failure;
 use super::asked::Asked;
 use super::conversation::{Language, asked};
 use super::datagrams::Association;
+use super::held::{Dialled, Held};
 use super::login::Login;
 use super::socks5;
 use crate::agent::Agent;
@@ -38,6 +39,8 @@ const LEAVE: Duration = Duration::from_secs(1);
 pub(super) struct Threshold {
     pub(super) service: Service,
     pub(super) login: Option<Login>,
+    /// What is dialled before it comes.
+    pub(super) held: Option<Arc<Held>>,
 }
 
 /// Who has come in, and by which door.
@@ -83,7 +86,7 @@ impl Visit {
     async fn carried(&self, stream: OwnedFd) -> io::Result<Next> {
         prepare(&stream);
         let mut stream = Bare::new(stream)?;
-        let Threshold { service, login } = &*self.threshold;
+        let Threshold { service, login, held } = &*self.threshold;
         let asked = match service {
             Service::Proxy(kind) => {
                 let asked = asked(&mut stream, *kind, login.as_ref());
@@ -94,8 +97,11 @@ impl Visit {
                 (Some(language), asked)
             }
             Service::Tcp(to) | Service::Udp(to) => (None, Asked::Connect(to.clone())),
-            Service::Redirect | Service::Tproxy => match redirected(&stream) {
-                Some(to) => (None, Asked::Connect(Destination::Address(to))),
+            Service::Redirect(_) | Service::Tproxy => match redirected(&stream) {
+                Some(to) => match held {
+                    Some(held) => return taken(held, stream, to),
+                    None => (None, Asked::Connect(Destination::Address(to))),
+                },
                 // Whoever connects to the listener itself wants nothing that is there.
                 None => return reset(&stream),
             },
@@ -125,7 +131,8 @@ impl Visit {
     ) -> (Vec<u8>, Option<Found>) {
         let client = Client::default();
         let since = Instant::now();
-        let dialled = self.dial(&client, &destination).await;
+        let redirected = matches!(self.threshold.service, Service::Redirect(_));
+        let dialled = dial(&self.agent, &self.plan, &client, &destination, redirected).await;
         let trip = trip(&self.agent, &self.plan, &client, destination);
         let answer = |failure| language.map_or(Vec::new(), |language| language.answer(failure));
         match dialled {
@@ -140,26 +147,6 @@ impl Visit {
         }
     }
 
-    async fn dial(&self, client: &Client, asked: &Destination) -> Result<Far, Failure> {
-        let Self { agent, plan, threshold } = self;
-        let deadline = Duration::from_secs(plan.config.deadline.into());
-        // A fake address stands for a name here, too, and is never dialled.
-        let destination = match asked {
-            Destination::Address(address) => &attempt::destination(agent, *address)?,
-            Destination::Name { .. } => asked,
-        };
-        let way = way(plan, client, destination);
-        // Who knows nothing of us asks for names as a program does.
-        if let (Service::Redirect, Destination::Address(address)) = (&threshold.service, asked)
-            && dns::is_served(destination, &way)
-        {
-            return dns::far(agent, plan, client, *address);
-        }
-        let options = FarOptions::default();
-        let far = along(way, client, destination, &options, deadline);
-        tokio::time::timeout(deadline, far).await.unwrap_or(Err(Failure::TimedOut))
-    }
-
     fn associate(&self, stream: &Bare<OwnedFd>, from: SocketAddr) -> (Vec<u8>, Option<Found>) {
         match Association::open(&self.agent, &self.plan, stream, from) {
             Ok(association) => (socks5::carried_at(association.place()), Some(Found::Datagrams(association))),
@@ -171,10 +158,49 @@ impl Visit {
     }
 }
 
+/// Dials by the routes and chains of a plan; `redirected`: for one who has not asked us.
+pub(super) async fn dial(
+    agent: &Arc<Agent>,
+    plan: &Arc<Plan>,
+    client: &Client,
+    asked: &Destination,
+    redirected: bool,
+) -> Result<Far, Failure> {
+    let deadline = Duration::from_secs(plan.config.deadline.into());
+    // A fake address stands for a name here, too, and is never dialled.
+    let destination = match asked {
+        Destination::Address(address) => &attempt::destination(agent, *address)?,
+        Destination::Name { .. } => asked,
+    };
+    let way = way(plan, client, destination);
+    // Who knows nothing of us asks for names as a program does.
+    if let (true, Destination::Address(address)) = (redirected, asked)
+        && dns::is_served(destination, &way)
+    {
+        return dns::far(agent, plan, client, *address);
+    }
+    let options = FarOptions::default();
+    let far = along(way, client, destination, &options, deadline);
+    tokio::time::timeout(deadline, far).await.unwrap_or(Err(Failure::TimedOut))
+}
+
 /// Where a connection was going that the kernel has redirected to us.
 fn redirected(stream: &Bare<OwnedFd>) -> Option<SocketAddr> {
     let to = canonical(sys::original_destination(stream.get().get_ref())?);
     (stream.local().map(canonical) != Some(to)).then_some(to)
+}
+
+/// Relays to what was dialled while the SYN waited.
+fn taken(held: &Held, stream: Bare<OwnedFd>, to: SocketAddr) -> io::Result<Next> {
+    let peer = rustix::net::getpeername(stream.get().get_ref())?;
+    let from = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    match from.and_then(|from| held.take(from, to)) {
+        Some(Dialled { far, trip, .. }) => Ok(Next::Relay(stream.into_watched().into_inner(), far, trip)),
+        None => {
+            tracing::warn!(%to, "reset: its SYN was in no queue, or waited too long behind it");
+            reset(&stream)
+        }
+    }
 }
 
 /// Closing will be a reset (socket(7)).
