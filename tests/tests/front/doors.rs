@@ -68,6 +68,7 @@ def door(port, *pieces):
         answer += b"<reset>"
     return answer
 print(door(1081, b"\x05\x01\x02"))
+# This machine is no exit.
 print(door(1081, b"\x05\x01\x00\x05\x02\x00\x01\x7f\0\0\x01\0\x01"))
 # The fake proxy carries no datagrams, and so neither does the door.
 print(door(1081, b"\x05\x01\x00\x05\x00\x00\x01\x7f\0\0\x01\0\x01"))
@@ -89,7 +90,7 @@ print(answer)
 print(door(1082, b"CONNECT far.test:7002 HTTP/1.1\r\n\r\nx").split(b"\r\n\r\n")[1])
 "#;
     let expected = r"b'\x05\xff'
-b'\x05\x00\x05\x07\x00\x01\x00\x00\x00\x00\x00\x00'
+b'\x05\x00\x05\x02\x00\x01\x00\x00\x00\x00\x00\x00'
 b'\x05\x00\x05\x07\x00\x01\x00\x00\x00\x00\x00\x00'
 b'\x05\x00\x05\x08\x00\x01\x00\x00\x00\x00\x00\x00'
 True
@@ -97,7 +98,7 @@ HTTP/1.1 501 Not Implemented
 HTTP/1.1 502 Bad Gateway
 HTTP/1.1 400 Bad Request
 HTTP/1.1 431 Request Header Fields Too Large
-b'\x05\x00\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00hello\n'
+b'\x05\x00\x05\x00\x00\x01\xc0\x00\x02\x01\x124hello\n'
 b'HTTP/1.1 200 Connection established\r\n\r\nearly'
 b'<reset>'
 ";

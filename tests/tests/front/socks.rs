@@ -35,7 +35,7 @@ def five(port):
     return b"\x05\x01\x00\x03" + bytes([len(HOST)]) + HOST + struct.pack("!H", port)
 def head(port, more=b""):
     return b"CONNECT far.test:%d HTTP/1.1\r\nHost: far.test\r\n%s\r\n" % (port, more)
-GOOD4, GOOD5 = b"\0\x5a" + bytes(6), b"\x05\0\0\x01" + bytes(6)
+GOOD4, GOOD5 = b"\0\x5a" + bytes(6), b"\x05\0\0\x01\xc0\0\x02\x01\x124"
 GOOD = b"HTTP/1.1 200 Connection established\r\n\r\n"
 "#;
 

@@ -42,6 +42,14 @@ fn fetched(command: impl Fn(&str) -> Command) {
 }
 
 #[test]
+fn active_ftp_works_at_the_front_door_by_dantes_own_client() {
+    let place = Place::new(EXPOSED);
+    server(&place.world);
+    let _front = crate::door::open(&place.world, &place.relay.url(&place.key));
+    fetched(|program| crate::door::socksified(&place.world, program));
+}
+
+#[test]
 fn active_ftp_works_natively() {
     let world = World::direct();
     server(&world);

@@ -9,10 +9,12 @@
 //! | `calls` | what the program sees: who has come, and where it listens |
 //! | `active` | FTP whose server connects to its client |
 //! | `reverse` | listeners at an exit that lead to one place on the client's side |
+//! | `door` | BIND at the front door |
 //! | `ends` | listeners that end, that survive, and that are refused |
 
 mod active;
 mod calls;
+mod door;
 mod ends;
 mod place;
 mod programs;

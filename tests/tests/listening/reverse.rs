@@ -37,7 +37,7 @@ fn status(world: &World) -> Vec<serde_json::Value> {
 }
 
 #[track_caller]
-fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
@@ -60,7 +60,7 @@ fn complaint(agent: &mut Running, text: &str) -> String {
 }
 
 /// Waits until somebody listens on the client's side.
-fn wait_here(world: &World, port: u16) {
+pub(crate) fn wait_here(world: &World, port: u16) {
     let knock = format!("until exec 3<>/dev/tcp/127.0.0.1/{port}; do sleep 0.02; done 2>/dev/null");
     world.client("bash").args(["-c", &knock]).run().success();
 }

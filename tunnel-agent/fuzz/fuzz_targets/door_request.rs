@@ -42,7 +42,7 @@ libfuzzer_sys::fuzz_target!(|input: (u8, &[u8])| {
 });
 
 fn request(bytes: &[u8], parse: impl Fn(&[u8]) -> Parsed<Asked>) {
-    if let Some(Asked::Connect(Destination::Name { host, .. })) = whole(bytes, parse) {
+    if let Some(Asked::Connect(Destination::Name { host, .. }) | Asked::Bind(Destination::Name { host, .. })) = whole(bytes, parse) {
         assert!((1..=255).contains(&host.len()) && host.bytes().all(|byte| byte.is_ascii_graphic()));
     }
 }

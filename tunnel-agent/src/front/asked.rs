@@ -10,6 +10,8 @@ use underpass_core::destination::Destination;
 pub(crate) enum Asked {
     /// A connection.
     Connect(Destination),
+    /// One connection from there, which is waited for; an unspecified address is whoever comes.
+    Bind(Destination),
     /// An association for datagrams, which the client says it will send from here; zeros are what it does not know.
     Associate(SocketAddr),
 }

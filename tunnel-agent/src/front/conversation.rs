@@ -2,10 +2,12 @@
 //! at the far end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underpass_core::config::listen::Kind;
+use underpass_core::destination::canonical;
 use underpass_core::failure::Failure;
 
 use super::asked::{Asked, Parsed, Refused};
@@ -29,6 +31,16 @@ impl Language {
             (Self::Socks5, failure) => socks5::answer(failure.map_or(0, Failure::errno)),
             (Self::Http, None) => http::CARRIED.to_vec(),
             (Self::Http, Some(failure)) => http::failed(failure),
+        }
+    }
+
+    /// The answer to a request that is carried, with an address that the client needs; `None` where the protocol cannot
+    /// say it.
+    pub(super) fn reached(self, address: SocketAddr) -> Option<Vec<u8>> {
+        match (self, canonical(address)) {
+            (Self::Socks4, SocketAddr::V4(v4)) => Some(socks4::granted_at(v4)),
+            (Self::Socks5, address) => Some(socks5::carried_at(address)),
+            (Self::Socks4, SocketAddr::V6(_)) | (Self::Http, _) => None,
         }
     }
 }

@@ -5,15 +5,17 @@
 //! # Layout
 //!
 //! - [`configuration`]: which session it serves, or [`given`]: a launcher says so. [`login`]: who may come in.
-//! - [`visit`]: one connection from its first byte to its last; [`datagrams`]: an association.
+//! - [`visit`]: one connection from its first byte to its last; [`bind`]: one that is waited for; [`datagrams`]: an
+//!   association.
 //!   [`datagram_door`]: a door for datagrams that say nothing of where they go. [`held`]: connections that are dialled before
 //!   the kernel redirects them, by its [`queue`].
 //! - [`conversation`]: what is said first, read byte for byte by [`socks4`], [`socks5`] and [`http`], which have no I/O;
 //!   [`asked`]: what comes of it.
 //!
-//! `BIND` and HTTP's other methods are refused.
+//! HTTP's other methods are refused.
 
 mod asked;
+mod bind;
 pub(crate) mod configuration;
 mod conversation;
 mod datagram_door;

@@ -1,7 +1,7 @@
 //! The server's side of SOCKS4 and SOCKS4a (openssh.com/txt/socks4.protocol, socks4a.protocol), without I/O.
 #![forbid(unsafe_code)]
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use underpass_core::destination::Destination;
 
@@ -9,6 +9,7 @@ use super::asked::{Asked, Parsed, Refused, named};
 
 pub(super) const VERSION: u8 = 4;
 const CONNECT: u8 = 1;
+const BIND: u8 = 2;
 const GRANTED: u8 = 90;
 const REJECTED: u8 = 91;
 /// No user name and no host is longer, in bytes.
@@ -35,6 +36,7 @@ pub(crate) fn request(bytes: &[u8]) -> Parsed<Asked> {
     };
     match (command, destination) {
         (CONNECT, Some(to)) => Some(Ok((Asked::Connect(to), bytes.len() - rest.len()))),
+        (BIND, Some(peer)) => Some(Ok((Asked::Bind(peer), bytes.len() - rest.len()))),
         _ => refused(),
     }
 }
@@ -57,6 +59,11 @@ pub(super) fn answer(granted: bool) -> Vec<u8> {
     vec![0, if granted { GRANTED } else { REJECTED }, 0, 0, 0, 0, 0, 0]
 }
 
+/// The answer to a request whose address the client needs.
+pub(super) fn granted_at(address: SocketAddrV4) -> Vec<u8> {
+    [&[0, GRANTED][..], &address.port().to_be_bytes(), &address.ip().octets()].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::asked::tests;
@@ -68,6 +75,9 @@ mod tests {
         let connect = |to: &str| Asked::Connect(Destination::Address(to.parse().unwrap()));
         assert_eq!(taken(b"\x04\x01\x01\xbb\xc0\x00\x02\x01me\0"), connect("192.0.2.1:443"));
         assert_eq!(taken(b"\x04\x01\x01\xbb\0\0\0\0\0"), connect("0.0.0.0:443"));
+        let bind = Asked::Bind(Destination::Address("192.0.2.1:443".parse().unwrap()));
+        assert_eq!(taken(b"\x04\x02\x01\xbb\xc0\x00\x02\x01me\0"), bind);
+        assert_eq!(granted_at("192.0.2.1:443".parse().unwrap()), b"\0\x5a\x01\xbb\xc0\0\x02\x01");
         let name = Destination::Name { host: "a.test".into(), port: 80 };
         assert_eq!(taken(b"\x04\x01\0\x50\0\0\0\x07\0a.test\0"), Asked::Connect(name));
         assert_eq!(taken(b"\x04\x01\0\x50\0\0\0\x01me\x00192.0.2.1\0"), connect("192.0.2.1:80"));
@@ -77,7 +87,7 @@ mod tests {
     fn other_commands_and_endless_texts_are_refused() {
         let refused = |message: &[u8]| tests::refused(request, message);
         let no = answer(false);
-        assert_eq!(refused(b"\x04\x02\x01\xbb\xc0\x00\x02\x01me\0"), no);
+        assert_eq!(refused(b"\x04\x03\x01\xbb\xc0\x00\x02\x01me\0"), no);
         assert_eq!(refused(b"\x04\x01\0\x50\0\0\0\x07\0\0"), no);
         assert_eq!(refused(b"\x04\x01\0\x50\0\0\0\x07\0a b\0"), no);
         assert_eq!(refused(&[&b"\x04\x01\0\x50\x7f\0\0\x01"[..], &[b'x'; 256]].concat()), no);

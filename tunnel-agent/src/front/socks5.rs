@@ -10,6 +10,7 @@ use super::asked::{Asked, Parsed, Refused, named};
 
 pub(super) const VERSION: u8 = 5;
 const CONNECT: u8 = 1;
+const BIND: u8 = 2;
 const UDP_ASSOCIATE: u8 = 3;
 const NO_AUTHENTICATION: u8 = 0;
 const USER_PASSWORD: u8 = 2;
@@ -94,6 +95,7 @@ pub(crate) fn request(bytes: &[u8]) -> Parsed<Asked> {
     let asked = match (command, destination) {
         (_, None) => return refused(ADDRESS_TYPE_NOT_SUPPORTED),
         (CONNECT, Some(destination)) => Asked::Connect(destination),
+        (BIND, Some(peer)) => Asked::Bind(peer),
         (UDP_ASSOCIATE, Some(Destination::Address(from))) => Asked::Associate(from),
         // It says nothing about where datagrams come from.
         (UDP_ASSOCIATE, Some(Destination::Name { port, .. })) => Asked::Associate(([0; 4], port).into()),
@@ -116,11 +118,13 @@ pub(super) fn answer(errno: i32) -> Vec<u8> {
         errno::EHOSTUNREACH => 4,
         errno::ECONNREFUSED => 5,
         errno::ETIMEDOUT => 6,
+        errno::EOPNOTSUPP => COMMAND_NOT_SUPPORTED,
+        errno::EAFNOSUPPORT => ADDRESS_TYPE_NOT_SUPPORTED,
         _ => FAILURE,
     })
 }
 
-/// Where the connection leaves from is not told.
+/// Where the connection leaves from is not known.
 pub(super) fn reply(code: u8) -> Vec<u8> {
     bound(code, ([0; 4], 0).into())
 }
@@ -183,11 +187,13 @@ mod tests {
         assert_eq!(request(b"\x05\x01\x00\x03\x07127.0.1\0\x50").clone(), {
             Asked::Connect(Destination::Name { host: "127.0.1".into(), port: 80 })
         });
+        let bind = Asked::Bind(Destination::Address("127.0.0.1:1".parse().unwrap()));
+        assert_eq!(request(b"\x05\x02\x00\x01\x7f\0\0\x01\0\x01"), bind);
         let any = Asked::Associate("0.0.0.0:0".parse().unwrap());
         assert_eq!(request(b"\x05\x03\x00\x01\0\0\0\0\0\0"), any);
         assert_eq!(request(b"\x05\x03\x00\x03\x01x\0\0"), any);
         for (message, code) in [
-            (&b"\x05\x02\x00\x01\x7f\0\0\x01\0\x01"[..], COMMAND_NOT_SUPPORTED),
+            (&b"\x05\x04\x00\x01\x7f\0\0\x01\0\x01"[..], COMMAND_NOT_SUPPORTED),
             (b"\x05\x00\x00\x01\x7f\0\0\x01\0\x01", COMMAND_NOT_SUPPORTED),
             (b"\x05\x01\x00\x09", ADDRESS_TYPE_NOT_SUPPORTED),
             (b"\x05\x01\x00\x03\x00\0\x01", ADDRESS_TYPE_NOT_SUPPORTED),

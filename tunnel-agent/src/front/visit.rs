@@ -13,6 +13,7 @@ use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::Failure;
 
 use super::asked::Asked;
+use super::bind::bind;
 use super::conversation::{Language, asked};
 use super::datagrams::Association;
 use super::held::{Dialled, Held};
@@ -109,6 +110,15 @@ impl Visit {
         let (answer, found) = match asked {
             (language, Asked::Connect(destination)) => self.connect(language, destination).await,
             (_, Asked::Associate(from)) => self.associate(&stream, from),
+            (Some(language), Asked::Bind(peer)) => match bind(self, language, &mut stream, peer).await? {
+                Some((far, trip)) => (Vec::new(), Some(Found::Far(far, trip))),
+                None => {
+                    take_leave(stream).await;
+                    return Ok(Next::Nothing);
+                }
+            },
+            // It was not said in a protocol that could say what comes of it.
+            (None, Asked::Bind(_)) => return reset(&stream),
         };
         tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await??;
         match found {
@@ -138,7 +148,10 @@ impl Visit {
         match dialled {
             Ok(far) => {
                 sight::relayed(&trip, since);
-                (answer(None), Some(Found::Far(far.stream, trip)))
+                // A client that is to tell others where it is, as FTP does, learns it so; SOCKS4 has it for BIND alone.
+                let known = far.exit.filter(|_| language == Some(Language::Socks5));
+                let told = known.map_or_else(|| answer(None), socks5::carried_at);
+                (told, Some(Found::Far(far.stream, trip)))
             }
             Err(failure) => {
                 sight::failed(&self.agent, &trip, &failure);
