@@ -1,14 +1,16 @@
 //! What one agent owns, and its life from the first check of its directory to the last file removed.
 //!
-//! [`place`] is that directory, [`budget`] the descriptors that there may be.
+//! [`place`] is that directory, [`budget`] the descriptors that there may be, [`life`] what happens once it serves.
 
 mod budget;
+mod life;
 mod place;
 
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use rustix::fs::Mode;
@@ -28,15 +30,17 @@ use crate::hosts::Hosts;
 use crate::lifetime::Lifetime;
 use crate::names::Names;
 use crate::service::Service;
-use crate::service::drain::drain;
+use crate::service::elder::Elder;
+use crate::service::inherited::{Inherited, Knowledge};
 use crate::service::notify::Manager;
-use crate::service::signals::{Order, Signals};
+use crate::service::signals::Signals;
 use crate::session::Sessions;
 use crate::sight::endpoints::Endpoints;
 use crate::sight::failures::Failures;
 use crate::splice::Splicer;
-use crate::{client, dns, facts, front, lifetime, processes, reload, sys};
+use crate::{dns, facts, sys};
 use budget::Budget;
+use life::Life;
 use place::Place;
 
 /// One agent.
@@ -63,6 +67,12 @@ pub(crate) struct Agent {
     /// How much of it there is.
     pub(crate) rooms: usize,
     pub(crate) manager: Manager,
+    /// Whose place we have taken.
+    pub(crate) elder: OnceLock<Elder>,
+    /// A successor opens the sessions now.
+    pub(crate) has_given: AtomicBool,
+    /// Held while the file of sessions is written anew.
+    pub(crate) writing: Arc<tokio::sync::Mutex<()>>,
     /// The network namespace that the agent serves.
     pub(crate) network: Option<u64>,
     pub(crate) born: Instant,
@@ -72,6 +82,15 @@ impl Agent {
     /// In seconds.
     pub(crate) fn age(&self) -> u32 {
         self.born.elapsed().as_secs().try_into().unwrap_or(u32::MAX)
+    }
+
+    /// Serves the metrics of the sessions that there are.
+    fn measure(self: &Arc<Self>) {
+        for plan in self.sessions.plans() {
+            if let Err(reason) = self.metrics.open(self, plan.config.metrics.as_ref()) {
+                tracing::warn!(reason, "metrics are not served");
+            }
+        }
     }
 
     /// Connections that are being made or relayed, and associations of the front door.
@@ -86,7 +105,7 @@ pub(crate) fn run(
     directory: &Path,
     private: bool,
     front: Option<Front>,
-    service: Service,
+    mut service: Service,
     ready: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
     if std::env::var_os(VARIABLE).is_some_and(|value| value != OUTSIDE) {
@@ -99,29 +118,44 @@ pub(crate) fn run(
     // look at in others hangs on them.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let uid = rustix::process::geteuid().as_raw();
-    let place = Place::take(directory, uid)?;
+    let own = service.inherited.as_mut().map(|inherited| &mut inherited.own);
+    let place = Place::take(directory, uid, own)?;
     sys::keep_freed_memory();
     let budget = budget::raise_descriptor_limit();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
-    let served = runtime.block_on(serve(place, uid, budget, front, service, ready));
-    if private {
-        let _ = fs::remove_dir_all(directory);
+    match runtime.block_on(serve(place, uid, budget, front, service, ready)) {
+        // The directory is the successor's.
+        Ok(Left::Succeeded) => Ok(()),
+        ended => {
+            if private {
+                let _ = fs::remove_dir_all(directory);
+            }
+            ended.map(drop)
+        }
     }
-    served
+}
+
+/// How an agent has ended.
+enum Left {
+    Ended,
+    Succeeded,
 }
 
 async fn serve(
-    mut place: Place,
+    place: Place,
     uid: u32,
     budget: Budget,
-    front: Option<Front>,
+    mut front: Option<Front>,
     service: Service,
     ready: impl FnOnce() -> io::Result<()>,
-) -> io::Result<()> {
-    let Service { manager, drain: limit, stays } = service;
+) -> io::Result<Left> {
+    let Service { manager, drain: limit, stays, mut inherited } = service;
     let directory = place.directory().to_owned();
-    let holds = Holds::new();
+    let holds = match &mut inherited {
+        Some(inherited) => Holds::inherited(&mut inherited.own)?,
+        None => Holds::new(),
+    };
     let can_hold = match holds.self_test().await {
         Ok(()) => true,
         Err(error) => {
@@ -129,8 +163,11 @@ async fn serve(
             false
         }
     };
+    // From here on nobody else writes in the directory.
+    let knowledge = inherited.as_ref().map(Inherited::prepared).transpose()?;
+    let mut own = inherited.as_mut().map(|inherited| &mut inherited.own);
     let sessions = Sessions::open(&directory)?;
-    let data = place::bind_data(&sessions.socket, uid)?;
+    let data = place.data(&sessions.socket, uid, own.as_deref_mut())?;
     let agent = Arc::new(Agent {
         uid,
         sessions,
@@ -152,44 +189,25 @@ async fn serve(
         room: Arc::new(Semaphore::new(budget.connections)),
         rooms: budget.connections,
         manager,
+        elder: OnceLock::new(),
+        has_given: AtomicBool::new(false),
+        writing: Arc::default(),
         network: facts::network_of(&data),
         born: Instant::now(),
     });
     let _stays = stays.then(|| Lifetime::begin(&agent));
-    let control = place.bind_control()?;
-    let mut signals = Signals::new()?;
-    // Of sessions that were there before this agent.
-    for plan in agent.sessions.plans() {
-        if let Err(reason) = agent.metrics.open(&agent, plan.config.metrics.as_ref()) {
-            tracing::warn!(reason, "metrics are not served");
-        }
+    let control = place.listen_for_launchers(own)?;
+    let signals = Signals::new()?;
+    agent.measure();
+    if let Some(front) = &mut front {
+        front.begin(&agent)?;
     }
     ready()?;
+    if let (Some(inherited), Some(Knowledge { sockets, processes })) = (inherited, knowledge) {
+        agent.lifetime.inherit(processes);
+        let _ = agent.elder.set(Elder::new(inherited.serving()?, sockets));
+    }
     tracing::info!(directory = %directory.display(), "ready");
     agent.manager.ready("serving");
-
-    let control_path = place.control();
-    let result = tokio::select! {
-        ended = client::accept(&agent, data) => ended.map(|()| None),
-        ended = crate::control::accept(&agent, control) => ended.map(|()| None),
-        ended = front::serve(&agent, front) => ended.map(|()| None),
-        () = lifetime::until_unused(&agent, &control_path) => Ok(None),
-        ended = reload::on_hangup(&agent) => ended.map(|()| None),
-        () = processes::write_down(&agent) => Ok(None),
-        () = agent.manager.watch(async || agent.splicer.works().await) => Ok(None),
-        order = signals.next() => Ok(Some(order)),
-    };
-    agent.manager.stopping();
-    // Programs that are still there, after a signal, find the next agent at the same socket; its
-    // sessions and names are kept for them.
-    place.remove_sockets(&agent.sessions.socket);
-    agent.metrics.close();
-    if let (Ok(Some(Order::Drain)), Some(limit)) = (&result, limit) {
-        // Another may serve here while what is open ends.
-        place.let_go();
-        drain(&agent.manager, Some(limit), &mut signals, || agent.open()).await;
-    }
-    place.leave(&agent);
-    tracing::info!("ended");
-    result.map(drop)
+    Life { agent, place, front, data, control, signals, limit }.live().await
 }

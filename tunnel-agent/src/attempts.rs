@@ -41,6 +41,12 @@ impl Attempts {
         outcome
     }
 
+    /// The sockets of all.
+    pub(crate) fn cookies(&self) -> Vec<u64> {
+        let table = self.0.lock();
+        table.handoffs.keys().chain(table.by_cookie.keys()).copied().collect()
+    }
+
     /// What tells the outcome of the attempt under way for the socket, if there is one.
     pub(crate) fn outcome(&self, cookie: u64) -> Option<Outcome> {
         self.0.lock().by_cookie.get(&cookie).map(|(_, _, outcome)| outcome.clone())

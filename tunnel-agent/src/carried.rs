@@ -157,6 +157,16 @@ impl Carried {
             .then(|| (address.into(), HandedOff { pid, at, course, sent, received }))
     }
 
+    /// Whether the socket has failed, and nobody has asked yet.
+    pub(crate) fn has_failed(&self, cookie: u64) -> bool {
+        self.0.lock().failures.contains_key(&cookie)
+    }
+
+    /// The sockets whose failures nobody has asked about yet.
+    pub(crate) fn failed_cookies(&self) -> Vec<u64> {
+        self.0.lock().failures.keys().copied().collect()
+    }
+
     /// Whether it is time for [`Self::sweep`]; says yes once until that has run.
     pub(crate) fn wants_sweep(&self) -> bool {
         let mut tables = self.0.lock();

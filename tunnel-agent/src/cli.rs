@@ -19,6 +19,7 @@ use crate::ask::{self, Shape, Unanswered};
 use crate::diagram::Language;
 use crate::front::{Front, configuration};
 use crate::service::Service;
+use crate::service::inherited::{self, Inherited};
 use crate::service::passed::Passed;
 use crate::upstream::door::come_in;
 use crate::{agent, background, keygen, log, relay};
@@ -59,24 +60,38 @@ impl fmt::Display for Failure {
 
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> Result<(), Failure> {
-    match Cli::parse().command {
+    let Cli { command, successor } = Cli::parse();
+    if !successor {
+        return execute(command, None);
+    }
+    let inherited = Inherited::receive().map_err(Failure::Agent)?;
+    execute(command, Some(inherited)).inspect_err(|failure| inherited::failed(&failure.to_string()))
+}
+
+fn execute(command: Command, inherited: Option<Inherited>) -> Result<(), Failure> {
+    match command {
         Command::Run { listen, proxy, config, directory, drain, .. }
             if !listen.is_empty() || config.is_some() || !proxy.is_empty() =>
         {
-            listening(|| open(listen, Vec::new(), proxy, config), directory, drain).map_err(Failure::Agent)
+            let service = Service::from_env(drain, inherited);
+            listening(|passed| open(listen, Vec::new(), proxy, config, passed), directory, service)
+                .map_err(Failure::Agent)
         }
         Command::Run { given: true, directory, .. } => {
-            listening(Front::given, directory, None).map_err(Failure::Agent)
+            listening(|_| Front::given(), directory, Service::default()).map_err(Failure::Agent)
         }
         Command::Forward(Forward { local, dynamic, remote, proxy, config, drain, directory }) => {
             let doors = local.into_iter().chain(dynamic).collect();
-            listening(|| open(doors, remote, proxy, config), directory, drain).map_err(Failure::Agent)
+            let service = Service::from_env(drain, inherited);
+            listening(|passed| open(doors, remote, proxy, config, passed), directory, service)
+                .map_err(Failure::Agent)
         }
         Command::Run { directory: Some(directory), private, foreground: false, .. } => {
-            in_background(&directory, private).map_err(Failure::Agent)
+            in_background(&directory, private, inherited).map_err(Failure::Agent)
         }
         Command::Run { directory, private, drain, .. } => {
-            in_foreground(directory, private, drain).map_err(Failure::Agent)
+            let service = Service::from_env(drain, inherited);
+            in_foreground(directory, private, service).map_err(Failure::Agent)
         }
         Command::Join { door, host, port } => come_in(&door, &host, &port).map_err(Failure::Agent),
         Command::Relay { config, check: true } => {
@@ -86,7 +101,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Relay { config, check: false } => {
             // Standard error is the journal's in a service, and the audit's where it is not in a file.
             log::to(io::stderr, "info").map_err(Failure::Agent)?;
-            relay::run::run(&config).map_err(Failure::Relay)
+            relay::run::run(&config, Service::from_env(None, inherited)).map_err(Failure::Relay)
         }
         Command::Keygen(Keygen { relay, out, name }) => keygen::run(relay, out, name).map_err(Failure::Key),
         Command::Status { json, dot, mermaid, directory } => {
@@ -116,36 +131,39 @@ fn open(
     reverses: Vec<Reverse>,
     proxies: Vec<Upstream>,
     config: Option<PathBuf>,
+    passed: Passed,
 ) -> io::Result<Front> {
     let chosen = configuration::choose(proxies, config).map_err(io::Error::other)?;
-    Front::open(doors, reverses, chosen, Passed::from_env()?)
+    Front::open(doors, reverses, chosen, passed)
 }
 
 /// Serves a front door in the foreground, as `ssh -N -D` does.
 fn listening(
-    open: impl FnOnce() -> io::Result<Front>,
+    open: impl FnOnce(Passed) -> io::Result<Front>,
     directory: Option<PathBuf>,
-    drain: Option<u32>,
+    mut service: Service,
 ) -> io::Result<()> {
     log::to(io::stderr, "warn")?;
-    let front = open()?;
-    let (directory, private) = match directory {
-        Some(directory) => (directory, false),
+    let front = open(service.passed()?)?;
+    let taken = service.inherited.as_ref().and_then(|inherited| inherited.directory.clone());
+    let (directory, private) = match (directory, taken) {
+        (Some(directory), _) => (directory, false),
+        (None, Some(taken)) => (taken, true),
         // One of its own: an agent that programs are launched with may have the usual one.
-        None => {
+        (None, None) => {
             let temporary = std::env::var_os("TMPDIR");
             let uid = ask::surroundings().uid;
             (made(&Surroundings { uid, temporary, ..Surroundings::default() })?.path, true)
         }
     };
-    agent::run(&directory, private, Some(front), Service::from_env(drain), || Ok(()))
+    agent::run(&directory, private, Some(front), service, || Ok(()))
 }
 
 /// Serves programs in the foreground.
-fn in_foreground(directory: Option<PathBuf>, private: bool, drain: Option<u32>) -> io::Result<()> {
+fn in_foreground(directory: Option<PathBuf>, private: bool, mut service: Service) -> io::Result<()> {
     log::to(io::stderr, "info")?;
     // Whoever names a directory starts an agent as a launcher does, which leaves when it is not used any more.
-    let stays = directory.is_none();
+    service.stays = directory.is_none();
     let directory = match directory {
         Some(directory) => directory,
         None => {
@@ -159,11 +177,11 @@ fn in_foreground(directory: Option<PathBuf>, private: bool, drain: Option<u32>) 
         }
     };
     // A socket that was passed is a door beside that.
-    let passed = Passed::from_env()?;
+    let passed = service.passed()?;
     let chosen = || configuration::choose(Vec::new(), None).map_err(io::Error::other);
     let front =
         if passed.is_empty() { None } else { Some(Front::open(Vec::new(), Vec::new(), chosen()?, passed)?) };
-    agent::run(&directory, private, front, Service { stays, ..Service::from_env(drain) }, || Ok(()))
+    agent::run(&directory, private, front, service, || Ok(()))
 }
 
 fn made(around: &Surroundings) -> io::Result<AgentDirectory> {
@@ -175,8 +193,8 @@ fn unusable(why: &[Unusable]) -> io::Error {
     io::Error::other(format!("no directory for the agent's sockets: {}", each.join("; ")))
 }
 
-fn in_background(directory: &Path, private: bool) -> io::Result<()> {
-    background::start(|ready| {
+fn in_background(directory: &Path, private: bool, inherited: Option<Inherited>) -> io::Result<()> {
+    let log = || {
         // Off unless asked for; a file, since nobody reads a background process's standard error.
         if std::env::var_os(log::FILTER).is_some_and(|filter| !filter.is_empty())
             && let Ok(file) =
@@ -184,7 +202,15 @@ fn in_background(directory: &Path, private: bool) -> io::Result<()> {
         {
             log::to(file, "warn")?;
         }
-        // Whoever was started as a service is the program that is launched, or its parent.
+        io::Result::Ok(())
+    };
+    // Whoever was started as a service is the program that is launched, or its parent.
+    if inherited.is_some() {
+        log()?;
+        return agent::run(directory, private, None, Service { inherited, ..Service::default() }, || Ok(()));
+    }
+    background::start(|ready| {
+        log()?;
         agent::run(directory, private, None, Service::default(), ready)
     })
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,15 +18,17 @@ use underpass_core::wire::{self, Family, Purpose, Reply, Request};
 use crate::agent::Agent;
 use crate::attempt::{self, Attempt};
 use crate::datagram::{self, Ask};
-use crate::facts::{Facts, network_of};
+use crate::facts::{Facts, cookie_of, network_of};
 use crate::frames::{self, NoFrame, Received};
 use crate::plan::Plan;
+use crate::service::elder::{Elder, passed_on};
+use crate::service::link::Message;
 use crate::upstream::hop::Client;
 use crate::{dns, expose, log, sys};
 
 /// Serves programs for ever.
-pub(crate) async fn accept(agent: &Arc<Agent>, listener: OwnedFd) -> io::Result<()> {
-    let listener = crate::sys::watch(listener, Interest::READABLE)?;
+pub(crate) async fn accept(agent: &Arc<Agent>, listener: &OwnedFd) -> io::Result<()> {
+    let listener = crate::sys::watch(listener.as_fd(), Interest::READABLE)?;
     loop {
         let mut ready = listener.readable().await?;
         match rustix::net::accept_with(listener.get_ref(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
@@ -69,13 +71,23 @@ fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
 
 /// A connection that shows no session, or no frame, is closed without an answer.
 fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer: UCred) {
+    let session = Request::decode(received.frame()).ok();
+    let session = session.and_then(|(token, request)| Some((agent.sessions.plan(&token)?, request)));
+    let elder = session.as_ref().and_then(|(_, request)| elder(agent, request, received.socket.as_ref()));
+    if elder.is_some_and(|elder| elder.answers(&connection, &received, peer)) {
+        return;
+    }
     let (socket, second) = (received.socket.take(), received.second.take());
+    // Again: the sockets are no part of the frame any more.
     let session = Request::decode(received.frame()).ok();
     let session = session.and_then(|(token, request)| Some((agent.sessions.plan(&token)?, request)));
     let Some((plan, request)) = session else {
         // A socket may be held already, and would wait for ever.
         return socket.iter().for_each(sys::dissolve);
     };
+    if let Some(told) = told(agent, &request) {
+        return frames::reply(&connection, &told);
+    }
     if second.is_some() && !matches!(request, Request::Sealed { .. }) {
         return socket.iter().for_each(sys::dissolve);
     }
@@ -89,13 +101,6 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
             let client = client(&plan, peer);
             datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
         }
-        (Request::Source { at }, None) => {
-            let reply = agent
-                .datagrams
-                .source(at)
-                .map_or(Reply::Unknown, |(peer, local)| Reply::Peer { peer, local });
-            frames::reply(&connection, &reply);
-        }
         (Request::Barred(what), None) => {
             log::barred(&agent.datagrams, &plan, &client(&plan, peer), what);
         }
@@ -106,23 +111,6 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
         }
         (Request::Listen { listens }, Some(socket)) => {
             expose::begin(agent, connection, &socket, listens);
-        }
-        (Request::Accepted { from, at }, None) => {
-            let accepted = agent.exposures.accepted(from, at);
-            let reply =
-                accepted.map_or(Reply::Unknown, |(peer, exit)| Reply::Peer { peer, local: Some(exit) });
-            frames::reply(&connection, &reply);
-        }
-        (Request::Outcome { cookie }, None) => {
-            let errno = agent.carried.take_failure(cookie).unwrap_or(0);
-            frames::reply(&connection, &Reply::Outcome { errno });
-        }
-        (Request::Peer { cookie }, None) => {
-            let reply = agent
-                .carried
-                .peer(cookie)
-                .map_or(Reply::Unknown, |(peer, local)| Reply::Peer { peer, local });
-            frames::reply(&connection, &reply);
         }
         (Request::Resolve { name, family }, None) => match dns::lookup::known(agent, &plan, name, family) {
             Some(told) => frames::reply(&connection, &told.reply()),
@@ -137,6 +125,50 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
         // Datagram.
         _ => {}
     }
+}
+
+/// A successor has passed a request on, of one of its sessions, which need not be one of ours.
+pub(crate) fn answer_passed(agent: &Arc<Agent>, message: Message) {
+    let Some((connection, received, peer)) = passed_on(message) else { return };
+    let request = Request::decode(received.frame()).ok().map(|(_, request)| request);
+    let before = request.as_ref().and_then(|request| elder(agent, request, received.socket.as_ref()));
+    if before.is_some_and(|elder| elder.answers(&connection, &received, peer)) {
+        return;
+    }
+    match request.and_then(|request| told(agent, &request)) {
+        Some(told) => frames::reply(&connection, &told),
+        None => answer(agent, connection, received, peer),
+    }
+}
+
+/// The predecessor, if it knows more of that than we do.
+fn elder<'a>(agent: &'a Agent, request: &Request<'_>, socket: Option<&OwnedFd>) -> Option<&'a Elder> {
+    let elder = agent.elder.get()?;
+    let is_its = match request {
+        Request::Source { at } => agent.datagrams.source(*at).is_none(),
+        Request::Accepted { from, at } => agent.exposures.accepted(*from, *at).is_none(),
+        Request::Outcome { cookie } => !agent.carried.has_failed(*cookie),
+        Request::Peer { cookie } => agent.carried.peer(*cookie).is_none(),
+        _ => socket.and_then(cookie_of).is_some_and(|cookie| elder.has(cookie)),
+    };
+    is_its.then_some(elder)
+}
+
+/// The answer to what is asked about a socket that is known, or is not.
+fn told(agent: &Agent, request: &Request<'_>) -> Option<Reply<'static>> {
+    let peer = |(peer, local)| Reply::Peer { peer, local };
+    Some(match request {
+        Request::Source { at } => agent.datagrams.source(*at).map_or(Reply::Unknown, peer),
+        Request::Accepted { from, at } => {
+            let accepted = agent.exposures.accepted(*from, *at);
+            accepted.map_or(Reply::Unknown, |(peer, exit)| Reply::Peer { peer, local: Some(exit) })
+        }
+        Request::Outcome { cookie } => {
+            Reply::Outcome { errno: agent.carried.take_failure(*cookie).unwrap_or(0) }
+        }
+        Request::Peer { cookie } => agent.carried.peer(*cookie).map_or(Reply::Unknown, peer),
+        _ => return None,
+    })
 }
 
 /// A connection that a program or its supervisor asks for.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -17,7 +18,7 @@ use crate::{check, reload, status};
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Serves launchers for ever.
-pub(crate) async fn accept(agent: &Arc<Agent>, listener: UnixListener) -> io::Result<()> {
+pub(crate) async fn accept(agent: &Arc<Agent>, listener: &UnixListener) -> io::Result<()> {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -45,6 +46,10 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
     let mut line = String::new();
     let mut bounded = (&mut stream).take(MAX_LINE as u64);
     tokio::time::timeout(DEADLINE, bounded.read_line(&mut line)).await??;
+    if agent.has_given.load(Ordering::Relaxed) {
+        // Whoever asks again asks the successor.
+        return Ok(());
+    }
     let reply = match line.strip_suffix('\n').map(ControlRequest::from_line) {
         Some(Ok(ControlRequest::OpenSession { config, linger, source, for_process })) => {
             let keeper = for_process.map_or(peer.pid(), |pid| pid.try_into().ok()).unwrap_or(0);

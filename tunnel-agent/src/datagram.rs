@@ -111,6 +111,11 @@ impl Datagrams {
         }
     }
 
+    /// The programs' sockets that there are peers of.
+    pub(crate) fn cookies(&self) -> Vec<u64> {
+        self.sockets.lock().keys().copied().collect()
+    }
+
     /// For whom an `at` stands, and the local address that the kernel would have chosen towards it.
     pub(crate) fn source(&self, at: SocketAddr) -> Option<(SocketAddr, Option<SocketAddr>)> {
         let peer = self.sources.lock().get(&canonical(at))?.upgrade()?;

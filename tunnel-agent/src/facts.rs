@@ -124,6 +124,11 @@ pub(crate) fn network_of(socket: &OwnedFd) -> Option<u64> {
 }
 
 /// `getsockname` of the copy.
+/// The kernel's name for the open socket (SO_COOKIE, socket(7)).
+pub(crate) fn cookie_of(socket: &OwnedFd) -> Option<u64> {
+    sys::option::<u64>(socket, SOL_SOCKET, libc::SO_COOKIE).ok()
+}
+
 pub(crate) fn local_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
     let address = rustix::net::getsockname(socket)?;
     SocketAddr::try_from(address).map_err(|_| io::ErrorKind::InvalidData.into())

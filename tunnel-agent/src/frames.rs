@@ -27,6 +27,13 @@ pub(crate) struct Received {
 }
 
 impl Received {
+    /// What somebody else has received; `None` if it is longer than any frame.
+    pub(crate) fn of(frame: &[u8], socket: Option<OwnedFd>, second: Option<OwnedFd>) -> Option<Self> {
+        let mut bytes = [0; MAX_FRAME + 1];
+        bytes.get_mut(..frame.len()).filter(|_| frame.len() <= MAX_FRAME)?.copy_from_slice(frame);
+        Some(Self { bytes, len: frame.len(), socket, second })
+    }
+
     pub(crate) fn frame(&self) -> &[u8] {
         &self.bytes[..self.len]
     }

@@ -20,6 +20,8 @@ use tokio::io::Interest;
 use underpass_core::destination::canonical;
 
 use crate::facts::{Facts, local_address, network_of};
+use crate::service::passed::Passed;
+use crate::service::successor::Sockets;
 use crate::{loopback, sys};
 
 /// ip(7); not in libc for every target.
@@ -28,6 +30,9 @@ const IP_MINTTL: i32 = 21;
 const IPV6_MINHOPCOUNT: i32 = 73;
 /// Completion takes microseconds; a socket that takes longer will never be completed.
 const COMPLETION: Duration = Duration::from_secs(5);
+/// Their names for a successor.
+const HOLD: &str = "hold";
+const FILLER: &str = "filler";
 /// The TTL that only a sender on this machine can still have: nothing has forwarded it.
 const TTL: i32 = 255;
 
@@ -43,8 +48,8 @@ pub(crate) struct Holds {
 #[derive(Debug)]
 struct Listener {
     address: SocketAddr,
-    _listening: Socket,
-    _filler: Socket,
+    listening: Socket,
+    filler: Socket,
 }
 
 impl Listener {
@@ -60,7 +65,7 @@ impl Listener {
             IpAddr::V4(_) => sys::set_option(&listening, IPPROTO_IP, IP_MINTTL, TTL)?,
             IpAddr::V6(_) => sys::set_option(&listening, IPPROTO_IPV6, IPV6_MINHOPCOUNT, TTL)?,
         }
-        Ok(Self { address, _listening: listening, _filler: filler })
+        Ok(Self { address, listening, filler })
     }
 }
 
@@ -98,6 +103,27 @@ pub(crate) struct Held {
 impl Holds {
     pub(crate) fn new() -> Self {
         Self { v4: Mutex::default(), v6: Mutex::default() }
+    }
+
+    /// Those of a predecessor: what programs have put into `SYN_SENT` there is completed from there.
+    pub(crate) fn inherited(own: &mut Passed) -> io::Result<Self> {
+        let holds = Self::new();
+        while let (Some(listening), Some(filler)) = (own.named(HOLD), own.named(FILLER)) {
+            let address = local_address(&listening)?;
+            let list = if address.is_ipv4() { &holds.v4 } else { &holds.v6 };
+            list.lock().push(Listener { address, listening: listening.into(), filler: filler.into() });
+        }
+        Ok(holds)
+    }
+
+    /// For a successor.
+    pub(crate) fn sockets(&self) -> io::Result<Sockets> {
+        let mut sockets = Sockets::new();
+        for listener in self.v4.lock().iter().chain(self.v6.lock().iter()) {
+            sockets.push((HOLD.to_owned(), listener.listening.try_clone()?.into()));
+            sockets.push((FILLER.to_owned(), listener.filler.try_clone()?.into()));
+        }
+        Ok(sockets)
     }
 
     /// Puts the socket into `SYN_SENT`, without touching a flag of the program's.

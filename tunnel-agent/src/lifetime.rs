@@ -84,6 +84,13 @@ impl Lifetime {
         Use(Arc::clone(agent))
     }
 
+    /// These have asked the predecessor, whose programs are ours.
+    pub(crate) fn inherit(&self, seen: HashSet<i32>) {
+        self.seen.lock().extend(seen);
+        self.used.store(true, Ordering::Relaxed);
+        self.linger.store(true, Ordering::Relaxed);
+    }
+
     /// The process `pid` has asked something.
     pub(crate) fn seen(&self, pid: i32) {
         self.seen.lock().insert(pid);

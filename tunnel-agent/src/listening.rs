@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::Mode;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -33,16 +34,23 @@ pub(crate) struct Listener {
     socket: OwnedFd,
     /// Removed with it.
     path: Option<PathBuf>,
+    /// Somebody else listens here from now on.
+    is_given: AtomicBool,
 }
 
 impl Listener {
     pub(crate) fn tcp(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { socket: bind(address, false)?.into(), path: None })
+        Ok(Self::of(bind(address, false)?))
     }
 
     /// One that somebody else has made.
     pub(crate) fn of(listener: impl Into<OwnedFd>) -> Self {
-        Self { socket: listener.into(), path: None }
+        Self { socket: listener.into(), path: None, is_given: AtomicBool::new(false) }
+    }
+
+    /// One of a predecessor, at a path that is removed with it.
+    pub(crate) fn taken(listener: OwnedFd, path: &Path) -> Self {
+        Self { socket: listener, path: Some(path.to_owned()), is_given: AtomicBool::new(false) }
     }
 
     /// At a path, for this user alone: the directory may let others in, and the owner may change the file's mode.
@@ -54,7 +62,12 @@ impl Listener {
         rustix::process::umask(before);
         bound?;
         socket.listen(BACKLOG)?;
-        Ok(Self { socket: socket.into(), path: Some(path.to_owned()) })
+        Ok(Self::taken(socket.into(), path))
+    }
+
+    /// A successor listens here.
+    pub(crate) fn give(&self) {
+        self.is_given.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
@@ -64,7 +77,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
+        if let Some(path) = self.path.as_ref().filter(|_| !self.is_given.load(Ordering::Relaxed)) {
             let _ = fs::remove_file(path);
         }
     }

@@ -13,8 +13,11 @@ use crate::processes;
 /// Reads them, away from those who wait for connections. Sessions whose programs have ended, as far as that
 /// can be known, are not counted.
 pub(crate) async fn reload(agent: &Arc<Agent>) -> io::Result<ControlReply> {
+    // A successor reads the file of sessions when nobody writes it.
+    let alone = Arc::clone(&agent.writing).lock_owned().await;
     let reading = Arc::clone(agent);
     let reloaded = tokio::task::spawn_blocking(move || {
+        let _alone = alone;
         let alive = processes::sessions(&reading.sessions.socket, &reading.lifetime.seen_and_alive());
         let has_programs = |token: &_| alive.as_ref().is_none_or(|alive| alive.contains(token));
         reading.sessions.reload(has_programs, |pool| reading.names.add(pool))

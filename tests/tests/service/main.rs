@@ -8,6 +8,7 @@
 //! | `told` | sd_notify and the watchdog |
 //! | `drained` | what is open when they are told to end |
 //! | `started` | sockets and credentials that are passed; `run` without anything; a relay's configuration that is judged |
+//! | `upgraded` | another process takes their place |
 //! | `units` | the unit files, as systemd judges them |
 
 mod drained;
@@ -15,3 +16,4 @@ mod place;
 mod started;
 mod told;
 mod units;
+mod upgraded;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,9 +15,16 @@ use underpass_core::control;
 use super::Agent;
 use crate::lifetime::aside;
 use crate::processes;
+use crate::service::passed::Passed;
+use crate::service::successor::Sockets;
 
 /// Held by the agent for life.
 const SERVING: &str = "serving.lock";
+
+/// The names of what a successor gets.
+const LOCK: &str = "lock";
+const DATA: &str = "data";
+const CONTROL: &str = "control";
 
 /// How long an agent that has removed its sockets may take to end.
 const LEAVING: Duration = Duration::from_secs(2);
@@ -30,9 +37,33 @@ pub(super) struct Place {
 
 impl Place {
     /// Makes it ours.
-    pub(super) fn take(directory: &Path, uid: u32) -> io::Result<Self> {
+    pub(super) fn take(directory: &Path, uid: u32, own: Option<&mut Passed>) -> io::Result<Self> {
         check_directory(directory, uid)?;
-        Ok(Self { directory: directory.to_owned(), lock: Some(sole(directory)?) })
+        // A predecessor's lock is ours as soon as the file is.
+        let lock = match own.and_then(|own| own.named(LOCK)) {
+            Some(lock) => lock.into(),
+            None => sole(directory)?,
+        };
+        Ok(Self { directory: directory.to_owned(), lock: Some(lock) })
+    }
+
+    /// For a successor.
+    pub(super) fn sockets(&self, data: &OwnedFd, control: &UnixListener) -> io::Result<Sockets> {
+        let mut sockets = Sockets::new();
+        if let Some(lock) = &self.lock {
+            sockets.push((format!("{LOCK} {}", self.directory.display()), lock.try_clone()?.into()));
+        }
+        sockets.push((DATA.to_owned(), data.try_clone()?));
+        sockets.push((CONTROL.to_owned(), control.as_fd().try_clone_to_owned()?));
+        Ok(sockets)
+    }
+
+    /// The socket that programs connect to, of a predecessor or a new one.
+    pub(super) fn data(&self, path: &Path, uid: u32, own: Option<&mut Passed>) -> io::Result<OwnedFd> {
+        match own.and_then(|own| own.named(DATA)) {
+            Some(data) => Ok(data),
+            None => bind_data(path, uid),
+        }
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -44,7 +75,11 @@ impl Place {
         self.directory.join(control::SOCKET)
     }
 
-    pub(super) fn bind_control(&self) -> io::Result<UnixListener> {
+    /// The socket that launchers connect to, of a predecessor or a new one.
+    pub(super) fn listen_for_launchers(&self, own: Option<&mut Passed>) -> io::Result<UnixListener> {
+        if let Some(control) = own.and_then(|own| own.named(CONTROL)) {
+            return UnixListener::from_std(control.into());
+        }
         remove_stale(&self.control())?;
         UnixListener::bind(self.control())
     }
@@ -125,7 +160,7 @@ fn lock(directory: &Path) -> io::Result<File> {
 
 /// The socket that programs connect to. An agent of root's also serves programs that have changed
 /// their user; they must know the socket's name and show a token.
-pub(super) fn bind_data(path: &Path, uid: u32) -> io::Result<OwnedFd> {
+fn bind_data(path: &Path, uid: u32) -> io::Result<OwnedFd> {
     remove_stale(path)?;
     let socket = rustix::net::socket_with(
         AddressFamily::UNIX,

@@ -13,6 +13,9 @@ use underpass_core::upstream::Upstream;
 #[command(name = "underpass-agent", version, about = "Does all I/O for the programs that underpass carries")]
 #[command(max_term_width = 80)]
 pub(crate) struct Cli {
+    /// The process that has this place now gives it by standard input
+    #[arg(long, global = true, hide = true)]
+    pub(crate) successor: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

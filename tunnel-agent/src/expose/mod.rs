@@ -151,6 +151,13 @@ impl Exposures {
         Some(SocketAddr::new(loopback, address.port()))
     }
 
+    /// The sockets that are bound or listen here.
+    pub(crate) fn cookies(&self) -> Vec<u64> {
+        let tables = self.tables.lock();
+        let exposed = tables.exposed.values().flat_map(|exposure| exposure.state.lock().cookies.clone());
+        tables.bound.keys().copied().chain(exposed).collect()
+    }
+
     /// The process connects there.
     pub(crate) fn visits(&self, pid: i32, destination: &Destination) {
         let mut tables = self.tables.lock();

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -65,8 +65,12 @@ impl DatagramDoor {
         Ok(Self { socket, port: address.port(), to })
     }
 
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     /// Serves for ever.
-    pub(super) async fn serve(self, agent: Arc<Agent>, session: Token) -> io::Result<()> {
+    pub(super) async fn serve(self: Arc<Self>, agent: Arc<Agent>, session: Token) -> io::Result<()> {
         let watched = sys::watch(self.socket.as_fd(), Interest::READABLE)?;
         let mut flows = HashMap::new();
         loop {

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use underpass_core::config::listen::{Kind, Service};
@@ -31,8 +32,9 @@ pub(super) fn receive() -> io::Result<Front> {
     launcher.set_nonblocking(true)?;
     let chosen = Chosen { config, source: None };
     let threshold = Threshold { service: Service::Proxy(Kind::Socks), login: None, held: None };
-    let doors = vec![Opened::Connections(Listener::of(listener), threshold)];
-    Ok(Front { doors, reverses: Vec::new(), chosen, launcher: Some(launcher) })
+    let opened = Opened::Connections(Arc::new(Listener::of(listener)), Arc::new(threshold));
+    let doors = vec![(String::new(), opened)];
+    Ok(Front { doors, reverses: Vec::new(), chosen: Some(chosen), session: None, launcher: Some(launcher) })
 }
 
 fn listener(launcher: &UnixStream) -> io::Result<TcpListener> {
@@ -49,8 +51,8 @@ fn listener(launcher: &UnixStream) -> io::Result<TcpListener> {
 }
 
 /// Until the launcher has let go.
-pub(super) async fn until_left(launcher: UnixStream) -> io::Result<()> {
-    let launcher = tokio::net::UnixStream::from_std(launcher)?;
+pub(super) async fn until_left(launcher: &UnixStream) -> io::Result<()> {
+    let launcher = tokio::net::UnixStream::from_std(launcher.try_clone()?)?;
     loop {
         launcher.readable().await?;
         match launcher.try_read(&mut [0]) {

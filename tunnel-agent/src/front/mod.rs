@@ -46,7 +46,9 @@ use crate::agent::Agent;
 use crate::expose::reverse;
 use crate::lifetime::Lifetime;
 use crate::listening::Listener;
+use crate::service::inherited::DOOR;
 use crate::service::passed::{Named, Passed};
+use crate::service::successor::Sockets;
 use crate::sys;
 use configuration::Chosen;
 use datagram_door::DatagramDoor;
@@ -59,18 +61,21 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Doors that listen, and what is behind them.
 pub(crate) struct Front {
-    doors: Vec<Opened>,
+    /// With their names for a successor.
+    doors: Vec<(String, Opened)>,
     /// Listeners at exits.
     reverses: Vec<Reverse>,
-    chosen: Chosen,
+    /// Until the session is open.
+    chosen: Option<Chosen>,
+    session: Option<Token>,
     /// Serves as long as this launcher wants it.
     launcher: Option<UnixStream>,
 }
 
 /// A door that listens.
 enum Opened {
-    Connections(Listener, Threshold),
-    Datagrams(DatagramDoor),
+    Connections(Arc<Listener>, Arc<Threshold>),
+    Datagrams(Arc<DatagramDoor>),
 }
 
 impl Front {
@@ -88,19 +93,70 @@ impl Front {
         let opened = doors.map(|door| {
             let name = door.to_string();
             let connections = !matches!(door.service, Service::Udp(_) | Service::Tproxy);
-            let socket = passed.at(&door.place, connections);
-            open(door, socket).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
+            let opened = match passed.named(&name) {
+                Some(socket) => open(door, Some(socket), true),
+                None => {
+                    let socket = passed.at(&door.place, connections);
+                    open(door, socket, false)
+                }
+            };
+            let opened = opened.map(|opened| (name.clone(), opened));
+            opened.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
         });
         let mut doors = opened.collect::<io::Result<Vec<_>>>()?;
-        for named in passed.rest() {
-            doors.push(by_name(named)?);
+        // A predecessor may have had a door that is none any more.
+        for named in passed.rest().into_iter().filter(|named| !named.name.contains("://")) {
+            doors.push((named.name.clone(), by_name(named)?));
         }
         if doors.is_empty() && reverses.is_empty() {
             return Err(io::Error::other(
                 "no door: add --listen URL, or [[listen]] or [[expose]] with to = \"HOST:PORT\" to the file",
             ));
         }
-        Ok(Self { doors, reverses, chosen, launcher: None })
+        Ok(Self { doors, reverses, chosen: Some(chosen), session: None, launcher: None })
+    }
+
+    /// Opens the session that all doors have.
+    pub(crate) fn begin(&mut self, agent: &Arc<Agent>) -> io::Result<()> {
+        let Some(chosen) = self.chosen.take() else { return Ok(()) };
+        agent.names.add(&chosen.config.pool).map_err(io::Error::other)?;
+        agent.metrics.open(agent, chosen.config.metrics.as_ref()).map_err(io::Error::other)?;
+        let value =
+            agent.sessions.open_session(chosen.config, chosen.source, None).map_err(io::Error::other)?;
+        let session = SessionEnv::parse(value.as_bytes());
+        self.session = session.map(|session| session.token);
+        Ok(())
+    }
+
+    /// What listens, for a successor.
+    pub(crate) fn sockets(&self) -> io::Result<Sockets> {
+        if self.launcher.is_some() {
+            return Err(io::Error::other("the door is a launcher's"));
+        }
+        if !self.reverses.is_empty() {
+            let why = "what listens at an exit would be asked for twice; restart it instead";
+            return Err(io::Error::other(why));
+        }
+        let holds = |opened: &Opened| matches!(opened, Opened::Connections(_, at) if at.held.is_some());
+        if self.doors.iter().any(|(_, opened)| holds(opened)) {
+            let why =
+                "what is dialled for packets that wait would be lost with the queue; restart it instead";
+            return Err(io::Error::other(why));
+        }
+        let socket = |opened: &Opened| match opened {
+            Opened::Connections(listener, _) => listener.socket().try_clone_to_owned(),
+            Opened::Datagrams(door) => door.socket().try_clone_to_owned(),
+        };
+        self.doors.iter().map(|(name, opened)| Ok((format!("{DOOR}{name}"), socket(opened)?))).collect()
+    }
+
+    /// A successor has them.
+    pub(crate) fn give(&self) {
+        for (_, opened) in &self.doors {
+            if let Opened::Connections(listener, _) = opened {
+                listener.give();
+            }
+        }
     }
 
     /// What the launcher that has started us gives by standard input.
@@ -109,8 +165,8 @@ impl Front {
     }
 }
 
-/// `passed` is what listens there already, if anything does.
-fn open(door: Door, passed: Option<OwnedFd>) -> io::Result<Opened> {
+/// `passed` is what listens there already, if anything does; `ours`: one of us has made it.
+fn open(door: Door, passed: Option<OwnedFd>, ours: bool) -> io::Result<Opened> {
     let Door { service, place, login } = door;
     if let (Service::Udp(_) | Service::Tproxy, Place::Address(address)) = (&service, &place) {
         let to = if let Service::Udp(to) = &service { Some(to.clone()) } else { None };
@@ -118,9 +174,10 @@ fn open(door: Door, passed: Option<OwnedFd>) -> io::Result<Opened> {
             Some(socket) => DatagramDoor::of(socket, to),
             None => DatagramDoor::open(*address, to),
         }
-        .map(Opened::Datagrams);
+        .map(|door| Opened::Datagrams(Arc::new(door)));
     }
     let listener = match (&place, passed) {
+        (Place::Path(path), Some(socket)) if ours => Listener::taken(socket, path),
         (_, Some(socket)) => Listener::of(socket),
         (Place::Address(address), None) => Listener::tcp(*address)?,
         (Place::Path(path), None) => Listener::unix(path)?,
@@ -130,7 +187,7 @@ fn open(door: Door, passed: Option<OwnedFd>) -> io::Result<Opened> {
         _ => None,
     };
     let login = login.credentials().map(Login::new);
-    Ok(Opened::Connections(listener, Threshold { service, login, held }))
+    Ok(Opened::Connections(Arc::new(listener), Arc::new(Threshold { service, login, held })))
 }
 
 /// A door that nobody has described but by the name of its socket.
@@ -145,41 +202,35 @@ fn by_name(named: Named) -> io::Result<Opened> {
             named.name
         ))
     })?;
-    open(door, Some(named.socket))
+    open(door, Some(named.socket), false)
 }
 
 /// Serves the doors for ever, or as long as their launcher is there; without any it waits for ever.
-pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Result<()> {
-    let Some(Front { doors, reverses, chosen, launcher }) = front else {
+pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<&Front>) -> io::Result<()> {
+    let Some((front, session)) = front.and_then(|front| Some((front, front.session?))) else {
         return std::future::pending().await;
     };
     let _usage = Lifetime::begin(agent);
-    agent.names.add(&chosen.config.pool).map_err(io::Error::other)?;
-    agent.metrics.open(agent, chosen.config.metrics.as_ref()).map_err(io::Error::other)?;
-    let value = agent.sessions.open_session(chosen.config, chosen.source, None).map_err(io::Error::other)?;
-    let session = SessionEnv::parse(value.as_bytes())
-        .ok_or_else(|| io::Error::other("the session has no valid name"))?
-        .token;
     let mut served = tokio::task::JoinSet::new();
-    for door in doors {
+    for (_, door) in &front.doors {
         let agent = Arc::clone(agent);
         match door {
             Opened::Connections(listener, threshold) => {
                 if let Some(held) = &threshold.held {
                     served.spawn(Arc::clone(held).serve(Arc::clone(&agent), session));
                 }
-                served.spawn(accept(agent, listener, Arc::new(threshold), session));
+                served.spawn(accept(agent, Arc::clone(listener), Arc::clone(threshold), session));
             }
             Opened::Datagrams(door) => {
-                served.spawn(door.serve(agent, session));
+                served.spawn(Arc::clone(door).serve(agent, session));
             }
         }
     }
-    for reverse in reverses {
-        served.spawn(reverse::serve(Arc::clone(agent), session, reverse));
+    for reverse in &front.reverses {
+        served.spawn(reverse::serve(Arc::clone(agent), session, reverse.clone()));
     }
     let left = async {
-        match launcher {
+        match &front.launcher {
             Some(launcher) => given::until_left(launcher).await,
             None => std::future::pending().await,
         }
@@ -193,7 +244,7 @@ pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<Front>) -> io::Resul
 
 async fn accept(
     agent: Arc<Agent>,
-    listener: Listener,
+    listener: Arc<Listener>,
     threshold: Arc<Threshold>,
     session: Token,
 ) -> io::Result<()> {

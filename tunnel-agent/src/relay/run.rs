@@ -4,8 +4,10 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use underpass_core::config::ConfigError;
 use underpass_core::config::listen::Place;
@@ -36,8 +39,11 @@ use super::{Known, Relay, identify, numbers};
 use crate::metrics::serve;
 use crate::service::Service;
 use crate::service::drain::drain;
+use crate::service::inherited::DOOR;
+use crate::service::notify::Manager;
 use crate::service::passed::Passed;
 use crate::service::signals::{Order, Signals};
+use crate::service::successor::{Sockets, Successor};
 use crate::tally::clients::Usage;
 use crate::tls::key::Identity;
 use crate::{listening, sys};
@@ -98,9 +104,8 @@ pub(crate) fn check(path: &Path) -> Result<(), Failure> {
 }
 
 /// Serves until it is told to end.
-pub(crate) fn run(path: &Path) -> Result<(), Failure> {
+pub(crate) fn run(path: &Path, mut service: Service) -> Result<(), Failure> {
     let Prepared { settings, identity, known, tls } = prepare(path)?;
-    let service = Service::from_env(None);
     let descriptors = raise_descriptor_limit();
     sys::keep_freed_memory();
     sys::take_turns();
@@ -112,8 +117,7 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         .map_err(named("no event loop"))?;
     let log = Log::open(&settings.audit).map_err(named("audit"))?;
     let entered = runtime.enter();
-    let listeners = listeners(&settings.listen)?;
-    let metrics = settings.metrics.as_ref().map(serve::open).transpose().map_err(Failure::Other)?;
+    let listeners = listeners(&settings.listen, service.passed().map_err(named("listen"))?)?;
     let listening: Vec<SocketAddr> = listeners.iter().filter_map(|one| one.local_addr().ok()).collect();
     let relay = Arc::new(Relay {
         name: settings.name.clone(),
@@ -133,10 +137,6 @@ pub(crate) fn run(path: &Path) -> Result<(), Failure> {
         leaving: watch::Sender::new(false),
     });
     tracing::info!(listening = ?listening, pin = %identity.pin(), "a relay serves");
-    if let Some(opened) = metrics {
-        let asked = Arc::clone(&relay);
-        runtime.spawn(serve::serve(opened, Arc::new(move || numbers::tell(&asked))));
-    }
     let reached = Reached {
         listeners,
         at: listening,
@@ -172,23 +172,68 @@ async fn serve(
     reached: Reached,
 ) -> Result<(), Failure> {
     let Reached { listeners, at, acceptor, half_open, service } = reached;
+    let Service { manager, inherited, .. } = service;
     let mut signals = Signals::new().map_err(named("signals"))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(named("signals"))?;
     let mut refresh = tokio::time::interval(REFRESH);
     let numbers = Arc::new(AtomicU64::new(0));
+    // For a successor.
+    let copies = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
+    let copies: Vec<OwnedFd> = copies.collect::<io::Result<_>>().map_err(named("listen"))?;
+    let sockets = || -> io::Result<Sockets> {
+        copies.iter().zip(&at).map(|(copy, at)| Ok((format!("{DOOR}{at}"), copy.try_clone()?))).collect()
+    };
+    if let Some(inherited) = &inherited {
+        inherited.prepared().map_err(named("the predecessor"))?;
+    }
+    let mut metrics = measured(relay, &settings)?;
+    if let Some(inherited) = inherited {
+        inherited.serving().map_err(named("the predecessor"))?;
+    }
     let mut accepting = tokio::task::JoinSet::new();
     for listener in listeners {
         let (relay, acceptor) = (Arc::clone(relay), acceptor.clone());
         accepting.spawn(accept(relay, acceptor, Arc::clone(&half_open), listener, Arc::clone(&numbers)));
     }
-    let manager = &service.manager;
     manager.ready("serving");
     // Whatever is done here is done by this thread.
     let watch = manager.watch(async || tokio::task::yield_now().await);
     tokio::pin!(watch);
-    let order = loop {
+    let mut starting = None;
+    let (limit, told) = loop {
+        let started = async {
+            match &mut starting {
+                Some(started) => Pin::as_mut(started).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            order = signals.next() => break order,
+            order = signals.next() => match order {
+                Order::Upgrade if starting.is_none() => starting = Some(Box::pin(Successor::start(sockets()))),
+                // It is on its way.
+                Order::Upgrade => {}
+                order => {
+                    let limit = settings.limits.drain.filter(|_| order == Order::Drain);
+                    break (Some(limit.unwrap_or_default()), manager.clone());
+                }
+            },
+            started = started => {
+                starting = None;
+                // It serves metrics where we do.
+                if let Some(served) = metrics.take() {
+                    served.abort();
+                    let _ = served.await;
+                }
+                match succeeded(started, &manager).await {
+                    // As long as it wants if nothing was said.
+                    Ok(()) => break (settings.limits.drain, Manager::default()),
+                    Err(why) => tracing::error!(reason = why, "no successor; this process goes on"),
+                }
+                match measured(relay, &settings) {
+                    Ok(again) => metrics = again,
+                    Err(error) => tracing::warn!(%error, "metrics are not served"),
+                }
+            }
             _ = hangup.recv() => {
                 manager.reloading();
                 match reload(relay, path, &settings, &at) {
@@ -205,13 +250,28 @@ async fn serve(
             },
         }
     };
-    manager.stopping();
+    // Whoever has a successor is not the service any more.
+    told.stopping();
     accepting.shutdown().await;
-    if let (Order::Drain, Some(limit)) = (order, settings.limits.drain) {
-        relay.leaving.send_replace(true);
-        drain(manager, Some(limit), &mut signals, || half_open.open()).await;
-    }
+    drop(copies);
+    relay.leaving.send_replace(true);
+    drain(&told, limit, &mut signals, || half_open.open()).await;
     Ok(())
+}
+
+/// Serves the metrics, where they are wanted.
+fn measured(relay: &Arc<Relay>, settings: &Settings) -> Result<Option<JoinHandle<io::Result<()>>>, Failure> {
+    let Some(place) = &settings.metrics else { return Ok(None) };
+    let opened = serve::open(place).map_err(Failure::Other)?;
+    let asked = Arc::clone(relay);
+    Ok(Some(tokio::spawn(serve::serve(opened, Arc::new(move || numbers::tell(&asked))))))
+}
+
+/// Has a successor take our place; nothing is known here that it would have to know.
+async fn succeeded(started: Result<Successor, String>, manager: &Manager) -> Result<(), String> {
+    let mut successor = started?;
+    successor.take_over(std::iter::empty()).await?;
+    successor.serves(manager).await.map(drop)
 }
 
 /// Reads again who is served and who may go where; where it listens and which key it has stays as it is.
@@ -286,8 +346,7 @@ fn judge(settings: &Settings, listening: &[SocketAddr]) -> io::Result<Judge> {
 }
 
 /// Listens where it is wanted, by a socket that was passed where one is there already.
-fn listeners(wanted: &[Listen]) -> Result<Vec<TcpListener>, Failure> {
-    let mut passed = Passed::from_env().map_err(named("listen"))?;
+fn listeners(wanted: &[Listen], mut passed: Passed) -> Result<Vec<TcpListener>, Failure> {
     let mut listeners = Vec::new();
     for listen in wanted {
         let Listen::Address(address) = listen else { continue };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::notify::Manager;
-use super::signals::Signals;
+use super::signals::{Order, Signals};
 
 /// How often it is looked at first what is still open, and how seldom at last.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
@@ -32,7 +32,11 @@ pub(crate) async fn drain(
         }
         tokio::select! {
             () = tokio::time::sleep(pause.min(left)) => {}
-            _ = signals.next() => return tracing::info!(open = open(), "told to end at once"),
+            order = signals.next() => match order {
+                // We have no place any more that another could take.
+                Order::Upgrade => continue,
+                Order::Drain | Order::End => return tracing::info!(open = open(), "told to end at once"),
+            },
         }
         pause = (pause * 2).min(slowest);
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -14,9 +15,9 @@ use rustix::time::{ClockId, clock_gettime};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The service manager, if there is one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Manager {
-    socket: Option<(UnixDatagram, SocketAddr)>,
+    socket: Option<(Arc<UnixDatagram>, SocketAddr)>,
     /// How long it waits for a sign of life.
     watchdog: Option<Duration>,
 }
@@ -53,6 +54,11 @@ impl Manager {
         self.say("STOPPING=1");
     }
 
+    /// Another process is the service from now on.
+    pub(crate) fn succeeded_by(&self, pid: u32) {
+        self.say(&format!("MAINPID={pid}"));
+    }
+
     /// What it does, in a line for people.
     pub(crate) fn status(&self, status: &str) {
         self.say(&format!("STATUS={status}"));
@@ -78,7 +84,7 @@ impl Manager {
     }
 }
 
-fn open(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
+fn open(name: &OsStr) -> io::Result<(Arc<UnixDatagram>, SocketAddr)> {
     // A name in the abstract namespace begins with @ (unix(7)).
     let address = match name.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,
@@ -86,5 +92,5 @@ fn open(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    Ok((socket, address))
+    Ok((Arc::new(socket), address))
 }

@@ -60,6 +60,16 @@ impl Passed {
         Ok(Self(sockets))
     }
 
+    pub(crate) fn add(&mut self, named: Named) {
+        self.0.push(named);
+    }
+
+    /// The first of this name.
+    pub(crate) fn named(&mut self, name: &str) -> Option<OwnedFd> {
+        let found = self.0.iter().position(|one| one.name == name)?;
+        Some(self.0.remove(found).socket)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -11,6 +11,8 @@ pub(crate) enum Order {
     Drain,
     /// SIGINT: the end, now.
     End,
+    /// SIGUSR2: another process takes our place.
+    Upgrade,
 }
 
 /// The signals, from now on.
@@ -18,11 +20,16 @@ pub(crate) enum Order {
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    upgrade: Signal,
 }
 
 impl Signals {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            upgrade: signal(SignalKind::user_defined2())?,
+        })
     }
 
     /// The next one.
@@ -30,6 +37,7 @@ impl Signals {
         tokio::select! {
             Some(()) = self.terminate.recv() => Order::Drain,
             Some(()) = self.interrupt.recv() => Order::End,
+            Some(()) = self.upgrade.recv() => Order::Upgrade,
             else => std::future::pending().await,
         }
     }

@@ -1,0 +1,140 @@
+//! The process that takes our place: the same program as it is installed by now, with the same arguments.
+//!
+//! It is given what listens, prepares itself, and says so; until then we serve on, and if it fails, too. Then we stop
+//! accepting, it takes over, and we let what is open end.
+
+use std::env;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::inherited::ARGUMENT;
+use super::link;
+use super::notify::Manager;
+use crate::sys;
+
+/// How long it may take to prepare itself.
+const PREPARING: Duration = Duration::from_secs(30);
+/// And to serve, while nobody does.
+const BEGINNING: Duration = Duration::from_secs(10);
+
+/// What listens, by its name for the successor.
+pub(crate) type Sockets = Vec<(String, OwnedFd)>;
+
+/// A successor that is prepared. Dropped before it serves, it is ended.
+pub(crate) struct Successor {
+    link: AsyncFd<OwnedFd>,
+    child: Option<Child>,
+    pid: u32,
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Successor {
+    /// Starts one, and gives it the sockets; why it cannot serve, if it cannot.
+    pub(crate) async fn start(sockets: io::Result<Sockets>) -> Result<Self, String> {
+        let started = sockets.and_then(start);
+        let mut successor = started.map_err(|error| format!("it cannot be started: {error}"))?;
+        successor.hear("prepared", PREPARING).await?;
+        Ok(successor)
+    }
+
+    /// Has it take over, with what else it has to know; why it does not, if it does not.
+    pub(crate) async fn take_over(&mut self, knowledge: impl Iterator<Item = String>) -> Result<(), String> {
+        for line in knowledge.chain(["yours".to_owned()]) {
+            self.tell(&line).await?;
+        }
+        self.hear("serving", BEGINNING).await
+    }
+
+    /// Tells the service manager who the service is from now on; what else is said between us.
+    pub(crate) async fn serves(mut self, manager: &Manager) -> Result<OwnedFd, String> {
+        manager.succeeded_by(self.pid);
+        if let Err(why) = self.tell("told").await {
+            manager.succeeded_by(std::process::id());
+            return Err(why);
+        }
+        // It is nobody's child as soon as we end.
+        self.child = None;
+        tracing::info!(pid = self.pid, "a successor serves");
+        let link = self.link.get_ref().try_clone();
+        link.map_err(|error| error.to_string())
+    }
+
+    async fn tell(&self, line: &str) -> Result<(), String> {
+        let sent = async {
+            loop {
+                let mut ready = self.link.writable().await?;
+                match link::send(self.link.get_ref(), line.as_bytes(), &[]) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                    sent => return sent,
+                }
+            }
+        };
+        let sent = tokio::time::timeout(BEGINNING, sent).await;
+        let sent = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        sent.map_err(|error| format!("it cannot be told anything: {error}"))
+    }
+
+    async fn hear(&mut self, wanted: &str, patience: Duration) -> Result<(), String> {
+        match tokio::time::timeout(patience, link::next(&self.link)).await {
+            Ok(Ok(message)) if message.text() == wanted => Ok(()),
+            Ok(Ok(message)) => {
+                Err(message.text().strip_prefix("failed ").unwrap_or("it said nonsense").to_owned())
+            }
+            Ok(Err(_)) => {
+                // What has closed the link but not ended is of no use; an end that has begun keeps its status.
+                let status = self.child.as_mut().and_then(|child| {
+                    let _ = child.kill();
+                    child.wait().ok()
+                });
+                Err(status.map_or("it has ended".to_owned(), |status| format!("it has ended: {status}")))
+            }
+            Err(_) => Err(format!("it is not ready after {} s", patience.as_secs())),
+        }
+    }
+}
+
+fn start(sockets: Sockets) -> io::Result<Successor> {
+    let (ours, its) = link::pair()?;
+    let child = Command::new(program()?)
+        .args(env::args_os().skip(1).filter(|argument| argument != ARGUMENT))
+        .arg(ARGUMENT)
+        .stdin(Stdio::from(its))
+        // What was passed to us it gets from us.
+        .env_remove("LISTEN_FDS")
+        .env_remove("LISTEN_PID")
+        .env_remove("LISTEN_FDNAMES")
+        .env_remove("WATCHDOG_PID")
+        .spawn()?;
+    let pid = child.id();
+    let link = sys::watch(ours, Interest::READABLE | Interest::WRITABLE)?;
+    let successor = Successor { link, child: Some(child), pid };
+    for (name, socket) in &sockets {
+        link::send(successor.link.get_ref(), format!("socket {name}").as_bytes(), &[socket.as_fd()])?;
+    }
+    link::send(successor.link.get_ref(), b"end", &[])?;
+    Ok(successor)
+}
+
+/// Where we were started from: what is there now may be newer (proc(5), /proc/PID/exe).
+fn program() -> io::Result<PathBuf> {
+    let path = env::current_exe()?.into_os_string();
+    let known = path.as_bytes();
+    Ok(PathBuf::from(std::ffi::OsString::from_vec(
+        known.strip_suffix(b" (deleted)").unwrap_or(known).to_vec(),
+    )))
+}
