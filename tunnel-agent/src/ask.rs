@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::net::sockopt::socket_peercred;
-use underpass_core::control::{ControlReply, ControlRequest, SOCKET};
+use underpass_core::control::{
+    ConnectionStatus, ControlReply, ControlRequest, FailureStatus, HopStatus, SOCKET, UnhookedStatus,
+};
 use underpass_core::runtime_dir::{Surroundings, shared_directories};
 
 use crate::diagram::{Diagram, Language};
@@ -77,6 +79,33 @@ pub(crate) fn reload(directory: Option<&Path>) -> Result<(), Unanswered> {
         _ => Ok(true),
     })?;
     if failed.is_empty() { Ok(()) } else { Err(Unanswered::Failed(failed.join("\nunderpass-agent: "))) }
+}
+
+/// All that an agent tells, at once.
+#[derive(Default)]
+pub(crate) struct Snapshot {
+    pub(crate) connections: Vec<ConnectionStatus>,
+    pub(crate) hops: Vec<HopStatus>,
+    /// The latest first.
+    pub(crate) failures: Vec<FailureStatus>,
+    pub(crate) unhooked: Vec<UnhookedStatus>,
+}
+
+/// Asks once.
+pub(crate) fn snapshot(directory: Option<&Path>) -> Result<Snapshot, Unanswered> {
+    let mut snapshot = Snapshot::default();
+    converse(directory, &ControlRequest::Status, |reply| {
+        match reply {
+            ControlReply::Connection(it) => snapshot.connections.push(*it),
+            ControlReply::Hop(it) => snapshot.hops.push(*it),
+            ControlReply::Failed(it) => snapshot.failures.push(*it),
+            ControlReply::Unhooked(it) => snapshot.unhooked.push(*it),
+            ControlReply::Done => return Ok(false),
+            _ => {}
+        }
+        Ok(true)
+    })?;
+    Ok(snapshot)
 }
 
 enum Shown {

@@ -21,6 +21,7 @@ use crate::front::{Front, configuration};
 use crate::service::Service;
 use crate::service::inherited::{self, Inherited};
 use crate::service::passed::Passed;
+use crate::top::{self, NoScreen};
 use crate::upstream::door::come_in;
 use crate::{agent, background, keygen, log, relay};
 
@@ -29,6 +30,8 @@ use crate::{agent, background, keygen, log, relay};
 pub(crate) enum Failure {
     /// An agent could not serve.
     Agent(io::Error),
+    /// There is no terminal to show something on.
+    Terminal(io::Error),
     /// An agent was asked in vain.
     Asking(Unanswered),
     /// No key was made.
@@ -41,7 +44,7 @@ impl Failure {
     /// Our own failures exit with 125, as those of env(1) and timeout(1) do; an answer that is a no, with 1.
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Agent(_) | Self::Key(_) | Self::Relay(_) => 125,
+            Self::Agent(_) | Self::Terminal(_) | Self::Key(_) | Self::Relay(_) => 125,
             Self::Asking(_) => 1,
         }
     }
@@ -50,7 +53,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Agent(error) => error.fmt(f),
+            Self::Agent(error) | Self::Terminal(error) => error.fmt(f),
             Self::Asking(unanswered) => unanswered.fmt(f),
             Self::Key(why) => f.write_str(why),
             Self::Relay(failure) => failure.fmt(f),
@@ -113,6 +116,11 @@ fn execute(command: Command, inherited: Option<Inherited>) -> Result<(), Failure
             };
             asked(ask::status(directory.as_deref(), shape))
         }
+        Command::Top { directory } => match top::run(directory.as_deref()) {
+            Err(NoScreen::Unanswered(why)) => asked(Err(why)),
+            Err(NoScreen::Terminal(why)) => Err(Failure::Terminal(why)),
+            Ok(()) => Ok(()),
+        },
         Command::Reload { directory } => asked(ask::reload(directory.as_deref())),
     }
 }

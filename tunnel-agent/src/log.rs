@@ -1,5 +1,5 @@
 //! Logs: off unless asked for, as text or as JSON, and the lines that each connection has. They name
-//! programs and destinations, and no secret. `docs/status.md` describes them.
+//! programs and destinations, and no secret. `docs/logs.md` describes them.
 
 use std::env::{self, VarError};
 use std::io;

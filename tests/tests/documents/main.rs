@@ -7,10 +7,11 @@
 //! - `sources`, `markdown`: what is read of either.
 //! - `links`: files, headings and commands that documents name are there.
 //! - `modules`: which module uses which, and the path of a connect, in docs/architecture.md.
-//! - `audit`: docs/unsafe.md.
+//! - `audit`: docs/unsafe.md. `logs`: docs/logs.md.
 
 mod audit;
 mod links;
+mod logs;
 mod markdown;
 mod modules;
 mod sources;

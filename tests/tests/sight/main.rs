@@ -6,11 +6,13 @@
 //! | --- | --- |
 //! | `failures` | what has failed lately, and why |
 //! | `diagrams` | the running chains as a picture |
+//! | `top` | a screen of it |
 //! | `metrics` | numbers, as Prometheus reads them |
 
 mod diagrams;
 mod failures;
 mod metrics;
+mod top;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

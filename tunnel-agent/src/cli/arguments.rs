@@ -68,6 +68,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         directory: Option<PathBuf>,
     },
+    /// Show the same on a terminal, each second anew, with rates
+    Top {
+        /// Directory of the agent's sockets, where it is not the usual one
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
     /// Have the agent read its sessions' configuration files again, as SIGHUP does
     Reload {
         /// Directory of the agent's sockets, where it is not the usual one

@@ -333,7 +333,7 @@ fn known(settings: &Settings) -> Result<Known, Failure> {
         keys::read(&mut tokens, &keys, &text(path)?, &path.to_string_lossy(), limits)?;
     }
     for doubt in doubts(&settings.rules, [&keys, &tokens], settings.anonymous) {
-        tracing::warn!("{doubt}");
+        tracing::warn!(%doubt, "a rule or a file has less effect than it seems");
     }
     let anonymous = settings.anonymous.then(|| Arc::new(Client::anonymous(limits)));
     Ok(Known { keys: RwLock::new(keys), tokens: RwLock::new(tokens), anonymous })

@@ -57,7 +57,7 @@ fn hello() -> Result<Far, Failure> {
     let (far, stream) = pair().map_err(|e| Failure::Dial(e.raw_os_error().unwrap_or(errno::ENETUNREACH)))?;
     tokio::spawn(async move {
         if let Err(error) = serve(stream).await {
-            tracing::debug!(%error, "{HELLO} ended early");
+            tracing::debug!(%error, "hello.internal ended early");
         }
     });
     Ok(Far { stream: Stream::Bare(far), local: None, exit: None, one_flight: false })
