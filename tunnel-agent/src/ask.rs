@@ -16,10 +16,14 @@ use underpass_core::control::{
 use underpass_core::runtime_dir::{Surroundings, shared_directories};
 
 use crate::diagram::{Diagram, Language};
+use crate::patience::Waiting;
 use crate::table::Table;
 
 /// How long an agent may say nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is said while it says nothing.
+const ASKING: &str = "waiting for the agent";
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -58,18 +62,24 @@ pub(crate) fn status(directory: Option<&Path>, shape: Shape) -> Result<(), Unans
         Shape::Json => Shown::Json(Json::default()),
         Shape::Diagram(language) => Shown::Diagram(Diagram::default(), language),
     };
-    converse(directory, &ControlRequest::Status, |reply| shown.take(reply, &mut out))?;
+    let mut waiting = Some(Waiting::new(ASKING));
+    converse(directory, &ControlRequest::Status, |reply| {
+        waiting = None;
+        shown.take(reply, &mut out)
+    })?;
     shown.end(&mut out).and_then(|()| out.flush()).map_err(printing)
 }
 
 /// Has the files read again, and prints what has come of it.
 pub(crate) fn reload(directory: Option<&Path>) -> Result<(), Unanswered> {
     let mut failed = Vec::new();
+    let mut waiting = Some(Waiting::new(ASKING));
     converse(directory, &ControlRequest::Reload, |reply| match reply {
         ControlReply::Reloaded { changed, unchanged, fixed, failures } => {
             let total = changed + unchanged + fixed;
             let plural = if total == 1 { "" } else { "s" };
             failed = failures;
+            waiting = None;
             writeln!(
                 io::stdout(),
                 "{changed} of {total} session{plural} changed, {unchanged} unchanged, {fixed} without a file"

@@ -5,7 +5,7 @@
 //! - [`cli`], [`background`]: the command line, and going into the background once all is ready.
 //! - [`agent`]: what one agent owns, started and ended in one place; [`lifetime`]: when it ends. [`service`]: what a service
 //!   manager and signals have to do with it.
-//! - [`ask`], [`table`], [`diagram`], [`top`]: the client of an agent that runs; [`status`], [`reload`]: its answers. [`log`]: what is logged.
+//! - [`ask`], [`table`], [`diagram`], [`top`]: the client of an agent that runs ([`patience`]: what it says meanwhile); [`status`], [`reload`]: its answers. [`log`]: what is logged.
 //! - [`flow`], [`course`]: what is known of each connection. [`counted`]: bytes that are copied. [`sight`]: what is
 //!   remembered of those that have failed. [`tally`], [`metrics`]: numbers of all of it, and
 //!   of a relay.
@@ -53,6 +53,7 @@ mod log;
 mod loopback;
 mod metrics;
 mod names;
+mod patience;
 mod pipes;
 mod plan;
 mod processes;

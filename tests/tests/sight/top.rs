@@ -1,5 +1,6 @@
 //! `underpass-agent top` on a terminal whose screen is read.
 
+use rustix::process::Signal;
 use underpass_tests::proxies;
 use underpass_tests::{Running, World, artifacts};
 
@@ -13,9 +14,14 @@ struct Screen {
 
 impl Screen {
     fn of(world: &World, columns: usize, rows: usize) -> Self {
+        Self::with(world, columns, rows, "top")
+    }
+
+    /// With another command of the agent's.
+    fn with(world: &World, columns: usize, rows: usize, command: &str) -> Self {
         let size = [columns.to_string(), rows.to_string()];
         let python = world.client("python3").args(["-c", include_str!("screen.py")]).args(size);
-        Self { running: python.arg(artifacts::agent()).arg("top").spawn(), rows }
+        Self { running: python.arg(artifacts::agent()).arg(command).spawn(), rows }
     }
 
     /// What it answers to a command.
@@ -142,4 +148,27 @@ fn without_a_terminal_or_an_agent_it_says_so() {
     let mut screen = Screen::of(&world, 80, 24);
     screen.shows("underpass-agent: no agent is running");
     assert_eq!((screen.say("end"), screen.say("mode")), ("yes 1".to_owned(), "as it was".to_owned()));
+}
+
+#[test]
+fn what_takes_longer_than_a_second_is_said_on_a_terminal() {
+    let (world, programs) = carried();
+    let [agent] = world.agents()[..] else { panic!("{:?}", world.agents()) };
+    for (command, answer) in [("status", "CHAIN"), ("reload", "sessions changed")] {
+        assert!(world.signal(agent, Signal::STOP));
+        let mut screen = Screen::with(&world, 80, 24, command);
+        screen.shows("waiting for the agent");
+        assert!(world.signal(agent, Signal::CONT));
+        screen.shows(answer);
+        screen.hides("waiting for the agent");
+        assert_eq!(screen.say("end"), "yes 0", "{command}");
+    }
+    // And nowhere else.
+    assert!(world.signal(agent, Signal::STOP));
+    let asked = ask(&world, &["status"]).spawn();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert!(world.signal(agent, Signal::CONT));
+    let done = asked.wait();
+    assert_eq!((done.code(), &*done.stderr), (0, ""), "{done}");
+    drop(programs);
 }

@@ -124,7 +124,7 @@ fn connections(view: &View, columns: usize, room: usize) -> Vec<Line> {
 
 /// A title and a row for each hop.
 fn hops(hops: &[HopStatus], columns: usize) -> Vec<Line> {
-    let widths = [CHAIN, 6, columns.saturating_sub(CHAIN + 6 + 20 + 9 + 6 + 5), 20, 9, 6];
+    let widths = [CHAIN, 7, columns.saturating_sub(CHAIN + 7 + 20 + 9 + 6 + 5), 20, 9, 6];
     let row = |cells: [&str; 6]| {
         let cells = cells.iter().zip(widths).enumerate();
         let cells =
@@ -154,7 +154,7 @@ fn hops(hops: &[HopStatus], columns: usize) -> Vec<Line> {
 /// A title and a row for each reason.
 fn failures(failures: &[FailureStatus], columns: usize) -> Vec<Line> {
     let row = |[chain, times, ago, what]: [&str; 4]| {
-        format!("{} {} {} {what}", left(chain, CHAIN), right(times, 5), right(ago, 4))
+        format!("{} {} {} {what}", left(chain, CHAIN), right(times, 6), right(ago, 4))
     };
     let shown = |it: &FailureStatus| {
         let hop = it.hop.map_or(String::new(), |hop| format!("hop {hop}: "));

@@ -88,12 +88,12 @@ fn eighty_columns_and_twenty_four_rows_are_enough() {
     let lines = lines(&view(), (80, 24));
     let text = text(&lines);
     for part in [
-        "\nPROGRAM      PID     DESTINATION            CHAIN     AGE    UP  DOWN  UP/S DOWN/S\n",
+        "\nPROGRAM     PID     DESTINATION           CHAIN     AGE    UP  DOWN  UP/S DOWN/S\n",
         "\ncurl ",
         " 4194303 host-1.downloads.exa… main ",
-        "\nCHAIN    HOP    UPSTREAM ",
+        "\nCHAIN    HOP     UPSTREAM ",
         "passed over for 44 s   20.5 ms      0\n",
-        "\nERRORS   TIMES  AGO LAST DESTINATION, REASON\n",
+        "\nERRORS    TIMES  AGO LAST DESTINATION, REASON\n",
         "例え.テスト:443: no answer within the deadline",
         "\n… 15 more: underpass-agent status\n",
         "\n q quit  s sort  r reverse  / filter  p pause  arrows scroll",
