@@ -109,7 +109,7 @@ impl Held {
             match self.queue.waiting(|waiting| self.comes(&agent, &plan, waiting)) {
                 Ok(()) => {}
                 Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(error) => tracing::warn!(%error, "a queue of the kernel's"),
+                Err(error) => tracing::warn!(%error, "the kernel's queue cannot be read"),
             }
         }
     }

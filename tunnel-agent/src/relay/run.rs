@@ -231,7 +231,7 @@ async fn serve(
                 }
                 match measured(relay, &settings) {
                     Ok(again) => metrics = again,
-                    Err(error) => tracing::warn!(%error, "metrics are not served"),
+                    Err(error) => tracing::warn!(reason = %error, "metrics are not served"),
                 }
             }
             _ = hangup.recv() => {
