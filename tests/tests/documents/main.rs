@@ -1,17 +1,18 @@
 //! The documents and the sources say the same: each check goes in both directions, so that what is added to one and
-//! not to the other fails. No network, no build: the files of the repository are read as they are, the sources as
-//! tokens.
+//! not to the other fails. No network: the files of the repository are read as they are, the sources as tokens;
+//! of the programs only the help is asked for.
 //!
 //! # Layout
 //!
 //! - `sources`, `markdown`: what is read of either.
 //! - `links`: files, headings and commands that documents name are there.
 //! - `modules`: which module uses which, and the path of a connect, in docs/architecture.md.
-//! - `audit`: docs/unsafe.md. `logs`: docs/logs.md.
+//! - `audit`: docs/unsafe.md. `logs`: docs/logs.md. `reference`: docs/options.md.
 
 mod audit;
 mod links;
 mod logs;
 mod markdown;
 mod modules;
+mod reference;
 mod sources;

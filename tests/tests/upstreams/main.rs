@@ -19,7 +19,7 @@
 //! | `odd_names` | host names that would break a request |
 //! | `routes` | what routes ask about |
 //! | `warm` | connections that are kept ready |
-//! | `recipes` | docs/recipes.md as it stands there |
+//! | `recipes`, `guide` | docs/recipes.md and docs/guide.md as they stand there |
 //! | `faults`, `fault_tables` | proxies that break their protocol, and how |
 
 mod chains;
@@ -28,6 +28,7 @@ mod distance;
 mod fault_tables;
 mod faults;
 mod flights;
+mod guide;
 mod kinds;
 mod loopback;
 mod odd_names;

@@ -14,8 +14,8 @@
 //!
 //! - `document`: the recipes; `town`: the world that they are run in.
 
-mod document;
-mod town;
+pub(crate) mod document;
+pub(crate) mod town;
 
 use std::time::{Duration, Instant};
 

@@ -16,7 +16,7 @@ const HOPS: &str = "proxy.example gate.example relay.example first.example last.
 const DESTINATIONS: &str = "www.example db.internal bank.example my.health.example";
 
 /// A place in which the recipes' hosts are there.
-pub(super) fn town() -> Place {
+pub(crate) fn town() -> Place {
     let place = Place::new();
     let append = |file: &str, lines: String| {
         let path = place.world.directory().join(file);
@@ -30,13 +30,13 @@ pub(super) fn town() -> Place {
 }
 
 /// Lets ordinary users listen on ports below 1024 of the far side.
-pub(super) fn open_low_ports(place: &Place) {
+pub(crate) fn open_low_ports(place: &Place) {
     let script = "echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start";
     place.world.far("sh").args(["-c", script]).run().success();
 }
 
 /// A name server of the client side that knows one name, as [`NEAR`]'s.
-pub(super) fn name_server(place: &Place, name: &str) -> Running {
+pub(crate) fn name_server(place: &Place, name: &str) -> Running {
     place.write("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
     let script = artifacts::workspace().join("tests/programs/nameserver.py");
     let server = place.world.client("python3").arg(script).args([name, "10.77.0.1"]);
@@ -49,7 +49,7 @@ pub(super) fn name_server(place: &Place, name: &str) -> Running {
 /// Saves a configuration where the document says that it is found, and visits `HOST:PORT`s in both modes;
 /// each must end as it says.
 #[track_caller]
-pub(super) fn visit(place: &Place, toml: &str, targets: &[(&str, &str)]) {
+pub(crate) fn visit(place: &Place, toml: &str, targets: &[(&str, &str)]) {
     let expected = targets.iter().fold(String::new(), |mut text, (_, line)| {
         writeln!(text, "{line}").expect("a string takes all");
         text
@@ -61,11 +61,11 @@ pub(super) fn visit(place: &Place, toml: &str, targets: &[(&str, &str)]) {
     }
 }
 
-pub(super) fn arguments(mode: &str, targets: &[(&str, &str)]) -> Vec<String> {
+pub(crate) fn arguments(mode: &str, targets: &[(&str, &str)]) -> Vec<String> {
     place::visit(mode, targets.iter().map(|target| target.0))
 }
 
-pub(super) fn configured(place: &Place, toml: &str, program: &str) -> Command {
+pub(crate) fn configured(place: &Place, toml: &str, program: &str) -> Command {
     let directory = place.world.directory().join("home/.config/underpass");
     std::fs::create_dir_all(&directory).expect("the directory is ours");
     std::fs::write(directory.join("config.toml"), toml).expect("the directory is ours");
@@ -74,7 +74,7 @@ pub(super) fn configured(place: &Place, toml: &str, program: &str) -> Command {
 
 /// How often each has connected to this, when all of these connections are in their logs.
 #[track_caller]
-pub(super) fn settled(proxies: &[Real; 3], host: &str, all: usize) -> [usize; 3] {
+pub(crate) fn settled(proxies: &[Real; 3], host: &str, all: usize) -> [usize; 3] {
     let limit = Instant::now() + PATIENCE;
     loop {
         let counts = proxies.each_ref().map(|proxy| proxy.served(host, port::GREETER));
@@ -88,7 +88,7 @@ pub(super) fn settled(proxies: &[Real; 3], host: &str, all: usize) -> [usize; 3]
 
 /// Waits until the agent knows of the hops at these ports how far they are, or that they are too far to be measured.
 #[track_caller]
-pub(super) fn are_measured(place: &Place, ports: [u16; 3]) {
+pub(crate) fn are_measured(place: &Place, ports: [u16; 3]) {
     let limit = Instant::now() + PATIENCE;
     loop {
         let said = place.world.client(artifacts::agent()).args(["status", "--json"]).run().success();
@@ -109,7 +109,7 @@ pub(super) fn are_measured(place: &Place, ports: [u16; 3]) {
 
 /// Checks that this name was asked for on the client side, and no other.
 #[track_caller]
-pub(super) fn only_asked_for(names: &mut Running, name: &str) {
+pub(crate) fn only_asked_for(names: &mut Running, name: &str) {
     assert_eq!(names.next_line(), name);
     while let Some(other) = names.try_line() {
         assert_eq!(other, name);
@@ -117,7 +117,7 @@ pub(super) fn only_asked_for(names: &mut Running, name: &str) {
 }
 
 /// From now on connections to these proxies take the second until the kernel repeats the SYN.
-pub(super) fn far_away(place: &Place, ports: &str) {
+pub(crate) fn far_away(place: &Place, ports: &str) {
     let rules = format!(
         "add set inet world tried {{ type inet_service . inet_service; flags dynamic, timeout; size 65535; timeout 5s; }}\n\
          insert rule inet world in iifname veth-n tcp flags & (syn | ack) == syn tcp dport {{ {ports} }} \
@@ -129,7 +129,7 @@ pub(super) fn far_away(place: &Place, ports: &str) {
 
 /// Checks that a tinyproxy was asked for this, and for nothing else.
 #[track_caller]
-pub(super) fn only_asked(proxy: &Real, destination: &str) {
+pub(crate) fn only_asked(proxy: &Real, destination: &str) {
     let log = proxy.log();
     let mut requests = log.lines().filter(|line| line.contains(": CONNECT ")).peekable();
     let wanted = format!(": CONNECT {destination} HTTP/1.1");
@@ -137,7 +137,7 @@ pub(super) fn only_asked(proxy: &Real, destination: &str) {
 }
 
 /// The client side's shell, which finds `underpass` as one that has installed it does.
-pub(super) fn shell(place: &Place, script: &str) -> Command {
+pub(crate) fn shell(place: &Place, script: &str) -> Command {
     let directory = artifacts::underpass().parent().expect("a file has a directory").display().to_string();
     let path = format!("{directory}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
     place.world.client("sh").env("PATH", path).env("CI", "1").args(["-ec", script])
