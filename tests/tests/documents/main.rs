@@ -8,11 +8,13 @@
 //! - `links`: files, headings and commands that documents name are there.
 //! - `modules`: which module uses which, and the path of a connect, in docs/architecture.md.
 //! - `audit`: docs/unsafe.md. `logs`: docs/logs.md. `reference`: docs/options.md.
+//! - `messages`: docs/troubleshooting.md.
 
 mod audit;
 mod links;
 mod logs;
 mod markdown;
+mod messages;
 mod modules;
 mod reference;
 mod sources;

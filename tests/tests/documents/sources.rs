@@ -200,3 +200,37 @@ pub(crate) fn bodies(source: &Source, function: &str) -> Vec<Vec<TokenTree>> {
     });
     found
 }
+/// What a string literal holds; `None` for any other literal, byte strings among them.
+pub(crate) fn string(token: &TokenTree) -> Option<String> {
+    let TokenTree::Literal(literal) = token else { return None };
+    let written = literal.to_string();
+    if let Some(raw) = written.strip_prefix('r') {
+        return raw.trim_matches('#').strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
+    }
+    Some(unescaped(written.strip_prefix('"')?.strip_suffix('"')?))
+}
+
+/// The Rust Reference, "Quote escapes" and "String continuation escapes"; an escape by number is left as it is.
+fn unescaped(written: &str) -> String {
+    let mut text = String::new();
+    let mut rest = written.chars().peekable();
+    while let Some(next) = rest.next() {
+        match (next, rest.peek().copied()) {
+            ('\\', Some('\n')) => while rest.next_if(|c| c.is_whitespace()).is_some() {},
+            ('\\', Some('n')) => {
+                rest.next();
+                text.push('\n');
+            }
+            ('\\', Some('t' | 'r')) => {
+                rest.next();
+                text.push(' ');
+            }
+            ('\\', Some(quoted @ ('"' | '\\' | '\''))) => {
+                rest.next();
+                text.push(quoted);
+            }
+            (other, _) => text.push(other),
+        }
+    }
+    text
+}
