@@ -37,7 +37,7 @@ const SILENT: [&str; 17] = [
 ];
 
 /// What is said in these files is an answer that was asked for, or is said to a program: by a part of the path, and why.
-const OTHER: [(&str, &str); 24] = [
+const OTHER: [(&str, &str); 26] = [
     ("launcher/src/explain.rs", "the answer to --explain"),
     ("launcher/src/why.rs", "the answer to --why, but for its misuse"),
     ("launcher/src/why/words.rs", "the answer to --why"),
@@ -57,6 +57,8 @@ const OTHER: [(&str, &str); 24] = [
     ("tunnel-agent/src/diagram.rs", "the diagram of status"),
     ("tunnel-agent/src/status.rs", "the answer of status"),
     ("tunnel-agent/src/log.rs", "fields of events"),
+    ("tunnel-agent/src/service/inherited.rs", "words to a predecessor, but for what it hears from that"),
+    ("tunnel-agent/src/service/successor.rs", "words to a successor, but for why there is none"),
     ("tunnel-agent/src/sight/numbers.rs", "what metrics mean, as they are served"),
     ("tunnel-agent/src/relay/numbers.rs", "what metrics mean, as they are served"),
     ("tunnel-agent/src/metrics/process.rs", "what metrics mean, as they are served"),
