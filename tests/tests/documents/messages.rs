@@ -37,7 +37,7 @@ const SILENT: [&str; 17] = [
 ];
 
 /// What is said in these files is an answer that was asked for, or is said to a program: by a part of the path, and why.
-const OTHER: [(&str, &str); 26] = [
+const OTHER: [(&str, &str); 27] = [
     ("launcher/src/explain.rs", "the answer to --explain"),
     ("launcher/src/why.rs", "the answer to --why, but for its misuse"),
     ("launcher/src/why/words.rs", "the answer to --why"),
@@ -56,6 +56,7 @@ const OTHER: [(&str, &str); 26] = [
     ("tunnel-agent/src/table.rs", "the table of status"),
     ("tunnel-agent/src/diagram.rs", "the diagram of status"),
     ("tunnel-agent/src/status.rs", "the answer of status"),
+    ("tunnel-agent/src/top/screen.rs", "the screen of top"),
     ("tunnel-agent/src/log.rs", "fields of events"),
     ("tunnel-agent/src/service/inherited.rs", "words to a predecessor, but for what it hears from that"),
     ("tunnel-agent/src/service/successor.rs", "words to a successor, but for why there is none"),
