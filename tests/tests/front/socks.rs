@@ -1,8 +1,9 @@
 //! The protocols of the doors: every version, every split, logins, ends and resets.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use underpass_tests::{World, proxies, servers};
+use underpass_tests::{World, artifacts, proxies, servers};
 
 use crate::place::{no_leaks, python, start, wait, wait_here, world};
 
@@ -183,6 +184,40 @@ while half:
 assert say(1083, GREETING + five(7001)) == b"\x05\0" + GOOD5 + b"hello\n"
 "#;
     ask(&world, script);
+    no_leaks(&world);
+    drop(front);
+}
+
+/// Whoever finds no room is sent away at once, and not left waiting; those who are in are served, and room is given again.
+#[test]
+fn who_finds_no_room_is_sent_away() {
+    let (world, proxy) = world();
+    let agent = world.client("prlimit").arg("--nofile=64:64").arg(artifacts::agent());
+    let agent = agent.args(["forward", "-D", "1083", "-x", proxy.url()]).limit(Duration::MAX);
+    let front = agent.spawn();
+    wait_here(&world, 1083);
+    let script = r#"
+def greeted(s):
+    try:
+        s.sendall(GREETING)
+        return s.recv(2) == b"\x05\0"
+    except (ConnectionResetError, BrokenPipeError):
+        return False
+come = [door(1083) for _ in range(150)]
+for s in come: s.settimeout(8)
+inside = [s for s in come if greeted(s)]
+assert 1 <= len(inside) < 150, len(inside)
+assert not greeted(door(1083))
+s = inside.pop()
+s.sendall(five(7001))
+assert rest(s) == GOOD5 + b"hello\n"
+for s in inside: s.close()
+while not greeted(s := door(1083)): pass
+s.sendall(five(7001))
+assert rest(s) == GOOD5 + b"hello\n"
+print("good")
+"#;
+    assert_eq!(ask(&world, script), "good\n");
     no_leaks(&world);
     drop(front);
 }

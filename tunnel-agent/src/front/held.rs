@@ -54,7 +54,7 @@ const PROHIBITED: u32 = 0x7504;
 type Ends = (SocketAddr, SocketAddr);
 
 /// What keeps the agent, and counts in its room.
-type Usage = (Use, OwnedSemaphorePermit);
+pub(super) type Usage = (Use, OwnedSemaphorePermit);
 
 /// A connection whose SYN has come.
 struct Known {
@@ -75,7 +75,7 @@ pub(super) struct Dialled {
     pub(super) trip: Trip,
     /// Dropped when it is taken.
     waits: oneshot::Sender<()>,
-    _usage: Usage,
+    pub(super) usage: Usage,
 }
 
 /// What is held for one door.
@@ -189,7 +189,7 @@ async fn begin(
             sight::relayed(&trip, since);
             let held = Arc::clone(&packet.held);
             let (waits, taken) = oneshot::channel();
-            held.keep(ends, Dialled { far: far.stream, trip, waits, _usage: usage });
+            held.keep(ends, Dialled { far: far.stream, trip, waits, usage });
             packet.verdict = Verdict::Accept;
             drop(packet);
             // The end of the sender is that it was taken.

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::Interest;
+use tokio::time::timeout;
 use underpass_core::config::expose::Reverse;
 use underpass_core::config::listen::{Door, Place, Service};
 use underpass_core::session_env::SessionEnv;
@@ -58,6 +59,8 @@ use visit::{Threshold, Visit};
 
 /// How long accepting waits when there are no descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a client may wait for room.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Doors that listen, and what is behind them.
 pub(crate) struct Front {
@@ -253,9 +256,21 @@ async fn accept(
         tracing::info!(at = %address, "listening");
     }
     loop {
-        // What waits for room waits in the kernel's queue.
-        let Ok(room) = Arc::clone(&agent.room).acquire_owned().await else { return Ok(()) };
         let mut ready = watched.readable().await?;
+        let room = match threshold.held {
+            // It has its room from when it was dialled.
+            Some(_) => None,
+            // Until there is some they wait in the kernel's queue.
+            None => match timeout(PATIENCE, Arc::clone(&agent.room).acquire_owned()).await {
+                Ok(Ok(room)) => Some(room),
+                Ok(Err(_)) => return Ok(()),
+                Err(_) => {
+                    send_away(ready.get_inner());
+                    ready.clear_ready();
+                    continue;
+                }
+            },
+        };
         match accept_one(ready.get_inner()) {
             Ok(Some(stream)) => {
                 // A reload gives the session another plan.
@@ -270,6 +285,16 @@ async fn accept(
             }
         }
     }
+}
+
+/// Resets all who wait: to hear at once that there is no room is better than to wait for others to leave.
+fn send_away(listener: &impl std::os::fd::AsFd) {
+    let mut count = 0;
+    while let Ok(Some(stream)) = accept_one(listener) {
+        let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+        count += 1;
+    }
+    tracing::warn!(count, "the front door has no room, and sent clients away");
 }
 
 /// The next that waits, if one does.

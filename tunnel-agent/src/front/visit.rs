@@ -16,7 +16,7 @@ use super::asked::Asked;
 use super::bind::bind;
 use super::conversation::{Language, asked};
 use super::datagrams::Association;
-use super::held::{Dialled, Held};
+use super::held::{Dialled, Held, Usage};
 use super::login::Login;
 use super::socks5;
 use crate::agent::Agent;
@@ -53,20 +53,21 @@ pub(super) struct Visit {
 
 /// What becomes of a visit.
 enum Next {
-    Relay(OwnedFd, Stream, Trip),
+    /// With what it has had since it was dialled, if that was before it came.
+    Relay(OwnedFd, Stream, Trip, Option<Usage>),
     Datagrams(Bare<OwnedFd>, Association),
     Nothing,
 }
 
 /// Serves a client on the thread that relays.
-pub(super) fn begin(visit: Visit, stream: OwnedFd, room: OwnedSemaphorePermit) {
+pub(super) fn begin(visit: Visit, stream: OwnedFd, room: Option<OwnedSemaphorePermit>) {
     let agent = Arc::clone(&visit.agent);
     let splicer = agent.splicer.clone();
     splicer.spawn(async move {
         let _usage = (Lifetime::begin(&agent), room);
         // Boxed, so that a long-lived connection does not keep the room of its dial.
         let ended = match Box::pin(visit.carried(stream)).await {
-            Ok(Next::Relay(client, far, trip)) => {
+            Ok(Next::Relay(client, far, trip, _room)) => {
                 let listed = agent.flows.begin(trip);
                 let ended = agent.splicer.relay(client, far, &listed.flow).await;
                 log::ended(&listed.flow, &ended);
@@ -122,7 +123,9 @@ impl Visit {
         };
         tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await??;
         match found {
-            Some(Found::Far(far, trip)) => Ok(Next::Relay(stream.into_watched().into_inner(), far, trip)),
+            Some(Found::Far(far, trip)) => {
+                Ok(Next::Relay(stream.into_watched().into_inner(), far, trip, None))
+            }
             Some(Found::Datagrams(association)) => Ok(Next::Datagrams(stream, association)),
             // Nobody has told why: an end would look like an empty stream.
             None if answer.is_empty() => reset(&stream),
@@ -208,7 +211,9 @@ fn taken(held: &Held, stream: Bare<OwnedFd>, to: SocketAddr) -> io::Result<Next>
     let peer = rustix::net::getpeername(stream.get().get_ref())?;
     let from = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
     match from.and_then(|from| held.take(from, to)) {
-        Some(Dialled { far, trip, .. }) => Ok(Next::Relay(stream.into_watched().into_inner(), far, trip)),
+        Some(Dialled { far, trip, usage, .. }) => {
+            Ok(Next::Relay(stream.into_watched().into_inner(), far, trip, Some(usage)))
+        }
         None => {
             tracing::warn!(%to, "reset: its SYN was in no queue, or waited too long behind it");
             reset(&stream)
