@@ -1,5 +1,6 @@
 //! `--leaktest`: what would have left is told, with its process and its kind, and fails the job; and nothing leaves.
 
+use rustix::io::Errno;
 use underpass_tests::servers::port;
 use underpass_tests::{Command, Finished, World, artifacts, proxies, servers};
 
@@ -17,6 +18,29 @@ libc.connect(stream.fileno(), to("10.99.0.1", 7007), 16)
 question = b"\0\1\1\0\0\1\0\0\0\0\0\0\7example\3org\0\0\x1c\0\1"
 for resolver in "10.99.0.1", "127.0.0.1":
     libc.sendto(datagrams.fileno(), question, len(question), 0, to(resolver, 53), 16)
+# Whoever looks for the socket's process has the time to find it.
+time.sleep(1)
+"#;
+
+/// Datagrams of each kind by the same functions: two from a socket that is not connected, one from one that is, one of IPv6, one
+/// to everybody; and two on loopback, which is no way out. The library is asked first.
+const DATAGRAMS: &str = r#"
+import ctypes, socket, struct, sys, time
+try:
+    socket.socket(type=socket.SOCK_DGRAM).sendto(b"asked", ("10.99.0.1", 7011))
+except OSError as error:
+    print(error.errno)
+libc = ctypes.CDLL("libc.so.6", use_errno=True)
+def to(ip, port):
+    return struct.pack("=HH4s8x", 2, socket.htons(port), socket.inet_aton(ip))
+plain, connected, six = (socket.socket(f, socket.SOCK_DGRAM) for f in (socket.AF_INET, socket.AF_INET, socket.AF_INET6))
+plain.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+for place in ("10.99.0.1", 7008), ("10.99.0.1", 7008), ("255.255.255.255", 7010), ("127.0.0.1", 7008), ("127.0.0.1", 7008):
+    libc.sendto(plain.fileno(), b"datagram", 8, 0, to(*place), 16)
+libc.connect(connected.fileno(), to("10.99.0.1", 7009), 16)
+libc.send(connected.fileno(), b"datagram", 8, 0)
+far = struct.pack("=HHI16sI", 10, socket.htons(7008), 0, socket.inet_pton(socket.AF_INET6, "fd99::1"), 0)
+libc.sendto(six.fileno(), b"datagram", 8, 0, far, 28)
 # Whoever looks for the socket's process has the time to find it.
 time.sleep(1)
 "#;
@@ -39,6 +63,16 @@ fn nothing_happened(world: &World, done: &Finished, before: &[u32]) {
     assert_eq!(sockets.success(), "", "{done}");
 }
 
+/// How many packets of this kind have gone there, from a process that is told.
+#[track_caller]
+fn row(done: &Finished, kind: &[&str], to: &str) -> u32 {
+    let rows: Vec<Vec<&str>> = done.stderr.lines().map(|line| line.split_whitespace().collect()).collect();
+    let is = |row: &&Vec<&str>| row.windows(kind.len()).any(|words| words == kind) && row.contains(&to);
+    let found = rows.iter().find(is).unwrap_or_else(|| panic!("no {kind:?} to {to}: {done}"));
+    assert!(found[0].parse::<u32>().is_ok() && found[1].contains("python3"), "{found:?}");
+    found.last().and_then(|count| count.parse().ok()).unwrap_or_default()
+}
+
 #[test]
 fn what_goes_past_the_library_is_told_with_its_process_and_kind() {
     let world = World::new();
@@ -46,18 +80,39 @@ fn what_goes_past_the_library_is_told_with_its_process_and_kind() {
     let before = world.processes();
     let done = tested(&world, &["-x", proxy.url(), "--tier", "hook"], "python3").args(["-c", BESIDE]).run();
     assert_eq!(done.code(), 126, "{done}");
-    let rows: Vec<Vec<&str>> = done.stderr.lines().map(|line| line.split_whitespace().collect()).collect();
-    let row = |kind: &[&str], to: &str| {
-        let is = |row: &&Vec<&str>| row.windows(kind.len()).any(|words| words == kind) && row.contains(&to);
-        let found = rows.iter().find(is).unwrap_or_else(|| panic!("no {kind:?} to {to}: {done}"));
-        assert!(found[0].parse::<u32>().is_ok() && found[1].contains("python3"), "{found:?}");
-        found.last().and_then(|count| count.parse::<u32>().ok()).unwrap_or_default()
-    };
+    let row = |kind: &[&str], to: &str| row(&done, kind, to);
     assert_eq!(row(&["DNS", "AAAA", "example.org"], "10.99.0.1:53"), 1);
     assert_eq!(row(&["DNS", "AAAA", "example.org"], "127.0.0.1:53"), 1);
     assert!(row(&["TCP", "SYN"], "10.99.0.1:7007") >= 1, "{done}");
     assert!(done.stderr.contains("\nunderpass: leak test: not seen: what other processes"), "{done}");
     nothing_happened(&world, &done, &before);
+}
+
+#[test]
+fn datagrams_past_the_library_are_told_one_by_one() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let before = world.processes();
+    for (tier, status) in [("hook", 126), ("guard", 0), ("sealed", 0)] {
+        let done =
+            tested(&world, &["-x", proxy.url(), "--tier", tier], "python3").args(["-c", DATAGRAMS]).run();
+        assert_eq!(done.code(), status, "{tier}: {done}");
+        if status == 0 {
+            assert!(done.stderr.starts_with(NOTHING), "{tier}: {done}");
+        } else {
+            assert_eq!(done.stdout, format!("{}\n", Errno::NETUNREACH.raw_os_error()), "{done}");
+            for (to, count) in [
+                ("10.99.0.1:7008", 2),
+                ("10.99.0.1:7009", 1),
+                ("[fd99::1]:7008", 1),
+                ("255.255.255.255:7010", 1),
+            ] {
+                assert_eq!(row(&done, &["UDP"], to), count, "{to}: {done}");
+            }
+            assert!(done.stderr.starts_with("underpass: leak test: 5 packets would have left"), "{done}");
+        }
+        nothing_happened(&world, &done, &before);
+    }
 }
 
 #[test]
