@@ -37,8 +37,9 @@ use crate::service::signals::Signals;
 use crate::session::Sessions;
 use crate::sight::endpoints::Endpoints;
 use crate::sight::failures::Failures;
+use crate::socket::network_of;
 use crate::splice::Splicer;
-use crate::{dns, facts, sys};
+use crate::{dns, sys};
 use budget::Budget;
 use life::Life;
 use place::Place;
@@ -192,7 +193,7 @@ async fn serve(
         elder: OnceLock::new(),
         has_given: AtomicBool::new(false),
         writing: Arc::default(),
-        network: facts::network_of(&data),
+        network: network_of(&data),
         born: Instant::now(),
     });
     let _stays = stays.then(|| Lifetime::begin(&agent));

@@ -18,11 +18,12 @@ use underpass_core::wire::{self, Family, Purpose, Reply, Request};
 use crate::agent::Agent;
 use crate::attempt::{self, Attempt};
 use crate::datagram::{self, Ask};
-use crate::facts::{Facts, cookie_of, network_of};
+use crate::facts::Facts;
 use crate::frames::{self, NoFrame, Received};
 use crate::plan::Plan;
 use crate::service::elder::{Elder, passed_on};
 use crate::service::link::Message;
+use crate::socket::{cookie_of, network_of};
 use crate::upstream::hop::Client;
 use crate::{dns, expose, log, sys};
 

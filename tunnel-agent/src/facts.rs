@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET, c_int};
@@ -10,9 +10,8 @@ use rustix::fs::OFlags;
 use underpass_core::destination::canonical;
 
 use crate::loopback::chosen_congestion;
+use crate::socket::{local_address, network_of};
 use crate::sys;
-use crate::upstream::stream::Stream;
-use socket2::SockRef;
 
 /// What decides how a socket is carried.
 #[derive(Debug)]
@@ -117,23 +116,6 @@ impl Facts {
     }
 }
 
-/// The kernel's name for the network namespace of a socket, where it has one (SO_NETNS_COOKIE, Linux 5.14).
-pub(crate) fn network_of(socket: &OwnedFd) -> Option<u64> {
-    const SO_NETNS_COOKIE: c_int = 71;
-    sys::option::<u64>(socket, SOL_SOCKET, SO_NETNS_COOKIE).ok()
-}
-
-/// `getsockname` of the copy.
-/// The kernel's name for the open socket (SO_COOKIE, socket(7)).
-pub(crate) fn cookie_of(socket: &OwnedFd) -> Option<u64> {
-    sys::option::<u64>(socket, SOL_SOCKET, libc::SO_COOKIE).ok()
-}
-
-pub(crate) fn local_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
-    let address = rustix::net::getsockname(socket)?;
-    SocketAddr::try_from(address).map_err(|_| io::ErrorKind::InvalidData.into())
-}
-
 /// What the program set on its socket to watch and to mark the far end. It concerns the connection
 /// that really goes there.
 #[derive(Debug, Default)]
@@ -176,15 +158,6 @@ impl FarOptions {
     /// Whether the program has chosen its congestion control.
     pub(crate) fn has_congestion(&self) -> bool {
         self.congestion.is_some()
-    }
-
-    /// Applies them to a connection that was there before the program asked.
-    pub(crate) fn apply_later(&self, stream: &Stream) {
-        if let Stream::Bare(bare) = stream {
-            let is_ipv6 = bare.local().is_some_and(|local| local.is_ipv6());
-            // They were taken from a socket of the same kernel; one that does not fit here is not missed.
-            let _ = self.apply(&SockRef::from(bare.get().get_ref()), is_ipv6);
-        }
     }
 
     /// Applies them to the agent's socket. TCP_NODELAY is always set: the program's own choice has

@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use libc::{IPPROTO_IP, IPPROTO_IPV6};
 use parking_lot::Mutex;
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use underpass_core::destination::canonical;
 
-use crate::facts::{Facts, local_address, network_of};
+use crate::facts::Facts;
 use crate::service::passed::Passed;
 use crate::service::successor::Sockets;
+use crate::socket::{connect_without_waiting, local_address, network_of};
 use crate::{loopback, sys};
 
 /// ip(7); not in libc for every target.
@@ -228,30 +228,6 @@ fn start(copy: &OwnedFd, at: &SocketAddr, facts: &Facts) -> Result<(), Errno> {
         },
         Err(errno) => Err(errno),
         Ok(_) => Ok(()),
-    }
-}
-
-/// `connect()` with O_NONBLOCK set for no longer than the call, since the flag is the program's too.
-/// `INPROGRESS` if the connection takes longer than that.
-pub(crate) fn connect_without_waiting(copy: &impl AsFd, to: &SocketAddr) -> Result<(), Errno> {
-    let flags = rustix::fs::fcntl_getfl(copy)?;
-    rustix::fs::fcntl_setfl(copy, flags | OFlags::NONBLOCK)?;
-    let connected = connect_nonblocking(copy, to);
-    rustix::fs::fcntl_setfl(copy, flags)?;
-    connected
-}
-
-/// `connect()` of a non-blocking socket. Success at once if the other end is on this machine.
-pub(crate) fn connect_nonblocking(socket: &impl AsFd, to: &SocketAddr) -> Result<(), Errno> {
-    match rustix::net::connect(socket, to) {
-        Err(Errno::INPROGRESS) => {}
-        other => return other,
-    }
-    // On this machine the other end has answered by now, and the second call says so.
-    match rustix::net::connect(socket, to) {
-        Err(Errno::ALREADY) => Err(Errno::INPROGRESS),
-        Err(Errno::ISCONN) => Ok(()),
-        other => other,
     }
 }
 

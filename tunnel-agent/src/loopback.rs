@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use rustix::net::sockopt;
 
-use crate::facts;
+use crate::socket::local_address;
 
 /// Bytes on their way in one direction. The kernel doubles what is asked for (socket(7)).
 const BUFFER: usize = 512 << 10;
@@ -47,7 +47,7 @@ pub(crate) fn to_proxy(socket: &impl AsFd) {
 
 /// Prepares a connection that was accepted, if it comes from this machine.
 pub(crate) fn accepted(socket: &impl AsFd, from: IpAddr) {
-    if facts::local_address(socket).is_ok_and(|local| local.ip() == from) {
+    if local_address(socket).is_ok_and(|local| local.ip() == from) {
         to_proxy(socket);
     }
 }

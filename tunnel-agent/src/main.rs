@@ -14,14 +14,14 @@
 //! - [`hold`] and, in [`upstream::path`], the hand-off: the two mechanisms that keep the program's own
 //!   socket; [`facts`] says which of them a socket allows; [`carried`] knows sockets by cookie.
 //! - [`plan`]: where a connection goes; [`upstream`]: what is dialled through. [`splice`], [`pipes`]: bytes after that;
-//!   [`loopback`]: how their legs on this machine are set.
+//!   [`ends`], [`urgent`]: how a stream ends, and its urgent byte; [`thread`]: where that is done. [`loopback`]: how legs on this machine are set.
 //! - [`listening`]: how the relay and the front door listen.
 //! - [`relay`]: another program in this file, the encrypted hop.
 //! - [`watched`]: streams that are looked at while they are read.
 //! - [`tls`]: what all ends of TLS have in common; [`keygen`]: makes a key.
 //! - [`names`], [`hosts`]: names that are not resolved here, and those that are local. [`lines`]: the
 //!   files in which names and sessions are kept.
-//! - [`sys`], [`sock_diag`]: system calls that no crate has a safe form for, and the kernel's list of sockets.
+//! - [`sys`], [`socket`], [`sock_diag`]: system calls that no crate has a safe form for, what the kernel says of a socket, and its list of them.
 
 mod agent;
 mod ask;
@@ -38,6 +38,7 @@ mod course;
 mod datagram;
 mod diagram;
 mod dns;
+mod ends;
 mod expose;
 mod facts;
 mod flow;
@@ -63,14 +64,17 @@ mod service;
 mod session;
 mod sight;
 mod sock_diag;
+mod socket;
 mod splice;
 mod status;
 mod sys;
 mod table;
 mod tally;
+mod thread;
 mod tls;
 mod top;
 mod upstream;
+mod urgent;
 mod watched;
 
 use std::io::Write;

@@ -4,17 +4,13 @@
 //! Held connections live on a thread of their own, dial and relay: neither bulk nor a burst of dials
 //! delays the answer to a program that waits in `connect()`.
 
-mod ends;
 mod muxed;
-pub(crate) mod urgent;
-
-pub(crate) use ends::{drain, is_broken, keep_alive, linger};
 
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -26,30 +22,16 @@ use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use crate::counted::Counted;
+use crate::ends::{drain, is_broken, keep_alive, linger};
 use crate::flow::{Ended, Flow};
 use crate::pipes::{Pipe, Pipes};
-use crate::sys;
 use crate::upstream::stream::{Bare, Duplex, Stream};
+use crate::{sys, thread, urgent};
 
 /// A relay lets others run after this many bytes in one go.
 const TURN: usize = 4 << 20;
-/// How long the last bytes before a reset may stand still on their way before they are given up.
-const STANDSTILL: Duration = Duration::from_millis(200);
 /// How soon a relay that found no pipe looks for one again.
 const PIPE_RETRY: Duration = Duration::from_millis(20);
-
-/// The thread that relays, for what has to be there with the connections but outlives the dial that made it.
-static THREAD: OnceLock<tokio::runtime::Handle> = OnceLock::new();
-
-/// Runs `task` on the thread that relays.
-pub(crate) fn on_thread<T: Send + 'static>(
-    task: impl Future<Output = T> + Send + 'static,
-) -> tokio::task::JoinHandle<T> {
-    match THREAD.get() {
-        Some(thread) => thread.spawn(task),
-        None => tokio::spawn(task),
-    }
-}
 
 /// The thread that relays.
 #[derive(Clone, Debug)]
@@ -67,7 +49,7 @@ impl Splicer {
         std::thread::Builder::new()
             .name("relay".to_owned())
             .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-        let _ = THREAD.set(handle.clone());
+        thread::is(&handle);
         Ok(Self { runtime: handle, pipes: Arc::new(Pipes::new(pipes)) })
     }
 

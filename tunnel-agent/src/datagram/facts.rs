@@ -10,7 +10,7 @@ use underpass_core::destination::canonical;
 use underpass_core::failure::{Failure, errno};
 use underpass_core::wire::AT;
 
-use crate::facts::{local_address, network_of};
+use crate::socket::{local_address, network_of};
 use crate::sys;
 
 /// What decides how its datagrams are carried.

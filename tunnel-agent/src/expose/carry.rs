@@ -80,10 +80,10 @@ async fn connect(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Re
     let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
     socket.bind(&SocketAddr::new(from, 0).into())?;
-    let from = crate::facts::local_address(&socket)?;
+    let from = crate::socket::local_address(&socket)?;
     // Before the program can ask.
     agent.exposures.comes(from, to, peer, exposure.exit);
-    let connecting = crate::hold::connect_nonblocking(&socket, &to);
+    let connecting = crate::socket::connect_nonblocking(&socket, &to);
     let watched = sys::watch(OwnedFd::from(socket), Interest::READABLE | Interest::WRITABLE)?;
     match connecting {
         Ok(()) => {}

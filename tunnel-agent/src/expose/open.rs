@@ -15,7 +15,7 @@ use underpass_core::wire::Reply;
 use super::known::Known;
 use super::{Bound, Exposure, MOST, State, serve, sweep};
 use crate::agent::Agent;
-use crate::facts::local_address;
+use crate::socket::local_address;
 use crate::upstream::chain::listening;
 use crate::{frames, sys};
 

@@ -19,9 +19,9 @@ use underpass_core::wire::Token;
 
 use crate::agent::Agent;
 use crate::datagram::{Own, Sent, pass};
-use crate::facts::local_address;
 use crate::lifetime::Lifetime;
 use crate::plan::Plan;
+use crate::socket::local_address;
 use crate::sys::{self, MANY};
 
 /// A flow in which nothing moves for so long has ended: as conntrack has it with one that has gone both ways.

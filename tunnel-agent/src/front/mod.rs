@@ -252,7 +252,7 @@ async fn accept(
     session: Token,
 ) -> io::Result<()> {
     let watched = sys::watch(listener.socket(), Interest::READABLE)?;
-    if let Ok(address) = crate::facts::local_address(&watched.get_ref()) {
+    if let Ok(address) = crate::socket::local_address(&watched.get_ref()) {
         tracing::info!(at = %address, "listening");
     }
     loop {

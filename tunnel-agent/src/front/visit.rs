@@ -29,7 +29,7 @@ use crate::plan::Plan;
 use crate::upstream::Far;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::{Bare, Stream};
-use crate::{dns, log, sight, splice, sys};
+use crate::{dns, ends, log, sight, sys};
 
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -223,7 +223,7 @@ fn taken(held: &Held, stream: Bare<OwnedFd>, to: SocketAddr) -> io::Result<Next>
 
 /// Closing will be a reset (socket(7)).
 fn reset(stream: &Bare<OwnedFd>) -> io::Result<Next> {
-    splice::linger(stream.get(), Some(Duration::ZERO));
+    ends::linger(stream.get(), Some(Duration::ZERO));
     Ok(Next::Nothing)
 }
 

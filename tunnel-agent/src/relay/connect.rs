@@ -15,8 +15,8 @@ use super::policy::judge::Permitted;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::ticket::Ticket;
+use crate::ends::keep_alive;
 use crate::facts::FarOptions;
-use crate::splice::keep_alive;
 use crate::upstream::stream::Bare;
 
 /// How long all of it may take.

@@ -15,7 +15,7 @@ use super::head::{self, Head};
 use super::refusal::Refusal;
 use super::visitor::Visitor;
 use super::{Far, Opened, Relay, Tls, copy, open, token, udp};
-use crate::splice::is_broken;
+use crate::ends::is_broken;
 
 /// How long a connection may wait for its next request after a 407.
 const NEXT: Duration = Duration::from_secs(15);

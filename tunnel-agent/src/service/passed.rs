@@ -8,7 +8,7 @@ use listenfd::ListenFd;
 use rustix::net::SocketType;
 use underpass_core::config::listen::Place;
 
-use crate::facts::local_address;
+use crate::socket::local_address;
 
 /// What listens already, and nobody has taken yet.
 #[derive(Debug, Default)]

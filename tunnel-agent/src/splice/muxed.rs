@@ -11,11 +11,12 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::unix::AsyncFd;
 
-use super::{STANDSTILL, drain, is_broken, keep_alive, linger, urgent};
+use crate::ends::{STANDSTILL, drain, is_broken, keep_alive, linger};
 use crate::flow::{Ended, Flow};
 use crate::relay::buffers::{Buffer, Filled, LENGTH};
 use crate::relay::memory::MANY;
 use crate::upstream::relay::muxed::Muxed;
+use crate::urgent;
 
 /// A relay lets others run after this many bytes in one go, either way.
 const TURN: usize = 512 << 10;

@@ -337,7 +337,7 @@ impl Chain {
             return path::dial(hops, destination, options, client, progress).await;
         };
         if let Some(warm) = pool.take(path) {
-            options.apply_later(&warm.stream);
+            warm.stream.apply(options);
             match path::ask(hops, warm, destination, progress).await {
                 // The proxy has closed it while it was idle: as if it had never been.
                 Err(Failure::UpstreamClosed) => tracing::debug!("a warm connection was closed"),

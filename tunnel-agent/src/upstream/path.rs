@@ -18,8 +18,8 @@ use super::relay::one_flight::{Answered, OneFlight};
 use super::stream::{Bare, Duplex, Spoken, Stream, converse};
 use super::{Far, ssh};
 use crate::facts::{Facts, FarOptions};
-use crate::hold::connect_without_waiting;
 use crate::relay::ahead::Ahead;
+use crate::socket::connect_without_waiting;
 
 /// How far a dial has come: read by whoever ends one that takes too long.
 #[derive(Debug, Default)]

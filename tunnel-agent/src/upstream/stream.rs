@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf,
@@ -21,7 +21,7 @@ use super::handshake::{Handshake, MAX_HEAD, Step, can_begin_head, head_end};
 use super::relay::muxed::Muxed;
 use super::tls;
 use crate::facts::FarOptions;
-use crate::{loopback, sys};
+use crate::{loopback, socket, sys};
 
 /// A socket, the agent's own or the program's. No call on it changes a flag or waits in the kernel.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Bare<OwnedFd> {
     pub(crate) async fn connect(to: SocketAddr, options: &FarOptions) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         options.apply(&socket, to.is_ipv6())?;
-        let stream = match crate::hold::connect_nonblocking(&socket, &to) {
+        let stream = match socket::connect_nonblocking(&socket, &to) {
             Ok(()) => Self::new(socket.into())?,
             Err(Errno::INPROGRESS) => {
                 let stream = Self::new(socket.into())?;
@@ -122,7 +122,7 @@ impl Bare<OwnedFd> {
 
     /// The address that it leaves this machine from.
     pub(crate) fn local(&self) -> Option<SocketAddr> {
-        crate::facts::local_address(self.0.get_ref()).ok()
+        socket::local_address(self.0.get_ref()).ok()
     }
 
     /// Whether the other end has closed, or has said something unasked: then it is of no use.
@@ -310,6 +310,15 @@ async fn buffered_head(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<V
 }
 
 impl Stream {
+    /// Applies options to a connection that was there before the program asked.
+    pub(crate) fn apply(&self, options: &FarOptions) {
+        if let Self::Bare(bare) = self {
+            let is_ipv6 = bare.local().is_some_and(|local| local.is_ipv6());
+            // They were taken from a socket of the same kernel; one that does not fit here is not missed.
+            let _ = options.apply(&SockRef::from(bare.get().get_ref()), is_ipv6);
+        }
+    }
+
     /// For the next layer.
     pub(crate) fn into_duplex(self) -> Box<dyn Duplex> {
         match self {

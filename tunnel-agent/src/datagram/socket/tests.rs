@@ -7,7 +7,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::datagram::sweep::sweep;
-use crate::facts::network_of;
+use crate::socket::network_of;
 
 /// A program's socket, and what is kept of it.
 fn program(datagrams: &Datagrams) -> (UdpSocket, Arc<Socket>) {

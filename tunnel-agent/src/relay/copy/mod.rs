@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 
 use super::buffers::LENGTH;
 use super::policy::limits::Over;
-use crate::splice::{drain, linger};
+use crate::ends::{drain, linger};
 use crate::sys;
 use crate::upstream::stream::Bare;
 

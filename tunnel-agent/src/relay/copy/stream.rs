@@ -11,13 +11,13 @@ use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Ended, FLUSH, Pace, TURN, cut_on_close, end_on_close, settle, was_reset};
+use crate::ends::is_broken;
 use crate::relay::buffers::{Buffer, LENGTH};
 use crate::relay::memory::{Held, Part};
 use crate::relay::ticket::Ticket;
 use crate::relay::window::Meter;
-use crate::splice::is_broken;
-use crate::splice::urgent::in_line;
 use crate::upstream::stream::Bare;
+use crate::urgent::in_line;
 
 /// Carries bytes until both directions have ended, or one end is cut.
 pub(crate) async fn carry(

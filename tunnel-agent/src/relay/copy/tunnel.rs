@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Ended, FLUSH, Pace, TURN, cut_on_close, end_on_close, settle, was_reset, with_scratch};
+use crate::ends::is_broken;
 use crate::relay::Tls;
 use crate::relay::policy::limits::Over;
 use crate::relay::ticket::Ticket;
-use crate::splice::is_broken;
-use crate::splice::urgent::in_line;
 use crate::upstream::stream::Bare;
+use crate::urgent::in_line;
 
 /// Carries bytes until both directions have ended, or one end is cut.
 pub(crate) async fn carry(mut tls: Tls, mut far: Bare<OwnedFd>, ticket: &Ticket) -> Ended {

@@ -32,7 +32,7 @@ use super::policy::rules::Protocol;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::ticket::{Listens, Ticket};
-use crate::splice::keep_alive;
+use crate::ends::keep_alive;
 use crate::upstream::stream::Bare;
 use request::Id;
 pub(super) use serve::serve;

@@ -16,7 +16,7 @@ use super::muxed::Muxed;
 use super::request::{self, Listening};
 use super::session::{NotOpened, Session};
 use crate::relay::listen::request::LOCAL;
-use crate::splice;
+use crate::thread;
 use crate::upstream::Far;
 use crate::upstream::chain::Path;
 use crate::upstream::hop::{Client, Hop};
@@ -205,7 +205,7 @@ impl Sessions {
         let (sessions, key, patience) = (Arc::clone(sessions), key.clone(), through.patience);
         let (hops, client) = (through.hops.to_vec(), through.client.clone());
         // With the connections, and not with the dial: others wait for it, too.
-        drop(splice::on_thread(async move {
+        drop(thread::on_thread(async move {
             let opened = begin(&hops, &client, &progress);
             let opened = tokio::time::timeout(patience, opened).await.unwrap_or(Err(Failure::TimedOut));
             let ended = sessions.opened(&key, opened);

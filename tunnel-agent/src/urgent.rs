@@ -16,7 +16,7 @@ use crate::sys;
 
 /// Whether `spliced` says that reading has come to a mark. Where the kernel has announced none it costs a system call at the end
 /// of a stream alone.
-pub(super) fn is_next(from: &AsyncFd<OwnedFd>, spliced: Result<usize, Errno>) -> bool {
+pub(crate) fn is_next(from: &AsyncFd<OwnedFd>, spliced: Result<usize, Errno>) -> bool {
     // That it would block is what forgets the announcement; the next event has it again as long as the byte is there.
     let at_mark = |socket: &OwnedFd| match sys::is_at_mark(socket) {
         true => Ok(()),
@@ -32,7 +32,7 @@ pub(super) fn is_next(from: &AsyncFd<OwnedFd>, spliced: Result<usize, Errno>) ->
 
 /// Passes the mark: the urgent byte, if it was still there, and how many bytes from behind it are in the pipe, which was empty.
 /// `None` if there is nothing yet.
-pub(super) fn pass(from: &OwnedFd, pipe: &Pipe) -> io::Result<Option<(Option<u8>, usize)>> {
+pub(crate) fn pass(from: &OwnedFd, pipe: &Pipe) -> io::Result<Option<(Option<u8>, usize)>> {
     let urgent = match receive(from, RecvFlags::OOB) {
         Err(Errno::AGAIN) => return Ok(None),
         // Another urgent byte has taken its place, and this one has become an ordinary one.
@@ -60,7 +60,7 @@ fn receive(from: &OwnedFd, flags: RecvFlags) -> Result<Option<u8>, Errno> {
 }
 
 /// Sends an urgent byte.
-pub(super) fn send(to: &OwnedFd, byte: u8) -> Result<usize, Errno> {
+pub(crate) fn send(to: &OwnedFd, byte: u8) -> Result<usize, Errno> {
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     match rustix::net::send(to, &[byte], flags | SendFlags::OOB) {
         // A Unix socket of an older kernel knows nothing urgent.

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
 
-use super::STANDSTILL;
 use crate::sys;
+
+/// How long the last bytes before a reset may stand still on their way before they are given up.
+pub(crate) const STANDSTILL: Duration = Duration::from_millis(200);
 
 /// Waits until what was written has been received, as long as that goes on.
 pub(crate) async fn drain(socket: &AsyncFd<OwnedFd>) {
