@@ -48,3 +48,43 @@ fn fill(places: &mut [*const c_char], strings: impl Iterator<Item = *const c_cha
         *place = string;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    /// What a program that is started with the array would read of it.
+    fn read(array: *const *const c_char) -> Vec<&'static CStr> {
+        let places = (0..).map(|place| {
+            // SAFETY: nothing is read behind the null, which these tests are about.
+            unsafe { *array.add(place) }
+        });
+        // SAFETY: each string below is a literal.
+        places
+            .take_while(|string| !string.is_null())
+            .map(|string| unsafe { CStr::from_ptr(string) })
+            .collect()
+    }
+
+    #[test]
+    fn miri_an_array_has_all_strings_and_a_null_behind_them() {
+        let (first, last) = (c"HOME=/root", c"LANG=C");
+        // The most that the stack has room for, and more.
+        for count in [1, 2, ON_STACK - 1, ON_STACK, ON_STACK + 1] {
+            let strings = std::iter::repeat_n(first.as_ptr(), count - 1).chain([last.as_ptr()]);
+            let read = with_array(count, strings, std::iter::empty(), read);
+            assert_eq!(read.len(), count);
+            assert_eq!(read.last(), Some(&last));
+        }
+    }
+
+    #[test]
+    fn miri_fewer_strings_than_were_announced_end_in_null_too() {
+        for count in [5, ON_STACK + 5] {
+            let strings = [c"ONE=1".as_ptr()].into_iter();
+            assert_eq!(with_array(count, strings, std::iter::empty(), read), [c"ONE=1"]);
+        }
+    }
+}

@@ -45,3 +45,32 @@ pub(crate) unsafe fn entries<'a>(array: *const *const c_char) -> impl Iterator<I
         Some(unsafe { CStr::from_ptr(entry) }.to_bytes())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn miri_an_environment_is_read_to_its_null() {
+        let array = [
+            c"HOME=/root".as_ptr(),
+            c"EMPTY=".as_ptr(),
+            c"odd".as_ptr(),
+            std::ptr::null(),
+            c"BEHIND=1".as_ptr(),
+        ];
+        // SAFETY: it has a null, and its strings are literals.
+        let read: Vec<_> = unsafe { entries(array.as_ptr()) }.collect();
+        assert_eq!(read, [&b"HOME=/root"[..], b"EMPTY=", b"odd"]);
+        // SAFETY: null is allowed.
+        assert_eq!(unsafe { entries(std::ptr::null()) }.count(), 0);
+    }
+
+    #[test]
+    fn a_value_is_that_of_the_whole_name() {
+        assert_eq!(value_of(b"HOME=/root", b"HOME"), Some(&b"/root"[..]));
+        assert_eq!(value_of(b"HOME=a=b", b"HOME"), Some(&b"a=b"[..]));
+        assert_eq!(value_of(b"HOME", b"HOME"), None);
+        assert_eq!(value_of(b"HOMES=/root", b"HOME"), None);
+    }
+}
