@@ -8,9 +8,12 @@
 //! - `links`: files, headings and commands that documents name are there.
 //! - `modules`: which module uses which, and the path of a connect, in docs/architecture.md.
 //! - `audit`: docs/unsafe.md. `logs`: docs/logs.md. `reference`: docs/options.md.
-//! - `messages`: docs/troubleshooting.md.
+//! - `messages`: docs/troubleshooting.md. `limits`: docs/limits.md.
+//! - `dependencies`: the crates that docs/architecture.md has.
 
 mod audit;
+mod dependencies;
+mod limits;
 mod links;
 mod logs;
 mod markdown;
