@@ -75,6 +75,13 @@ pub fn workspace() -> &'static Path {
     })
 }
 
+/// The text of a file of the repository.
+#[track_caller]
+pub fn text(path: &str) -> String {
+    let whole = workspace().join(path);
+    std::fs::read_to_string(&whole).unwrap_or_else(|error| panic!("{}: {error}", whole.display()))
+}
+
 /// Cargo's target directory: a test is `TARGET/PROFILE/deps/NAME`.
 fn target_directory() -> PathBuf {
     profile_directory().parent().expect("a profile lies in the target directory").to_path_buf()

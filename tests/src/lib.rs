@@ -30,6 +30,7 @@
 //! | `servers` | what listens beyond the proxy |
 //! | `listening` | what the servers of `src/bin` have in common |
 //! | `names` | very many names at once |
+//! | `markdown` | what is read of a document |
 //! | `proxies`, `behaviour` | the fake SOCKS5 proxy and its faults, scripted proxies, and those that other people wrote |
 
 pub mod artifacts;
@@ -37,6 +38,7 @@ pub mod behaviour;
 pub mod command;
 pub mod listening;
 pub mod machines;
+pub mod markdown;
 pub mod names;
 mod namespaces;
 pub mod proxies;

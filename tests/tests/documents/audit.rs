@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proc_macro2::{Delimiter, TokenTree};
 
-use crate::markdown::{code, rows};
 use crate::sources::{self, Source, begins, group, ident, text, walk};
+use underpass_tests::markdown::{code, rows};
 
 /// Of one file.
 #[derive(Debug, Default, PartialEq, Eq)]

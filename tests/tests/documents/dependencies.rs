@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::markdown::{rows, section};
 use crate::sources::{PACKAGES, text};
+use underpass_tests::markdown::{rows, section};
 
 const DOCUMENT: &str = "docs/architecture.md";
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proc_macro2::{Delimiter, TokenTree};
 
-use crate::markdown::{code, rows, section};
 use crate::sources::{begins, files, group, ident, string, text, walk};
+use underpass_tests::markdown::{code, rows, section};
 
 const DOCUMENT: &str = "docs/limits.md";
 

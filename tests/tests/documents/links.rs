@@ -4,11 +4,18 @@ use std::path::Path;
 
 use underpass_tests::artifacts::workspace;
 
-use crate::markdown::{anchors, code, documents, links, prose};
 use crate::sources::{files, text};
+use underpass_tests::markdown::{anchors, code, links, prose};
 
 /// Folders in which a document may name a source by the rest of its path.
 const SOURCES: [&str; 5] = ["core", "preload", "launcher", "tunnel-agent", "tests"];
+
+/// The documents: all of docs/, and those at the top.
+fn documents() -> Vec<String> {
+    let mut all = files("docs", ".md");
+    all.extend(["README.md".to_owned(), "CHANGELOG.md".to_owned()]);
+    all
+}
 
 #[test]
 fn links_lead_to_files_and_headings_that_are_there() {

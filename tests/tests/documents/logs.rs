@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proc_macro2::{Delimiter, TokenTree};
 
-use crate::markdown::{code, rows};
 use crate::sources::{self, begins, group, ident, text, walk};
+use underpass_tests::markdown::{code, rows};
 
 const DOCUMENT: &str = "docs/logs.md";
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{Delimiter, TokenTree};
 
-use crate::markdown::{code, rows};
 use crate::sources::{self, group, ident, string, text};
+use underpass_tests::markdown::{code, rows};
 
 const DOCUMENT: &str = "docs/troubleshooting.md";
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proc_macro2::{Delimiter, TokenTree};
 use underpass_tests::artifacts::workspace;
 
-use crate::markdown::{code, rows, section};
 use crate::sources::{self, PACKAGES, begins, bodies, files, group, ident, walk};
+use underpass_tests::markdown::{code, rows, section};
 
 const DOCUMENT: &str = "docs/architecture.md";
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+pub(crate) use underpass_tests::artifacts::text;
 use underpass_tests::artifacts::workspace;
 
 /// The packages that are the product, by their folders.
@@ -23,13 +24,6 @@ impl Source {
         let first = within.split('/').next()?.trim_end_matches(".rs");
         (!["lib", "main"].contains(&first)).then_some(first)
     }
-}
-
-/// The text of a file of the repository.
-#[track_caller]
-pub(crate) fn text(path: &str) -> String {
-    let whole = workspace().join(path);
-    fs::read_to_string(&whole).unwrap_or_else(|error| panic!("{}: {error}", whole.display()))
 }
 
 /// Files below a folder of the repository whose names end so, from its root, sorted. Not what was built, nor found

@@ -7,12 +7,14 @@
 //! | `deb` | a Debian package: what dpkg makes of it, installed and removed |
 //! | `tarball` | unpacked, and used from there |
 //! | `pages` | man pages, read by man and mandoc |
+//! | `options` | the options of the help in docs/options.md |
 //! | `completions` | in bash, zsh and fish |
 //! | `ci` | the examples for CI systems |
 
 mod ci;
 mod completions;
 mod deb;
+mod options;
 mod pages;
 mod tarball;
 

@@ -1,18 +1,11 @@
-//! What the checks read of a document: its headings, tables, code and links.
+//! What tests read of a document: its headings, tables, code and links.
 
 use std::collections::BTreeSet;
 
-use crate::sources::text;
-
-/// The documents: all of docs/, and those at the top.
-pub(crate) fn documents() -> Vec<String> {
-    let mut all = crate::sources::files("docs", ".md");
-    all.extend(["README.md".to_owned(), "CHANGELOG.md".to_owned()]);
-    all
-}
+use crate::artifacts::text;
 
 /// A document's lines outside of fenced and indented blocks.
-pub(crate) fn prose(document: &str) -> String {
+pub fn prose(document: &str) -> String {
     let mut fenced = false;
     let mut kept = String::new();
     for line in document.lines() {
@@ -26,9 +19,9 @@ pub(crate) fn prose(document: &str) -> String {
     kept
 }
 
-/// What is below a heading (`## Floors`), to the next one of its level or above.
+/// What is below a heading (`## Floors`) of a file, to the next one of its level or above.
 #[track_caller]
-pub(crate) fn section(path: &str, heading: &str) -> String {
+pub fn section(path: &str, heading: &str) -> String {
     let document = text(path);
     let level = heading.bytes().take_while(|b| *b == b'#').count();
     let mut lines = document.lines().skip_while(|line| *line != heading);
@@ -41,7 +34,7 @@ pub(crate) fn section(path: &str, heading: &str) -> String {
 }
 
 /// The cells of each row of the tables in a text, without their heads.
-pub(crate) fn rows(text: &str) -> Vec<Vec<String>> {
+pub fn rows(text: &str) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut lines = text.lines().peekable();
     let is_rule = |line: &&str| line.starts_with("| ---");
@@ -60,7 +53,7 @@ fn cells(line: &str) -> Vec<String> {
 }
 
 /// What stands in backticks; a span by two of them may hold one.
-pub(crate) fn code(text: &str) -> Vec<String> {
+pub fn code(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find('`') {
@@ -77,12 +70,12 @@ pub(crate) fn code(text: &str) -> Vec<String> {
 }
 
 /// Where the links of a text lead.
-pub(crate) fn links(text: &str) -> Vec<String> {
+pub fn links(text: &str) -> Vec<String> {
     text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
 }
 
 /// The anchors of a document's headings, as GitHub makes them.
-pub(crate) fn anchors(document: &str) -> BTreeSet<String> {
+pub fn anchors(document: &str) -> BTreeSet<String> {
     let headings = document.lines().filter(|line| line.starts_with('#'));
     let anchor = |line: &str| {
         let words = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
