@@ -8,7 +8,7 @@ use std::time::Duration;
 use underpass_core::config::Kind;
 use underpass_core::control::{ConnectionStatus, HopStatus};
 
-use crate::table::{bytes, name};
+use crate::table::{bytes, name, state};
 
 /// Programs that are drawn; what the others have is one box.
 const PROGRAMS: usize = 24;
@@ -131,7 +131,7 @@ impl Diagram {
             let is_exit = !in_a_row || hop.hop == hop.of;
             let role = if is_exit { "exit" } else { "hop" };
             let title = format!("{role} {} of {}\n{}\n{}", hop.hop, hop.of, hop.url, health(hop));
-            let is_down = hop.passed_over_seconds.is_some();
+            let is_down = hop.failures > 0;
             drawn.node(&id, if is_down { Shape::Down } else { Shape::Hop }, &title)?;
             let before = match hop.hop {
                 2.. if in_a_row => format!("hop{number}_{}", hop.hop - 1),
@@ -156,10 +156,7 @@ impl Diagram {
 }
 
 fn health(hop: &HopStatus) -> String {
-    let state = match hop.passed_over_seconds {
-        Some(seconds) => format!("passed over for {seconds} s"),
-        None => "up".to_owned(),
-    };
+    let state = state(hop);
     match hop.round_trip_microseconds.map(Duration::from_micros) {
         Some(time) => format!("{state}, {:.1} ms", time.as_secs_f64() * 1e3),
         None => state,
@@ -172,7 +169,7 @@ enum Shape {
     Program,
     Chain,
     Hop,
-    /// A hop that is passed over.
+    /// A hop that has failed, and has not served since.
     Down,
     End,
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use underpass_core::config::Kind;
 use underpass_core::control::{ConnectionStatus, ControlReply, HopStatus, Mechanism, UnhookedStatus};
 use underpass_core::destination::{Destination, canonical};
 
@@ -161,8 +162,10 @@ impl Status<'_> {
                     url: hop.upstream.to_string(),
                     passed_over_seconds: health
                         .passed_over_until
+                        .filter(|_| chain.kind() != Kind::Strict)
                         .and_then(left)
                         .map(|left| left.as_millis().div_ceil(1000) as u64),
+                    tried_seconds_ago: health.tried.map(|at| at.elapsed().as_secs()),
                     round_trip_microseconds: health.round_trip.map(micros),
                     failures: health.failures,
                     last_failure: hop.fault().map(|failure| failure.to_string()),

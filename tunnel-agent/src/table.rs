@@ -42,16 +42,12 @@ impl Table {
     }
 
     pub(crate) fn hop(&mut self, it: &HopStatus) {
-        let state = match it.passed_over_seconds {
-            Some(seconds) => format!("passed over for {seconds} s"),
-            None => "up".to_owned(),
-        };
         let round_trip = it.round_trip_microseconds.map(Duration::from_micros);
         let round_trip =
             round_trip.map_or("-".to_owned(), |time| format!("{:.1} ms", time.as_secs_f64() * 1e3));
         let place = format!("{} of {}", it.hop, it.of);
         let failures = it.failures.to_string();
-        let cells = [printable(&it.chain), place, printable(&it.url), state, round_trip, failures];
+        let cells = [printable(&it.chain), place, printable(&it.url), state(it), round_trip, failures];
         self.hops.push((it.configuration, cells));
         if let Some(why) = &it.last_failure {
             self.faults.push((it.configuration, it.chain.clone(), format!("hop {}: {why}", it.hop)));
@@ -152,6 +148,16 @@ impl Table {
             writeln!(out, "\n{note}")?;
         }
         Ok(())
+    }
+}
+
+/// Whether a hop serves, as far as that is known.
+pub(crate) fn state(hop: &HopStatus) -> String {
+    match (hop.passed_over_seconds, hop.failures, hop.tried_seconds_ago) {
+        (Some(seconds), ..) => format!("passed over for {seconds} s"),
+        (None, 1.., _) => "failed".to_owned(),
+        (None, 0, Some(_)) => "up".to_owned(),
+        (None, 0, None) => "not tried".to_owned(),
     }
 }
 

@@ -72,8 +72,10 @@ pub struct HopStatus {
     pub of: usize,
     /// Its URL, without credentials.
     pub url: String,
-    /// How much longer it is passed over, in seconds; `None` if it is not.
+    /// How much longer it is passed over, in seconds; `None` if it is not, as no hop of a strict chain is.
     pub passed_over_seconds: Option<u64>,
+    /// Since it has served or failed last, in seconds; `None` if it has done neither.
+    pub tried_seconds_ago: Option<u64>,
     /// From the first packet to the connection, in microseconds; only a first hop is measured.
     pub round_trip_microseconds: Option<u64>,
     /// In a row, since it has served last.

@@ -125,7 +125,8 @@ for line in sys.stdin:
     elif word in ("wait", "gone"):
         say(until(lambda: (rest in "\n".join(screen.lines())) == (word == "wait")))
     elif word == "show":
-        look(0)
+        while select.select([master], [], [], 0)[0]:
+            look(0)
         for text in screen.lines():
             say(text)
     elif word == "size":

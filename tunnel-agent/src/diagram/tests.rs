@@ -27,8 +27,9 @@ fn hop(kind: Kind, hop: usize, of: usize) -> HopStatus {
         of,
         url: format!("socks5h://h{hop}:1080"),
         passed_over_seconds: (hop == 2).then_some(4),
+        tried_seconds_ago: Some(1),
         round_trip_microseconds: (hop == 1).then_some(20_480),
-        failures: 0,
+        failures: u32::from(hop == 2),
         last_failure: None,
         dialled_by: None,
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use crate::agent::Agent;
 use crate::metrics::process;
@@ -87,7 +86,7 @@ type Place = (String, usize, String);
 /// How it fares; of several configurations, the worst of it.
 #[derive(Default)]
 struct Fares {
-    is_down: bool,
+    is_tried: bool,
     failures: u32,
     round_trip: Option<f64>,
 }
@@ -110,7 +109,7 @@ fn chains(agent: &Agent, text: &mut Text) {
             }
             let health = hop.health();
             let fares = hops.entry(key).or_default();
-            fares.is_down |= health.passed_over_until.is_some_and(|until| Instant::now() < until);
+            fares.is_tried |= health.tried.is_some();
             fares.failures = fares.failures.max(health.failures);
             let round_trip = health.round_trip.map(|time| time.as_secs_f64());
             fares.round_trip = fares.round_trip.into_iter().chain(round_trip).reduce(f64::max);
@@ -129,8 +128,10 @@ fn chains(agent: &Agent, text: &mut Text) {
             }
         }
     };
-    let help = "1, or 0 for a hop that has failed and is passed over.";
-    each("underpass_hop_up", help, &|fares| Some(if fares.is_down { 0.0 } else { 1.0 }));
+    let help = "1, or 0 for a hop that has failed and has not served since.";
+    each("underpass_hop_up", help, &|fares| {
+        fares.is_tried.then_some(if fares.failures > 0 { 0.0 } else { 1.0 })
+    });
     let help = "How often a hop has failed in a row, since it has served last.";
     each("underpass_hop_failures", help, &|fares| Some(fares.failures.into()));
     let help = "From the first packet to the connection with a first hop, in seconds.";

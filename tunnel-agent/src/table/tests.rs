@@ -28,6 +28,7 @@ fn hop(configuration: u32) -> HopStatus {
         of: 3,
         url: "socks5h://10.0.0.1:1080".to_owned(),
         passed_over_seconds: Some(4),
+        tried_seconds_ago: Some(1),
         round_trip_microseconds: Some(20_480),
         failures: 3,
         last_failure: None,

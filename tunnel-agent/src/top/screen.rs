@@ -6,7 +6,7 @@ use underpass_core::control::{FailureStatus, HopStatus};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::view::{Shown, View, chain};
-use crate::table::{age, bytes, name, printable};
+use crate::table::{age, bytes, name, printable, state};
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) enum Look {
     Title,
     /// The first and the last line.
     Bar,
-    /// A hop that is passed over, or a failure.
+    /// A hop that has failed, or a failure.
     Bad,
 }
 
@@ -37,16 +37,28 @@ const DESTINATION: usize = 16;
 /// All lines of a screen of so many columns and rows; never more.
 pub(super) fn lines(view: &View, (columns, rows): (usize, usize)) -> Vec<Line> {
     let hops = hops(&view.rest.hops, columns);
-    let failures = failures(&view.rest.failures, columns);
+    let failures = |is_whole| failures(&view.rest.failures, columns, is_whole);
+    let mut errors = failures(false);
     // The bars and the head of the connections; what is left is shared, most of it for connections.
     let left = rows.saturating_sub(3);
-    let of_failures = failures.len().min(left / 4);
-    let of_hops = hops.len().min(left / 3);
-    let of_connections = left - of_failures - of_hops;
+    let (mut of_hops, mut of_errors) = (hops.len().min(left / 3), errors.len().min(left / 4));
+    // What they do not need, the others may have: first the hops, then the errors, then all their words.
+    let mut spare = left.saturating_sub(of_hops + of_errors + view.matching().count().max(1));
+    let more = (hops.len() - of_hops).min(spare);
+    of_hops += more;
+    spare -= more;
+    let whole = failures(true);
+    if whole.len() <= of_errors + spare {
+        of_errors = whole.len();
+        errors = whole;
+    } else {
+        of_errors += (errors.len() - of_errors).min(spare);
+    }
+    let of_connections = left - of_hops - of_errors;
     let mut lines = vec![bar(&head(view), columns)];
     lines.extend(connections(view, columns, of_connections));
     lines.extend(cut(hops, of_hops, columns));
-    lines.extend(cut(failures, of_failures, columns));
+    lines.extend(cut(errors, of_errors, columns));
     lines.push(bar(&foot(view), columns));
     lines.truncate(rows);
     lines
@@ -132,16 +144,13 @@ fn hops(hops: &[HopStatus], columns: usize) -> Vec<Line> {
         cells.collect::<Vec<_>>().join(" ")
     };
     let shown = |it: &HopStatus| {
-        let (state, look) = match it.passed_over_seconds {
-            Some(seconds) => (format!("passed over for {seconds} s"), Look::Bad),
-            None => ("up".to_owned(), Look::Plain),
-        };
+        let look = if it.failures > 0 { Look::Bad } else { Look::Plain };
         let time = it.round_trip_microseconds.map(|micros| Duration::from_micros(micros).as_secs_f64() * 1e3);
         let cells: [&str; 6] = [
             &printable(&it.chain),
             &format!("{} of {}", it.hop, it.of),
             &printable(&it.url),
-            &state,
+            &state(it),
             &time.map_or("-".to_owned(), |time| format!("{time:.1} ms")),
             &it.failures.to_string(),
         ];
@@ -151,24 +160,53 @@ fn hops(hops: &[HopStatus], columns: usize) -> Vec<Line> {
     titled(&title, hops.iter().map(shown), columns)
 }
 
-/// A title and a row for each reason.
-fn failures(failures: &[FailureStatus], columns: usize) -> Vec<Line> {
+/// A title and the reasons: each in a row, or in as many as its words and those of its hint need.
+fn failures(failures: &[FailureStatus], columns: usize, is_whole: bool) -> Vec<Line> {
     let row = |[chain, times, ago, what]: [&str; 4]| {
         format!("{} {} {} {what}", left(chain, CHAIN), right(times, 6), right(ago, 4))
     };
+    let before = row([""; 4]).width();
     let shown = |it: &FailureStatus| {
         let hop = it.hop.map_or(String::new(), |hop| format!("hop {hop}: "));
         let what = printable(&format!("{}: {hop}{}", it.destination, it.reason));
         let chain = it.chain.as_deref().map_or("-".to_owned(), printable);
-        line(&row([&chain, &it.count.to_string(), &age(it.seconds_ago), &what]), Look::Bad, columns)
+        let row = |what: &str| row([&chain, &it.count.to_string(), &age(it.seconds_ago), what]);
+        if !is_whole {
+            return vec![line(&row(&what), Look::Bad, columns)];
+        }
+        let hint = it.hint.as_ref().map(|hint| printable(&format!("hint: {hint}")));
+        let texts = [Some(what), hint].into_iter().flatten();
+        let parts = texts.flat_map(|text| wrapped(&text, columns.saturating_sub(before)));
+        let indented = |(at, part): (usize, String)| match at {
+            0 => line(&row(&part), Look::Bad, columns),
+            _ => line(&format!("{}{part}", " ".repeat(before)), Look::Bad, columns),
+        };
+        parts.enumerate().map(indented).collect()
     };
-    titled(&row(["ERRORS", "TIMES", "AGO", "LAST DESTINATION, REASON"]), failures.iter().map(shown), columns)
+    let rows = failures.iter().flat_map(shown);
+    titled(&row(["ERRORS", "TIMES", "AGO", "LAST DESTINATION, REASON"]), rows, columns)
 }
 
 /// Nothing without rows.
-fn titled(title: &str, rows: impl ExactSizeIterator<Item = Line>, columns: usize) -> Vec<Line> {
-    let title = (rows.len() > 0).then(|| line(title, Look::Title, columns));
+fn titled(title: &str, rows: impl Iterator<Item = Line>, columns: usize) -> Vec<Line> {
+    let mut rows = rows.peekable();
+    let title = rows.peek().is_some().then(|| line(title, Look::Title, columns));
     title.into_iter().chain(rows).collect()
+}
+
+/// In lines that are not wider where the words let it.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// At most so many; the last says how many more there are.

@@ -34,8 +34,9 @@ fn snapshot(connections: Vec<ConnectionStatus>) -> Snapshot {
         of: 20,
         url: "socks5h://a-very-long-name.proxies.example.org:1080".to_owned(),
         passed_over_seconds: (hop == 1).then_some(44),
+        tried_seconds_ago: Some(1),
         round_trip_microseconds: Some(20_480),
-        failures: 0,
+        failures: u32::from(hop == 1),
         last_failure: None,
         dialled_by: None,
     };
@@ -92,7 +93,7 @@ fn eighty_columns_and_twenty_four_rows_are_enough() {
         "\ncurl ",
         " 4194303 host-1.downloads.exa… main ",
         "\nCHAIN    HOP     UPSTREAM ",
-        "passed over for 44 s   20.5 ms      0\n",
+        "passed over for 44 s   20.5 ms      1\n",
         "\nERRORS    TIMES  AGO LAST DESTINATION, REASON\n",
         "例え.テスト:443: no answer within the deadline",
         "\n… 15 more: underpass-agent status\n",
@@ -102,6 +103,33 @@ fn eighty_columns_and_twenty_four_rows_are_enough() {
     }
     assert!(lines.iter().any(|line| line.look == Look::Bad && line.text.contains("passed over")));
     assert_eq!(lines.iter().filter(|line| line.look == Look::Bar).count(), 2);
+}
+
+/// With room for them, errors have all their words, and the hint.
+#[test]
+fn errors_are_told_in_full_where_there_is_room() {
+    let mut few = snapshot(Vec::new());
+    few.hops.truncate(2);
+    few.failures.truncate(2);
+    few.failures[0].hint =
+        Some("check USER:PASSWORD in the proxy's URL, or the file of ?login-file=".to_owned());
+    let view = View::new(few, Instant::now());
+    let shown = text(&lines(&view, (80, 24)));
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        words.matches("no answer within the deadline and more than fits the line?[0m").count(),
+        2,
+        "{shown}"
+    );
+    assert!(
+        words.contains("hint: check USER:PASSWORD in the proxy's URL, or the file of ?login-file="),
+        "{shown}"
+    );
+    let shown = text(&lines(&view, (80, 10)));
+    assert!(
+        shown.contains("no answer within the deadline and more th…\n") && !shown.contains("hint"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -120,6 +148,12 @@ fn rates_are_those_since_the_last_answer() {
     view.act(Action::Pause);
     view.take(Err(Unanswered::NoAgent), begin + Duration::from_secs(4));
     assert!(text(&lines(&view, (80, 24))).starts_with(" no agent is running "));
+    // What another agent has carried before it was asked has no rate; what comes to one that had nothing has.
+    let (first, second) = (vec![connection(1, "a", 512, 0)], vec![connection(2, "a", 512, 0)]);
+    for (second_of, connections, rate) in [(5, first, 0.0), (6, Vec::new(), 0.0), (7, second, 512.0)] {
+        view.take(Ok(snapshot(connections)), begin + Duration::from_secs(second_of));
+        assert_eq!(view.rate().up, rate);
+    }
 }
 
 #[test]

@@ -62,6 +62,9 @@ fn id(status: &ConnectionStatus) -> Id {
     (status.mechanism == Mechanism::Relayed, status.id)
 }
 
+/// Bytes up and down.
+type Passed = HashMap<Id, (u64, u64)>;
+
 /// What is looked at.
 pub(super) struct View {
     /// In the order that is wanted.
@@ -69,7 +72,7 @@ pub(super) struct View {
     /// All but the connections.
     pub(super) rest: Snapshot,
     /// Of the last answer: when it came, and what had passed.
-    before: (Instant, HashMap<Id, (u64, u64)>),
+    before: Option<(Instant, Passed)>,
     pub(super) order: Order,
     pub(super) is_reversed: bool,
     pub(super) is_paused: bool,
@@ -86,7 +89,7 @@ impl View {
         let mut view = Self {
             connections: Vec::new(),
             rest: Snapshot::default(),
-            before: (at, HashMap::new()),
+            before: None,
             order: Order::Rate,
             is_reversed: false,
             is_paused: false,
@@ -115,27 +118,28 @@ impl View {
                 // What an agent that has gone had carried is not carried now.
                 self.connections.clear();
                 self.rest = Snapshot::default();
-                self.before = (at, HashMap::new());
+                self.before = None;
                 self.trouble = Some(why.to_string());
                 return;
             }
         };
-        let (then, known) = &self.before;
-        let seconds = at.saturating_duration_since(*then).as_secs_f64();
-        let rate = |now: u64, before: u64| match seconds > 0.0 {
-            true => now.saturating_sub(before) as f64 / seconds,
-            false => 0.0,
+        let before = self.before.take();
+        let rate = |status: &ConnectionStatus| {
+            // Of what has passed before the first answer, nobody knows when.
+            let Some((then, known)) = &before else { return Rate::default() };
+            let seconds = at.saturating_duration_since(*then).as_secs_f64();
+            let per = |now: u64, before: u64| match seconds > 0.0 {
+                true => now.saturating_sub(before) as f64 / seconds,
+                false => 0.0,
+            };
+            // One that is new has passed all its bytes since.
+            let (up, down) = known.get(&id(status)).copied().unwrap_or_default();
+            Rate { up: per(status.bytes_up, up), down: per(status.bytes_down, down) }
         };
-        let connections = std::mem::take(&mut snapshot.connections).into_iter().map(|status| {
-            // One that is new has passed all its bytes since; before the first answer, nobody knows since when.
-            let new = if known.is_empty() { (status.bytes_up, status.bytes_down) } else { (0, 0) };
-            let (up, down) = known.get(&id(&status)).copied().unwrap_or(new);
-            let rate = Rate { up: rate(status.bytes_up, up), down: rate(status.bytes_down, down) };
-            Shown { status, rate }
-        });
-        self.connections = connections.collect();
+        let connections = std::mem::take(&mut snapshot.connections).into_iter();
+        self.connections = connections.map(|status| Shown { rate: rate(&status), status }).collect();
         let passed = |it: &Shown| (id(&it.status), (it.status.bytes_up, it.status.bytes_down));
-        self.before = (at, self.connections.iter().map(passed).collect());
+        self.before = Some((at, self.connections.iter().map(passed).collect()));
         self.rest = snapshot;
         self.trouble = None;
         self.sort();
