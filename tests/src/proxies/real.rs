@@ -127,7 +127,15 @@ impl Real {
         wait_gone(pid);
     }
 
-    /// Starts it again, after [`Self::kill`], and waits for its port. The record goes on.
+    /// Tells it to end (SIGTERM), and waits until it has.
+    pub fn leave(&self) {
+        let process = self.lock();
+        let pid = process.pid();
+        process.signal(rustix::process::Signal::TERM);
+        wait_gone(pid);
+    }
+
+    /// Starts it again, after [`Self::kill`] or [`Self::leave`], and waits for its port. The record goes on.
     pub fn revive(&self, world: &World) {
         *self.lock() = self.command.clone().spawn();
         self.wait(world);

@@ -56,7 +56,7 @@ if reply() and reply():
 "#;
 
 /// Asks for a listener; where that is.
-fn bound(world: &World, version: &str, peer: &str) -> (Running, String, String) {
+pub(crate) fn bound(world: &World, version: &str, peer: &str) -> (Running, String, String) {
     let mut client = world.client(PYTHON).args(["-c", BIND, version, peer]).limit(Duration::MAX).spawn();
     let said = line(&mut client, "reply");
     let words: Vec<&str> = said.split(' ').collect();

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use underpass_tests::PATIENCE;
 
 use crate::calls::{PYTHON, script, server, visited};
+use crate::door;
 use crate::place::{EXIT, EXPOSED, Place};
+use crate::reverse::forward;
 
 /// What `listen()` says for a rule, a second listener at a port, and one that no rule has.
 #[test]
@@ -27,10 +29,11 @@ fn a_listener_that_the_exit_refuses_fails_with_its_errno() {
     let _two = ["8002", "8003"].map(|port| server(place.exposed(PYTHON), &["fork", "0.0.0.0", port]));
     assert_eq!(refused(&place, "8004"), "errno 13\n");
     // Each is a line of the audit, with the reason.
-    let log = place.relay.real.log();
     for reason in
         ["no rule lets the client listen there", "the address is in use", "as many listeners as it may"]
     {
+        place.relay.real.wait_log(reason);
+        let log = place.relay.real.log();
         let line = log.lines().find(|line| line.contains(reason));
         let line = line.unwrap_or_else(|| panic!("{reason} in {log}"));
         assert!(line.contains("\"listens\":\"listener\"") && line.contains("\"verdict\":\"deny\""), "{line}");
@@ -86,5 +89,52 @@ print(visit.makefile().readline(), end='')";
         assert!(visitor.next_line().starts_with("10.99.0.1 "));
     }
     place.wait_closed(8001);
+    client.wait().success();
+}
+
+/// An agent that ends closes what a relay would keep for its return, and so does a door whose client has gone; and a relay
+/// that ends does not wait for listeners.
+#[test]
+fn a_listener_that_nobody_wants_any_more_is_closed_at_once() {
+    let place = Place::new(&format!("{EXPOSED}grace = 600\n[limits]\ndrain = 600\n"));
+    let (world, url) = (&place.world, place.relay.url(&place.key));
+    let (_server, _) = server(place.exposed(PYTHON), &["fork", "0.0.0.0", "8001"]);
+    for agent in world.agents() {
+        let agent = Pid::from_raw(agent.cast_signed()).expect("it is no zero");
+        kill_process(agent, Signal::TERM).expect("it is ours");
+    }
+    place.wait_closed(8001);
+
+    let agent = forward(world, &["-x", &url, "-R", "8002:localhost:1"]).spawn();
+    place.wait_listening(8002);
+    place.relay.real.leave();
+    place.relay.real.revive(world);
+    place.wait_listening(8002);
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait().code(), 0);
+    place.wait_closed(8002);
+
+    let front = door::open(world, &url);
+    let (client, _, port) = door::bound(world, "5", "0.0.0.0");
+    let port = port.parse().expect("a port");
+    place.wait_listening(port);
+    client.end();
+    place.wait_closed(port);
+    // Two have come to where one is wanted, while the door was busy.
+    let (client, _, port) = door::bound(world, "5", "0.0.0.0");
+    front.signal(Signal::STOP);
+    let code = "import socket, sys
+visit = socket.create_connection(('10.99.0.1', int(sys.argv[1])), 60)
+print('connected', flush=True)
+visit.settimeout(60)
+visit.shutdown(1)
+try: print('end', visit.recv(100))
+except ConnectionResetError: print('reset')";
+    let mut both = [(); 2].map(|()| world.far(PYTHON).args(["-c", code, &port]).spawn());
+    both.iter_mut().for_each(|visitor| assert_eq!(visitor.next_line(), "connected"));
+    front.signal(Signal::CONT);
+    let mut said = both.map(|mut visitor| visitor.next_line());
+    said.sort();
+    assert_eq!(said, ["end b''", "reset"]);
     client.wait().success();
 }

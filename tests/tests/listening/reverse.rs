@@ -21,7 +21,7 @@ fn directory(world: &World) -> std::path::PathBuf {
 }
 
 /// `underpass-agent forward` with these arguments.
-fn forward(world: &World, arguments: &[&str]) -> Command {
+pub(crate) fn forward(world: &World, arguments: &[&str]) -> Command {
     let directory = directory(world);
     let agent =
         world.client(artifacts::agent()).arg("forward").args(["--directory".as_ref(), directory.as_os_str()]);
@@ -184,10 +184,12 @@ fn ends_pass_and_what_is_refused_here_is_a_reset_there() {
     assert_eq!(listener.wait().success(), "from the caller\n");
 
     place.wait_listening(8001);
+    // It may be so fast that connect() says so already.
     let visit = "import socket
-s = socket.create_connection(('10.99.0.1', 8001), 60)
-s.settimeout(60)
-try: print(s.recv(10))
+try:
+    s = socket.create_connection(('10.99.0.1', 8001), 60)
+    s.settimeout(60)
+    print(s.recv(10))
 except ConnectionResetError: print('reset')";
     assert_eq!(world.far(PYTHON).args(["-c", visit]).run().success(), "reset\n");
     let line = complaint(&mut agent, "is not reached");

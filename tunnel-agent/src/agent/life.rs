@@ -156,6 +156,7 @@ impl Life {
         let open = || agent.open() + agent.datagrams.cookies().len() + usize::from(elder());
         // Whoever has a successor is not the service any more.
         drain(&Manager::default(), *limit, signals, open).await;
+        agent.exposures.end().await;
         tracing::info!("ended");
         Ok(())
     }
@@ -168,6 +169,7 @@ impl Life {
         place.remove_sockets(&agent.sessions.socket);
         agent.metrics.close();
         drop((front, data, control));
+        agent.exposures.end().await;
         if let (Some(Order::Drain), Some(limit)) = (order, limit) {
             // Another may serve here while what is open ends.
             place.let_go();

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use underpass_core::failure::Failure;
 
 use crate::relay::listen::announced::{Announced, Decoder};
@@ -24,6 +25,17 @@ pub(crate) struct Arrivals {
     decoder: Decoder,
     /// Told of, and not yet looked at.
     told: VecDeque<Announced>,
+    /// The agent ends, and waits until this is dropped.
+    ending: watch::Receiver<bool>,
+}
+
+/// What is next at a listener.
+pub(crate) enum Next {
+    Comes(Arrival),
+    /// The relay has closed it, or cannot be reached.
+    Lost,
+    /// The agent ends: it is to be closed.
+    Ends,
 }
 
 /// Somebody has connected there, and waits to be taken.
@@ -34,20 +46,26 @@ pub(crate) struct Arrival {
 }
 
 impl Arrivals {
-    pub(crate) fn new(control: Muxed, relay: AtRelay) -> Self {
-        Self { control, relay: Arc::new(relay), decoder: Decoder::default(), told: VecDeque::new() }
+    pub(crate) fn new(control: Muxed, relay: AtRelay, ending: watch::Receiver<bool>) -> Self {
+        Self { control, relay: Arc::new(relay), decoder: Decoder::default(), told: VecDeque::new(), ending }
     }
 
-    /// The next who comes; `None` once the relay has closed the listener, or was lost. Nobody is lost where the call is
-    /// given up.
-    pub(crate) async fn next(&mut self) -> Option<Arrival> {
-        loop {
-            if let Some(Announced { id, peer }) = self.told.pop_front() {
-                return Some(Arrival { relay: Arc::clone(&self.relay), id, peer });
+    /// The next who comes, or why nobody does any more. Nobody is lost where the call is given up.
+    pub(crate) async fn next(&mut self) -> Next {
+        let Self { control, relay, decoder, told, ending } = self;
+        let comes = async {
+            loop {
+                if let Some(Announced { id, peer }) = told.pop_front() {
+                    return Some(Arrival { relay: Arc::clone(relay), id, peer });
+                }
+                let bytes = poll_fn(|cx| control.poll_receive(cx)).await?.ok()?;
+                control.taken(bytes.len());
+                told.extend(decoder.take(&bytes).ok()?);
             }
-            let bytes = poll_fn(|cx| self.control.poll_receive(cx)).await?.ok()?;
-            self.control.taken(bytes.len());
-            self.told.extend(self.decoder.take(&bytes).ok()?);
+        };
+        tokio::select! {
+            comes = comes => comes.map_or(Next::Lost, Next::Comes),
+            () = ended(ending) => Next::Ends,
         }
     }
 
@@ -68,6 +86,12 @@ impl Arrivals {
             let _ = tokio::time::timeout(CLOSING, ended).await;
         }
     }
+}
+
+/// Until the agent ends.
+pub(super) async fn ended(ending: &mut watch::Receiver<bool>) {
+    // Nobody is there to say so only where it has ended.
+    let _ = ending.wait_for(|ends| *ends).await;
 }
 
 impl Arrival {

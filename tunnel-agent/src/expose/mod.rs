@@ -27,7 +27,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -45,6 +45,8 @@ const MOST_BOUND: usize = 4096;
 const MOST_VISITED: usize = 1024;
 /// Listeners at once.
 const MOST: usize = 1024;
+/// How long all of them may take to be closed at the end.
+const ENDING: Duration = Duration::from_secs(2);
 /// Connections whose peers are remembered.
 const MOST_PEERS: usize = 65_536;
 
@@ -57,6 +59,8 @@ pub(crate) struct Exposures {
     sweeping: AtomicBool,
     /// Those without a program.
     reverses: Mutex<Vec<Weak<reverse::Served>>>,
+    /// Set when the agent ends; whoever has a listener at a relay hears of it until that is closed.
+    ending: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -192,6 +196,19 @@ impl Exposures {
         while tables.peers_in_order.len() > MOST_PEERS {
             let oldest = tables.peers_in_order.pop_front();
             oldest.and_then(|oldest| tables.peers.remove(&oldest));
+        }
+    }
+
+    /// Says when the agent ends, and that there is something to close until it is dropped.
+    pub(crate) fn ending(&self) -> watch::Receiver<bool> {
+        self.ending.subscribe()
+    }
+
+    /// Closes every listener, so that none is kept at a relay for somebody who does not come back.
+    pub(crate) async fn end(&self) {
+        self.ending.send_replace(true);
+        if tokio::time::timeout(ENDING, self.ending.closed()).await.is_err() {
+            tracing::debug!("a relay does not answer that it has closed a listener");
         }
     }
 

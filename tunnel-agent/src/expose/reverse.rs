@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::net::UnixStream;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use underpass_core::config::expose::{Inside, Reverse};
 use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, errno};
 use underpass_core::wire::Token;
 
-use super::arrivals::{Arrival, Arrivals};
+use super::arrivals::{Arrival, Arrivals, Next, ended};
 use super::known::{Known, Pause, course};
 use crate::agent::Agent;
 use crate::attempt;
@@ -47,17 +47,6 @@ pub(crate) struct Served {
     pub(super) place: Mutex<Place>,
     /// Whether the log says already that its target cannot be reached.
     fails: AtomicBool,
-    /// Nobody wants it any more.
-    over: Notify,
-}
-
-/// It is wanted as long as this lives.
-struct Wanted(Arc<Served>);
-
-impl Drop for Wanted {
-    fn drop(&mut self) {
-        self.0.over.notify_one();
-    }
 }
 
 /// Where it listens, or has listened last.
@@ -68,7 +57,7 @@ pub(super) struct Place {
     pub(super) configuration: u32,
 }
 
-/// Serves it for as long as the call is not given up; then the exit is told to close it. It ends with an error for a person where the exit refuses it before it has listened once.
+/// Serves it until the agent ends, or with an error for a person where the exit refuses it before it has listened once.
 pub(crate) async fn serve(agent: Arc<Agent>, session: Token, reverse: Reverse) -> io::Result<()> {
     let name = reverse.to_string();
     let served = Arc::new(Served {
@@ -78,9 +67,7 @@ pub(crate) async fn serve(agent: Arc<Agent>, session: Token, reverse: Reverse) -
         known: Known::new(false),
         place: Mutex::default(),
         fails: AtomicBool::new(false),
-        over: Notify::new(),
     });
-    let _wanted = Wanted(Arc::clone(&served));
     agent.exposures.reverses.lock().push(Arc::downgrade(&served));
     let (tell, told) = tokio::sync::oneshot::channel();
     // With the connections that will come.
@@ -99,30 +86,24 @@ pub(crate) async fn serve(agent: Arc<Agent>, session: Token, reverse: Reverse) -
 }
 
 impl Served {
-    /// What comes of it, unless nobody wants it before.
-    async fn while_wanted<T>(&self, it: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            ended = it => Some(ended),
-            () = self.over.notified() => None,
-        }
-    }
-
-    /// Keeps it as long as it is wanted; the failure that is final.
+    /// Keeps it until the agent ends; the failure that is final.
     async fn keep(self: &Arc<Self>) -> Option<Failure> {
+        let mut ending = self.agent.exposures.ending();
         let (mut pause, mut lost, mut said) = (Pause::default(), None, None);
         loop {
             let begun = Instant::now();
-            match self.while_wanted(self.listener(lost.take())).await? {
+            match unless(&mut ending, self.listener(lost.take())).await? {
                 Ok((plan, listener)) => {
                     self.begins(&plan, &listener);
                     said = None;
                     let has_served = match listener {
                         Listener::AtRelay(it) => {
-                            lost = Some(self.at_relay(&plan, Arrivals::new(it.0, it.1)).await?);
+                            let arrivals = Arrivals::new(it.0, it.1, ending.clone());
+                            lost = Some(self.at_relay(&plan, arrivals).await?);
                             tracing::warn!(reverse = %self.reverse, "the exit has closed a listener, which is asked for again");
                             false
                         }
-                        Listener::Once(bound) => self.while_wanted(self.once(&plan, *bound)).await?,
+                        Listener::Once(bound) => unless(&mut ending, self.once(&plan, *bound)).await?,
                     };
                     self.known.listens(false);
                     if has_served || begun.elapsed() > LASTING {
@@ -141,7 +122,7 @@ impl Served {
                 }
                 Err(_) => {}
             }
-            self.while_wanted(pause.wait()).await?;
+            unless(&mut ending, pause.wait()).await?;
         }
     }
 
@@ -205,16 +186,16 @@ impl Served {
         }
     }
 
-    /// Until the relay has closed it, or (`None`) we have.
+    /// Until the relay has closed it, or (`None`) the agent ends.
     async fn at_relay(self: &Arc<Self>, plan: &Arc<Plan>, mut arrivals: Arrivals) -> Option<AtRelay> {
         loop {
-            match self.while_wanted(arrivals.next()).await {
-                Some(Some(arrival)) => {
+            match arrivals.next().await {
+                Next::Comes(arrival) => {
                     let peer = arrival.peer;
                     self.comes(plan, Comer::Waits(arrival), peer);
                 }
-                Some(None) => return Some(arrivals.lost()),
-                None => {
+                Next::Lost => return Some(arrivals.lost()),
+                Next::Ends => {
                     arrivals.close().await;
                     return None;
                 }
@@ -303,6 +284,16 @@ impl Served {
                 }
             }
         }
+    }
+}
+
+/// What comes of it, unless the agent ends before.
+async fn unless<T>(ending: &mut watch::Receiver<bool>, it: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        // A listener that is there by then is closed, and not dropped.
+        biased;
+        came = it => Some(came),
+        () = ended(ending) => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::arrivals::Arrivals;
+use super::arrivals::{Arrivals, Next};
 use super::known::Pause;
 use super::{Exposure, carry};
 use crate::agent::Agent;
@@ -13,7 +13,7 @@ pub(super) async fn serve(agent: &Arc<Agent>, exposure: Arc<Exposure>, listener:
     match listener {
         Listener::AtRelay(listening) => {
             let (control, relay) = *listening;
-            at_relay(agent, &exposure, Arrivals::new(control, relay)).await;
+            at_relay(agent, &exposure, Arrivals::new(control, relay, agent.exposures.ending())).await;
         }
         Listener::Once(bound) => once(agent, &exposure, *bound).await,
     }
@@ -36,7 +36,7 @@ async fn at_relay(agent: &Arc<Agent>, exposure: &Arc<Exposure>, mut arrivals: Ar
                 again = relay.again() => again,
             };
             match again {
-                Ok(control) => break Arrivals::new(control, relay),
+                Ok(control) => break Arrivals::new(control, relay, agent.exposures.ending()),
                 Err(failure) => tracing::debug!(%failure, "no listener yet"),
             }
             tokio::select! {
@@ -48,14 +48,18 @@ async fn at_relay(agent: &Arc<Agent>, exposure: &Arc<Exposure>, mut arrivals: Ar
     }
 }
 
-/// Takes each who comes; whether the exit has closed the listener, and not the program its sockets.
+/// Takes each who comes; whether the exit has closed the listener, and not the program its sockets or the agent everything.
 async fn told(agent: &Arc<Agent>, exposure: &Arc<Exposure>, arrivals: &mut Arrivals) -> bool {
     loop {
-        let arrival = tokio::select! {
+        let next = tokio::select! {
             () = exposure.closed.notified() => return false,
-            arrival = arrivals.next() => arrival,
+            next = arrivals.next() => next,
         };
-        let Some(arrival) = arrival else { return true };
+        let arrival = match next {
+            Next::Comes(arrival) => arrival,
+            Next::Lost => return true,
+            Next::Ends => return false,
+        };
         let (agent, exposure) = (Arc::clone(agent), Arc::clone(exposure));
         tokio::spawn(async move {
             let peer = arrival.peer;

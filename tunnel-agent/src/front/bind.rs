@@ -14,10 +14,11 @@ use underpass_core::failure::{Failure, errno};
 use super::conversation::Language;
 use super::visit::Visit;
 use crate::attempt;
-use crate::expose::arrivals::{Arrival, Arrivals};
+use crate::expose::arrivals::{Arrival, Arrivals, Next};
 use crate::flow::Trip;
 use crate::plan::Way;
 use crate::relay::policy::exposing::Wish;
+use crate::upstream::bind::Bound;
 use crate::upstream::chain::listening::Listener;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::{Bare, Stream};
@@ -65,10 +66,21 @@ pub(super) async fn bind(
         }
     };
     say(stream, &first).await?;
-    let came = tokio::select! {
-        came = tokio::time::timeout(WAIT, comes(listener, expected)) => came.unwrap_or(Err(Failure::TimedOut)),
-        error = gone(stream) => return Err(error),
+    let mut waiting = match listener {
+        Listener::Once(bound) => Waiting::Once(Some(bound)),
+        Listener::AtRelay(it) => {
+            Waiting::AtRelay(Box::new(Arrivals::new(it.0, it.1, agent.exposures.ending())))
+        }
     };
+    let came = tokio::select! {
+        came = tokio::time::timeout(WAIT, waiting.comes(expected)) => Ok(came.unwrap_or(Err(Failure::TimedOut))),
+        error = gone(stream) => Err(error),
+    };
+    // Whatever has come of it.
+    if let Waiting::AtRelay(arrivals) = waiting {
+        tokio::spawn(arrivals.close());
+    }
+    let came = came?;
     let answered = came.and_then(|(far, from)| match language.reached(from) {
         Some(second) => Ok((far, from, second)),
         None => Err(Failure::Request("its version of the protocol has no word for who has come")),
@@ -138,35 +150,39 @@ async fn listen(
     Ok((listener, alone))
 }
 
-/// The one who comes. With the listener that has served, or is given up, nobody can come any more.
-async fn comes(listener: Listener, expected: Option<IpAddr>) -> Result<(Stream, SocketAddr), Failure> {
-    let is_it = |peer: SocketAddr| expected.is_none_or(|ip| ip == canonical(peer).ip());
-    match listener {
-        Listener::Once(bound) => {
-            let (far, peer) = bound.accept().await?;
-            match is_it(peer) {
-                true => Ok((far, peer)),
-                false => Err(Failure::Route(errno::EACCES)),
+/// Where somebody is waited for.
+enum Waiting {
+    /// `None` once somebody has come.
+    Once(Option<Box<Bound>>),
+    AtRelay(Box<Arrivals>),
+}
+
+impl Waiting {
+    /// The one who comes.
+    async fn comes(&mut self, expected: Option<IpAddr>) -> Result<(Stream, SocketAddr), Failure> {
+        let is_it = |peer: SocketAddr| expected.is_none_or(|ip| ip == canonical(peer).ip());
+        let arrivals = match self {
+            Self::Once(bound) => {
+                let (far, peer) = bound.take().ok_or(Failure::UpstreamClosed)?.accept().await?;
+                return match is_it(peer) {
+                    true => Ok((far, peer)),
+                    false => Err(Failure::Route(errno::EACCES)),
+                };
             }
-        }
-        Listener::AtRelay(it) => {
-            let mut arrivals = Arrivals::new(it.0, it.1);
-            loop {
-                let arrival = arrivals.next().await.ok_or(Failure::UpstreamClosed)?;
-                let peer = arrival.peer;
-                if !is_it(peer) {
-                    tracing::debug!(%peer, "somebody else has come, and is reset");
-                    tokio::spawn(reset(arrival));
-                    continue;
-                }
-                match arrival.taken().await {
-                    Ok(far) => {
-                        tokio::spawn(arrivals.close());
-                        return Ok((far, peer));
-                    }
-                    // They have gone already; others may come.
-                    Err(failure) => tracing::debug!(%failure, %peer, "a connection was not taken"),
-                }
+            Self::AtRelay(arrivals) => arrivals,
+        };
+        loop {
+            let Next::Comes(arrival) = arrivals.next().await else { return Err(Failure::UpstreamClosed) };
+            let peer = arrival.peer;
+            if !is_it(peer) {
+                tracing::debug!(%peer, "somebody else has come, and is reset");
+                tokio::spawn(reset(arrival));
+                continue;
+            }
+            match arrival.taken().await {
+                Ok(far) => return Ok((far, peer)),
+                // They have gone already; others may come.
+                Err(failure) => tracing::debug!(%failure, %peer, "a connection was not taken"),
             }
         }
     }

@@ -29,13 +29,17 @@ const CAPSULE: usize = 64;
 /// How long accepting waits when there are no descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long those that the client was told of can still be taken when it has closed the listener: it may have asked for them
+/// a moment ago.
+const LAST: Duration = Duration::from_secs(2);
+
 /// Why the stream is over.
 enum Over {
     /// The client has ended it.
     Closed,
     /// It was cut, or is wanted by another stream.
     Cut,
-    /// The rule gives it no longer.
+    /// The rule gives it no longer, or the relay leaves.
     Aged,
 }
 
@@ -48,27 +52,44 @@ pub(crate) async fn serve(
     mut send: SendStream<Part>,
 ) {
     let over = until_over(relay, &mut listener, &mut receive, &mut send).await;
-    match over {
-        Over::Closed | Over::Aged => {
-            let _ = send.send_data(Part::of(Bytes::new()), true);
-        }
-        Over::Cut => send.send_reset(Reason::CANCEL),
-    }
-    drop((receive, send));
-    match (over, listener.resumed.take()) {
+    let Listener { mut parked, resumed, .. } = listener;
+    match (over, resumed) {
         (Over::Cut, Some((id, _))) => {
+            send.send_reset(Reason::CANCEL);
+            drop((receive, send));
             ticket.ended(Ended::ByClient);
-            let grace = listener.parked.rule.grace;
-            relay.listeners.park(id, listener.parked);
-            sleep(grace).await;
-            // Unless somebody has taken it up.
-            if relay.listeners.is_parked(id) {
-                relay.listeners.forget(id);
+            let grace = parked.rule.grace;
+            let Some(time) = relay.listeners.park(id, parked) else { return };
+            tokio::select! {
+                () = sleep(grace) => {}
+                () = relay.leaves() => {}
             }
+            // Unless somebody has taken it up.
+            relay.listeners.gives_way(id, time);
         }
         (over, resumed) => {
-            resumed.and_then(|(id, _)| relay.listeners.forget(id));
-            ticket.ended(if matches!(over, Over::Cut) { Ended::ByClient } else { Ended::Regularly });
+            let untaken = std::mem::take(&mut parked.untaken);
+            // Before the client hears of it, which may want the same port of the relay that comes next.
+            drop(parked);
+            if let Some((id, _)) = resumed {
+                relay.listeners.forget(id);
+            }
+            let ended = match over {
+                Over::Cut => {
+                    send.send_reset(Reason::CANCEL);
+                    Ended::ByClient
+                }
+                Over::Closed | Over::Aged => {
+                    let _ = send.send_data(Part::of(Bytes::new()), true);
+                    Ended::Regularly
+                }
+            };
+            drop((receive, send));
+            ticket.ended(ended);
+            if !untaken.is_empty() {
+                sleep(LAST).await;
+                untaken.into_iter().for_each(|id| drop(relay.listeners.gives_up(id)));
+            }
         }
     }
 }
@@ -116,6 +137,7 @@ async fn until_over(
             },
             () = async { match aged { Some(at) => sleep_until(at).await, None => pending().await } } => return Over::Aged,
             () = async { match &wanted { Some(wanted) => wanted.notified().await, None => pending().await } } => return Over::Cut,
+            () = relay.leaves() => return Over::Aged,
             accepted = next => accepted,
         };
         let Some((stream, peer, place)) = accepted else { return Over::Cut };

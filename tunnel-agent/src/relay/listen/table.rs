@@ -42,6 +42,8 @@ pub(super) struct Waiting {
 struct Kept {
     client: Arc<str>,
     parked: Option<Parked>,
+    /// How often it was parked.
+    times: u32,
     /// Somebody else has come for it.
     wanted: Arc<Notify>,
     /// It is there.
@@ -119,6 +121,7 @@ impl Listeners {
         let kept = Kept {
             client: Arc::clone(client),
             parked: None,
+            times: 0,
             wanted: Arc::clone(&wanted),
             came: Arc::new(Notify::new()),
         };
@@ -126,21 +129,31 @@ impl Listeners {
         wanted
     }
 
-    /// It has no stream any more.
-    pub(super) fn park(&self, id: Id, parked: Parked) {
-        if let Some(kept) = self.0.lock().kept.get_mut(&id) {
-            kept.parked = Some(parked);
-            kept.came.notify_one();
+    /// It has no stream any more; for which time.
+    pub(super) fn park(&self, id: Id, parked: Parked) -> Option<u32> {
+        let mut table = self.0.lock();
+        let kept = table.kept.get_mut(&id)?;
+        kept.parked = Some(parked);
+        kept.times += 1;
+        kept.came.notify_one();
+        Some(kept.times)
+    }
+
+    /// Its grace time has passed, unless it was taken up since it was parked for that time.
+    pub(super) fn gives_way(&self, id: Id, time: u32) {
+        let mut table = self.0.lock();
+        if table.kept.get(&id).is_some_and(|kept| kept.parked.is_some() && kept.times == time) {
+            let gone = table.kept.remove(&id);
+            // It gives its place back, in the same table.
+            drop(table);
+            drop(gone);
         }
     }
 
-    pub(super) fn is_parked(&self, id: Id) -> bool {
-        self.0.lock().kept.get(&id).is_some_and(|kept| kept.parked.is_some())
-    }
-
-    /// It has ended; what it was, if it was parked.
-    pub(super) fn forget(&self, id: Id) -> Option<Parked> {
-        self.0.lock().kept.remove(&id)?.parked
+    /// It has ended.
+    pub(super) fn forget(&self, id: Id) {
+        let gone = self.0.lock().kept.remove(&id);
+        drop(gone);
     }
 
     /// Takes a listener up again.
