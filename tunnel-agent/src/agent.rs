@@ -15,7 +15,6 @@ use std::time::Instant;
 
 use rustix::fs::Mode;
 use rustix::process::DumpableBehavior;
-use tokio::sync::Semaphore;
 use underpass_core::session_env::{OUTSIDE, VARIABLE};
 
 use crate::attempts::Attempts;
@@ -29,12 +28,14 @@ use crate::hold::Holds;
 use crate::hosts::Hosts;
 use crate::lifetime::Lifetime;
 use crate::names::Names;
+use crate::room::Room;
 use crate::service::Service;
 use crate::service::elder::Elder;
 use crate::service::inherited::{Inherited, Knowledge};
 use crate::service::notify::Manager;
 use crate::service::signals::Signals;
 use crate::session::Sessions;
+use crate::shortage::Spares;
 use crate::sight::endpoints::Endpoints;
 use crate::sight::failures::Failures;
 use crate::socket::network_of;
@@ -64,9 +65,8 @@ pub(crate) struct Agent {
     pub(crate) splicer: Splicer,
     pub(crate) lifetime: Lifetime,
     pub(crate) attempts: Attempts,
-    pub(crate) room: Arc<Semaphore>,
-    /// How much of it there is.
-    pub(crate) rooms: usize,
+    pub(crate) room: Room,
+    pub(crate) spares: Spares,
     pub(crate) manager: Manager,
     /// Whose place we have taken.
     pub(crate) elder: OnceLock<Elder>,
@@ -96,7 +96,7 @@ impl Agent {
 
     /// Connections that are being made or relayed, and associations of the front door.
     fn open(&self) -> usize {
-        self.rooms.saturating_sub(self.room.available_permits())
+        self.room.connections()
     }
 }
 
@@ -187,8 +187,8 @@ async fn serve(
         splicer: Splicer::start(budget.pipes)?,
         lifetime: Lifetime::default(),
         attempts: Attempts::default(),
-        room: Arc::new(Semaphore::new(budget.connections)),
-        rooms: budget.connections,
+        room: Room::new(budget.connections),
+        spares: Spares::new()?,
         manager,
         elder: OnceLock::new(),
         has_given: AtomicBool::new(false),

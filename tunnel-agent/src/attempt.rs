@@ -13,7 +13,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::config::route::Asked;
 use underpass_core::destination::{Destination, canonical, is_local};
 use underpass_core::failure::{Failure, errno};
@@ -24,6 +23,7 @@ use crate::facts::{Facts, FarOptions};
 use crate::flow::Trip;
 use crate::names::Meaning;
 use crate::plan::{Plan, Way};
+use crate::room::{NO_ROOM, Taken};
 use crate::upstream::hop::Client;
 use crate::upstream::{Far, local};
 use crate::{dns, frames, log, sight, sys};
@@ -94,9 +94,8 @@ pub(crate) fn begin(mut attempt: Attempt) {
     if !attempt.plan.config.exposes.is_empty() {
         agent.exposures.visits(attempt.client.pid, &destination);
     }
-    let Ok(room) = Arc::clone(&agent.room).try_acquire_owned() else {
-        return attempt
-            .refuse(&Failure::Socket("the agent has as many connections as its limit on open files allows"));
+    let Some(room) = agent.room.take() else {
+        return attempt.refuse(&NO_ROOM);
     };
     if agent.carried.wants_sweep() {
         let agent = Arc::clone(&agent);
@@ -210,7 +209,7 @@ impl Attempt {
         Duration::from_secs(self.plan.config.deadline.into()).saturating_sub(self.since.elapsed())
     }
 
-    fn hold_or_refuse(self, destination: Destination, room: OwnedSemaphorePermit) {
+    fn hold_or_refuse(self, destination: Destination, room: Taken) {
         if self.facts.device {
             self.refuse(&Failure::Socket(
                 "a socket bound to a device can only be handed off, while it is blocking",

@@ -5,12 +5,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, UCred};
 use tokio::io::Interest;
-use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::DNS_PORT;
 use underpass_core::failure::errno;
 use underpass_core::wire::{self, Family, Purpose, Reply, Request};
@@ -23,6 +22,7 @@ use crate::frames::{self, NoFrame, Received};
 use crate::plan::Plan;
 use crate::service::elder::{Elder, passed_on};
 use crate::service::link::Message;
+use crate::shortage;
 use crate::socket::{cookie_of, network_of};
 use crate::upstream::hop::Client;
 use crate::{dns, expose, log, sys};
@@ -41,32 +41,43 @@ pub(crate) async fn accept(agent: &Arc<Agent>, listener: &OwnedFd) -> io::Result
             Err(Errno::AGAIN) => ready.clear_ready(),
             Err(Errno::INTR | Errno::CONNABORTED) => {}
             Err(error) => {
-                // Out of descriptors or memory: what is open goes on, who comes now waits.
-                tracing::warn!(%error, "programs wait");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                // Out of descriptors or memory: what is open goes on, who comes now is refused.
+                shortage::refuse_next(agent, *listener.get_ref(), error).await;
             }
         }
     }
 }
 
+/// Who asks. Another user has to be one whom root's programs have become, and to know a token.
+fn peer(agent: &Agent, connection: &OwnedFd) -> Option<UCred> {
+    let peer = rustix::net::sockopt::socket_peercred(connection).ok()?;
+    (peer.uid.as_raw() == agent.uid || agent.uid == 0).then_some(peer)
+}
+
 fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
-    // Another user has to be one whom root's programs have become, and to know a token.
-    let peer = match rustix::net::sockopt::socket_peercred(&connection) {
-        Ok(peer) if peer.uid.as_raw() == agent.uid || agent.uid == 0 => peer,
-        _ => return,
-    };
+    let Some(peer) = peer(agent, &connection) else { return };
     agent.lifetime.seen(peer.pid.as_raw_pid());
     match frames::try_receive(&connection) {
         Ok(received) => answer(agent, connection, received, peer),
         Err(NoFrame::Never) => {}
+        Err(NoFrame::NoPlace) => drop(tokio::spawn(shortage::refuse(Arc::clone(agent), connection))),
         Err(NoFrame::NotYet) => {
             let agent = Arc::clone(agent);
             tokio::spawn(async move {
-                if let Some(received) = frames::receive(&connection).await {
-                    answer(&agent, connection, received, peer);
+                match frames::receive(&connection).await {
+                    Ok(received) => answer(&agent, connection, received, peer),
+                    Err(NoFrame::NoPlace) => shortage::refuse(agent, connection).await,
+                    Err(_) => {}
                 }
             });
         }
+    }
+}
+
+/// Answers a question that has been received elsewhere.
+pub(crate) fn answer_received(agent: &Arc<Agent>, connection: OwnedFd, received: Received) {
+    if let Some(peer) = peer(agent, &connection) {
+        answer(agent, connection, received, peer);
     }
 }
 
@@ -240,7 +251,7 @@ pub(crate) fn program_of(pid: i32) -> Option<String> {
     Some(file.to_string_lossy().into_owned())
 }
 
-/// Asks others for the addresses of a name.
+/// Asks others for the addresses of a name. Who waits for them is counted as a connection is.
 fn look_up(
     agent: &Arc<Agent>,
     plan: Arc<Plan>,
@@ -249,7 +260,7 @@ fn look_up(
     name: &[u8],
     family: Family,
 ) {
-    let Some(room) = room(agent) else { return frames::reply(&connection, &Reply::TryAgain) };
+    let Some(room) = agent.room.take() else { return frames::reply(&connection, &Reply::TryAgain) };
     let (agent, name, client) = (Arc::clone(agent), name.to_vec(), client(&plan, peer));
     tokio::spawn(async move {
         let told = dns::lookup::look_up(&agent, &plan, &client, &name, family).await;
@@ -260,7 +271,7 @@ fn look_up(
 
 /// Answers a message of DNS, which a program that knows no server would send to the one on this machine.
 fn query(agent: &Arc<Agent>, plan: Arc<Plan>, connection: OwnedFd, peer: UCred, message: &[u8]) {
-    let Some(room) = room(agent) else { return };
+    let Some(room) = agent.room.take() else { return };
     let (agent, message, client) = (Arc::clone(agent), message.to_vec(), client(&plan, peer));
     tokio::spawn(async move {
         let asked = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));
@@ -270,11 +281,6 @@ fn query(agent: &Arc<Agent>, plan: Arc<Plan>, connection: OwnedFd, peer: UCred, 
         }
         drop(room);
     });
-}
-
-/// Who waits for others is counted as a connection is.
-fn room(agent: &Agent) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(&agent.room).try_acquire_owned().ok()
 }
 
 fn name_of(agent: &Agent, ip: IpAddr) -> Option<String> {

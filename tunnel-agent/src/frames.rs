@@ -45,15 +45,20 @@ pub(crate) enum NoFrame {
     NotYet,
     /// Closed, an error, or something that no frame has: too many bytes or descriptors.
     Never,
+    /// It brings a descriptor for which there is no place; it is still there.
+    NoPlace,
 }
 
-/// Takes a frame if one is there.
+/// Descriptors that a message may bring: more than one, so that too many are received, and closed, rather than cut off.
+const MOST: usize = 4;
+
+/// Takes a frame if one is there. It is looked at before it is taken: a descriptor for which there is no place is thrown away
+/// by the kernel (unix(7)), and a socket that is held already would wait for ever.
 pub(crate) fn try_receive(connection: &impl AsFd) -> Result<Received, NoFrame> {
     let mut received = Received { bytes: [0; MAX_FRAME + 1], len: 0, socket: None, second: None };
-    // Room for more than one descriptor, so that too many are received, and closed, rather than cut off.
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC | RecvFlags::PEEK;
     let result = loop {
         let mut iov = [IoSliceMut::new(&mut received.bytes)];
         match rustix::net::recvmsg(connection, &mut iov, &mut ancillary, flags) {
@@ -71,6 +76,11 @@ pub(crate) fn try_receive(connection: &impl AsFd) -> Result<Received, NoFrame> {
         Err(Errno::AGAIN) => Err(NoFrame::NotYet),
         Err(_) => Err(NoFrame::Never),
         Ok(message) => {
+            if message.flags.contains(ReturnFlags::CTRUNC) && sockets.len() < MOST {
+                return Err(NoFrame::NoPlace);
+            }
+            // Its descriptors are ours; what is in the queue still goes with it.
+            let _ = rustix::net::recv(connection, &mut [0; 1][..], RecvFlags::DONTWAIT);
             let cut = message.flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC);
             if message.bytes == 0 || message.bytes > MAX_FRAME || cut || sockets.len() > 2 {
                 return Err(NoFrame::Never);
@@ -84,19 +94,23 @@ pub(crate) fn try_receive(connection: &impl AsFd) -> Result<Received, NoFrame> {
 }
 
 /// Waits for a frame, no longer than [`FRAME_DEADLINE`].
-pub(crate) async fn receive(connection: &OwnedFd) -> Option<Received> {
-    tokio::time::timeout(FRAME_DEADLINE, wait(connection)).await.ok().flatten()
+pub(crate) async fn receive(connection: &OwnedFd) -> Result<Received, NoFrame> {
+    let received = tokio::time::timeout(FRAME_DEADLINE, next(connection)).await;
+    received.unwrap_or(Err(NoFrame::Never))
 }
 
 /// Waits for a frame, or for the other end to close.
 pub(crate) async fn wait(connection: &OwnedFd) -> Option<Received> {
-    let watched = crate::sys::watch(connection.as_fd(), Interest::READABLE).ok()?;
+    next(connection).await.ok()
+}
+
+async fn next(connection: &OwnedFd) -> Result<Received, NoFrame> {
+    let watched = crate::sys::watch(connection.as_fd(), Interest::READABLE).map_err(|_| NoFrame::Never)?;
     loop {
-        let mut ready = watched.readable().await.ok()?;
+        let mut ready = watched.readable().await.map_err(|_| NoFrame::Never)?;
         match try_receive(connection) {
-            Ok(received) => return Some(received),
             Err(NoFrame::NotYet) => ready.clear_ready(),
-            Err(NoFrame::Never) => return None,
+            other => return other,
         }
     }
 }

@@ -28,6 +28,11 @@ pub(crate) fn to(
     let filter = EnvFilter::try_new(variable(FILTER)?.as_deref().unwrap_or(default))
         .map_err(|why| io::Error::other(format!("{FILTER}: {why}")))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
+    std::panic::set_hook(Box::new(|fault| {
+        // Not what it says: that may be made of what nobody is to read.
+        let place = fault.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a fault of underpass itself");
+    }));
     match variable(FORMAT)?.as_deref() {
         None | Some("text") => builder.init(),
         Some("json") => builder.json().flatten_event(true).init(),

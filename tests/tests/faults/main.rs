@@ -2,9 +2,11 @@
 //! In each case the program gets a documented errno within the deadline and not one byte that is
 //! not its own, nothing goes around the proxy, and the agent serves on and keeps no descriptor.
 
+mod addresses;
 mod agent_killed;
 mod agent_socket;
 mod datagrams;
+mod descriptors;
 mod proxy;
 mod relays;
 

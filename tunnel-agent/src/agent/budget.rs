@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit};
 
-/// Connections at once, being made or relayed, whatever the limit on descriptors is.
-const MAX_CONNECTIONS: u64 = 100_000;
+/// Descriptors for connections, whatever the limit is.
+const MAX_CONNECTIONS: u64 = 300_000;
 /// Descriptors for datagrams, whatever that limit is.
 const MAX_DATAGRAMS: u64 = 65_536;
 /// Descriptors for everything that is not a connection: listeners, files, frames that are being read.
@@ -11,7 +11,7 @@ const RESERVE: u64 = 36;
 
 /// How the limit on descriptors is divided, so that what is open never waits for what comes new.
 pub(super) struct Budget {
-    /// Each needs a copy of the program's socket, the agent's end of it, and the upstream's.
+    /// See [`crate::room::Room`].
     pub(super) connections: usize,
     /// Each has two ends.
     pub(super) pipes: usize,
@@ -33,8 +33,10 @@ pub(super) fn raise_descriptor_limit() -> Budget {
     widen_descriptor_table(limit);
     let pipes = (limit / 32).clamp(2, 4096);
     let datagrams = (limit / 8).clamp(8, MAX_DATAGRAMS);
-    let rest = limit.saturating_sub(RESERVE + 2 * pipes + datagrams);
-    let connections = (rest / 3).clamp(1, MAX_CONNECTIONS) as usize;
+    // A session is one for a hundred streams.
+    let sessions = limit / 64;
+    let rest = limit.saturating_sub(RESERVE + 2 * pipes + datagrams + sessions);
+    let connections = rest.min(MAX_CONNECTIONS) as usize;
     Budget { connections, pipes: pipes as usize, datagrams: datagrams as usize }
 }
 

@@ -2,19 +2,22 @@
 //! `connect()`, and held where that cannot be.
 
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::Failure;
 use underpass_core::wire::{Reply, Request};
 
 use super::{Attempt, asked, trip, way};
 use crate::carried::HandedOff;
+use crate::panics::{FAULT, caught};
 use crate::plan::Way;
+use crate::room::Taken;
+use crate::upstream::happy_eyeballs;
 use crate::upstream::hop::Hop;
 use crate::upstream::path::{self, Progress};
-use crate::upstream::stream::Spoken;
+use crate::upstream::stream::{Bare, Spoken};
 use crate::{frames, log, sight, sys};
 
 /// How an attempt to hand off has ended, if not in failure.
@@ -25,12 +28,12 @@ enum Driven {
 }
 
 impl Attempt {
-    pub(super) async fn run(mut self, destination: Destination, room: OwnedSemaphorePermit) {
+    pub(super) async fn run(mut self, destination: Destination, room: Taken) {
         let mut converted = false;
-        let driven = self.try_handoff(&destination);
+        let driven = caught(self.try_handoff(&destination));
         let ended = tokio::select! {
             biased;
-            ended = driven => ended,
+            ended = driven => ended.unwrap_or(Err(FAULT)),
             said = frames::wait(&self.connection) => match said {
                 Some(frame) if matches!(Request::decode(frame.frame()), Ok((_, Request::Convert))) => {
                     sys::dissolve(&self.socket);
@@ -81,15 +84,12 @@ impl Attempt {
             let Some((path, hops)) = chain.plain_path(near).await else { return Ok(Driven::CannotBe) };
             let progress = Progress::default();
             let driven = async {
-                let (Some(hop), Some(first)) = (hops.first(), path::first_address(&hops, &self.facts).await?)
-                else {
-                    return Ok(Driven::CannotBe);
-                };
-                if self.facts.confined && !self.may_enter(&hops, first) {
+                let Some(hop) = hops.first() else { return Ok(Driven::CannotBe) };
+                let addresses = path::first_addresses(hop, &self.facts).await?;
+                if self.facts.confined && !self.may_enter(&hops, &addresses) {
                     return Ok(Driven::CannotBe);
                 }
-                let bare =
-                    path::reach_first(hop, &self.socket, first, self.agent.attempts.is_alone()).await?;
+                let Some(bare) = self.reach(hop, &addresses).await? else { return Ok(Driven::CannotBe) };
                 let let_go = |spoken| self.let_go(destination, spoken);
                 path::drive(&hops, bare, destination, &self.client, &progress, let_go).await?;
                 Ok(Driven::HandedOff)
@@ -130,10 +130,32 @@ impl Attempt {
         }
     }
 
+    /// Reaches the first hop. One socket cannot try several addresses at once: where the first of them does not answer,
+    /// the agent's own are to try them (`None`), or, where the program's cannot be held, this one tries them in turn.
+    async fn reach<'a>(
+        &'a self,
+        hop: &Hop,
+        addresses: &[SocketAddr],
+    ) -> Result<Option<Bare<BorrowedFd<'a>>>, Failure> {
+        let Some((last, others)) = addresses.split_last() else { return Ok(None) };
+        let is_alone = self.agent.attempts.is_alone();
+        for address in others {
+            let reached = path::reach_first(hop, &self.socket, *address, is_alone);
+            match tokio::time::timeout(happy_eyeballs::DELAY, reached).await {
+                Ok(Ok(bare)) => return Ok(Some(bare)),
+                _ => sys::dissolve(&self.socket),
+            }
+            if self.agent.can_hold && !self.facts.device {
+                return Ok(None);
+            }
+        }
+        path::reach_first(hop, &self.socket, *last, is_alone).await.map(Some)
+    }
+
     /// Whether a program whose socket cannot leave this machine may have it while it is driven: what it can do with it
     /// then, as a child that has it too, it can do with one of its own.
-    fn may_enter(&self, hops: &[Arc<Hop>], first: SocketAddr) -> bool {
-        canonical(first).ip().is_loopback()
+    fn may_enter(&self, hops: &[Arc<Hop>], addresses: &[SocketAddr]) -> bool {
+        addresses.iter().all(|address| canonical(*address).ip().is_loopback())
             && !self.plan.config.routes_loopback()
             && hops.iter().all(|hop| hop.knows_nobody())
     }

@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, documented, errno};
 use underpass_core::wire::Reply;
@@ -17,7 +16,9 @@ use crate::facts::{Facts, FarOptions};
 use crate::flow::Trip;
 use crate::hold::{Held, Holds};
 use crate::lifetime::Lifetime;
+use crate::panics::{FAULT, caught};
 use crate::plan::{Plan, Way};
+use crate::room::Taken;
 use crate::upstream::Far;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::Stream;
@@ -25,7 +26,7 @@ use crate::{dns, frames, log, sight};
 
 impl Attempt {
     /// Holds the socket, answers, and leaves the rest to the relay thread.
-    pub(super) fn hold(self, destination: Destination, room: OwnedSemaphorePermit) {
+    pub(super) fn hold(self, destination: Destination, mut room: Taken) {
         let deadline = self.deadline();
         let Self {
             agent,
@@ -83,6 +84,7 @@ impl Attempt {
                 let _ = teller.send(Some(errno));
                 drop(teller);
                 let Ok((program, far, trip)) = ended else { return };
+                room.keep(1 + far.descriptors());
                 let _usage = (Lifetime::begin(&agent), room);
                 let listed = agent.flows.begin(trip);
                 let ended = agent.splicer.relay(program, far, &listed.flow).await;
@@ -115,11 +117,13 @@ impl HeldAttempt {
     /// Dials, and completes or fails the socket. Both ends of the relay, or the errno.
     async fn dial(self, destination: Destination, number: u64) -> Result<(OwnedFd, Stream, Trip), i32> {
         let options = FarOptions::read(self.held.copy(), &self.facts);
-        let dialled = tokio::time::timeout(self.deadline, self.far(&destination, &options)).await;
+        // Whatever becomes of the dial, the socket is not left to wait.
+        let far = caught(self.far(&destination, &options));
+        let dialled = tokio::time::timeout(self.deadline, far).await.unwrap_or(Ok(Err(Failure::TimedOut)));
         let Self { agent, plan, client, mut held, facts, address, is_sealed, since, .. } = self;
         let trip = trip(&agent, &plan, &client, destination);
         let cookie = facts.cookie;
-        let far = match dialled.unwrap_or(Err(Failure::TimedOut)) {
+        let far = match dialled.unwrap_or(Err(FAULT)) {
             Ok(far) => far,
             Err(failure) => {
                 sight::failed(&agent, &trip, &failure);

@@ -15,6 +15,7 @@ use crate::attempt;
 use crate::facts::FarOptions;
 use crate::names::Meaning;
 use crate::plan::{Plan, Way};
+use crate::room::NO_ROOM;
 use crate::upstream::hop::Client;
 use crate::upstream::local;
 use crate::upstream::stream::{Conversation, Stream};
@@ -123,10 +124,7 @@ async fn dial(
     server: &Destination,
     patience: Duration,
 ) -> Result<Connection, Failure> {
-    let room = Arc::clone(&agent.room).try_acquire_owned();
-    let room = room.map_err(|_| {
-        Failure::Socket("the agent has as many connections as its limit on open files allows")
-    })?;
+    let room = agent.room.take().ok_or(NO_ROOM)?;
     let options = FarOptions::default();
     let far = match attempt::way(plan, client, server) {
         Way::Chain(chain) => chain.dial(server, &options, client, patience).await?,

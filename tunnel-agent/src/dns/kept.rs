@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::destination::Destination;
 
 use crate::plan::Plan;
+use crate::room::Taken;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::Stream;
 
@@ -41,7 +41,7 @@ impl Key {
 /// A connection to a resolver.
 pub(super) struct Connection {
     pub(super) stream: Stream,
-    pub(super) _room: OwnedSemaphorePermit,
+    pub(super) _room: Taken,
 }
 
 #[derive(Default)]

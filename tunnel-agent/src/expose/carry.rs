@@ -29,7 +29,7 @@ const TRIES: u32 = 50;
 
 /// Connects to the program, and relays until both ends have ended. Without the program the far end is reset.
 pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Stream, peer: SocketAddr) {
-    let Ok(room) = Arc::clone(&agent.room).try_acquire_owned() else {
+    let Some(mut room) = agent.room.take() else {
         return tracing::warn!(%peer, "no room for a connection from the exit");
     };
     let connected = tokio::time::timeout(PATIENCE, connected(agent, exposure, peer)).await;
@@ -45,6 +45,7 @@ pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Str
         }
     };
     exposure.known.comes();
+    room.keep(1 + far.descriptors());
     let _usage = (Lifetime::begin(agent), room);
     let client = &exposure.bound.client;
     let program_name = client.program.as_deref().filter(|_| log::is_on()).map(Into::into);

@@ -224,7 +224,7 @@ impl Served {
     }
 
     async fn carry(&self, plan: &Arc<Plan>, comer: Comer, peer: SocketAddr) {
-        let Ok(_room) = Arc::clone(&self.agent.room).try_acquire_owned() else {
+        let Some(_room) = self.agent.room.take() else {
             tracing::warn!(%peer, "no room for a connection from the exit");
             return comer.reset().await;
         };

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use tokio::io::Interest;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::{Failure, errno};
 use underpass_core::wire::Token;
@@ -35,6 +35,7 @@ use crate::attempt::trip;
 use crate::flow::Trip;
 use crate::lifetime::{Lifetime, Use};
 use crate::plan::Plan;
+use crate::room::Taken;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::Stream;
 use crate::{sight, sys};
@@ -54,7 +55,7 @@ const PROHIBITED: u32 = 0x7504;
 type Ends = (SocketAddr, SocketAddr);
 
 /// What keeps the agent, and counts in its room.
-pub(super) type Usage = (Use, OwnedSemaphorePermit);
+pub(super) type Usage = (Use, Taken);
 
 /// A connection whose SYN has come.
 struct Known {
@@ -130,7 +131,7 @@ impl Held {
             return;
         }
         // Without room it is dropped, and comes again.
-        let Ok(room) = Arc::clone(&agent.room).try_acquire_owned() else { return };
+        let Some(room) = agent.room.take() else { return };
         table.insert(ends, Known { sequence, state: State::Dialling });
         drop(table);
         packet.dialled_for = Some(ends);

@@ -261,9 +261,9 @@ async fn accept(
             // It has its room from when it was dialled.
             Some(_) => None,
             // Until there is some they wait in the kernel's queue.
-            None => match timeout(PATIENCE, Arc::clone(&agent.room).acquire_owned()).await {
-                Ok(Ok(room)) => Some(room),
-                Ok(Err(_)) => return Ok(()),
+            None => match timeout(PATIENCE, agent.room.wait()).await {
+                Ok(Some(room)) => Some(room),
+                Ok(None) => return Ok(()),
                 Err(_) => {
                     send_away(ready.get_inner());
                     ready.clear_ready();

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::OwnedSemaphorePermit;
 use underpass_core::config::listen::Service;
 use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::Failure;
@@ -26,6 +25,7 @@ use crate::flow::Trip;
 use crate::lifetime::Lifetime;
 use crate::loopback;
 use crate::plan::Plan;
+use crate::room::Taken;
 use crate::upstream::Far;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::{Bare, Stream};
@@ -60,14 +60,18 @@ enum Next {
 }
 
 /// Serves a client on the thread that relays.
-pub(super) fn begin(visit: Visit, stream: OwnedFd, room: Option<OwnedSemaphorePermit>) {
+pub(super) fn begin(visit: Visit, stream: OwnedFd, mut room: Option<Taken>) {
     let agent = Arc::clone(&visit.agent);
     let splicer = agent.splicer.clone();
     splicer.spawn(async move {
-        let _usage = (Lifetime::begin(&agent), room);
+        let _usage = Lifetime::begin(&agent);
         // Boxed, so that a long-lived connection does not keep the room of its dial.
         let ended = match Box::pin(visit.carried(stream)).await {
-            Ok(Next::Relay(client, far, trip, _room)) => {
+            Ok(Next::Relay(client, far, trip, mut usage)) => {
+                let dialled_for = usage.as_mut().map(|(_, taken)| taken);
+                if let Some(taken) = dialled_for.or(room.as_mut()) {
+                    taken.keep(1 + far.descriptors());
+                }
                 let listed = agent.flows.begin(trip);
                 let ended = agent.splicer.relay(client, far, &listed.flow).await;
                 log::ended(&listed.flow, &ended);

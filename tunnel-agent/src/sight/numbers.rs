@@ -17,7 +17,7 @@ pub(super) fn tell(agent: &Agent) -> String {
     let help = "Sessions: launches whose programs may be carried, and doors.";
     text.single("underpass_sessions", Kind::Gauge, help, agent.sessions.count());
     let help = "Connections for which there is still room.";
-    text.single("underpass_connections_free", Kind::Gauge, help, agent.room.available_permits());
+    text.single("underpass_connections_free", Kind::Gauge, help, agent.room.free());
     connections(agent, &mut text);
     chains(agent, &mut text);
     text.end()

@@ -251,14 +251,17 @@ impl Chain {
         Err((failure, again))
     }
 
-    /// Which hop of the path a failure speaks against, from 0, or none if it is about the destination; and
-    /// the failure in its name.
+    /// Which hop of the path a failure speaks against, from 0, or none if it is about the destination or this machine;
+    /// and the failure in its name.
     pub(super) fn accuse(
         &self,
         failure: Failure,
         path: &Path,
         progress: &Progress,
     ) -> (Option<usize>, Failure) {
+        if let Failure::Socket(_) = failure {
+            return (None, failure);
+        }
         let at = progress.hop();
         let of = path.len();
         let (accused, failure) = match (is_answer(&failure, progress), at + 1 < of) {

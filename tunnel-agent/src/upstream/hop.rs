@@ -1,6 +1,7 @@
 //! One hop of a chain as the agent knows it: its upstream, how it has fared lately, and what has to be
 //! said to it.
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,6 +58,8 @@ pub(crate) struct Health {
     pub(crate) tried: Option<Instant>,
     /// From the first packet to the connection, where this hop was the first.
     pub(crate) round_trip: Option<Duration>,
+    /// Where it has answered then.
+    pub(crate) address: Option<SocketAddr>,
     /// When that was measured last, or a measurement has begun.
     pub(crate) measured: Option<Instant>,
 }
@@ -147,6 +150,11 @@ impl Hop {
     /// A connection to it, if it is inside of this process.
     pub(super) fn enter(&self) -> Option<std::io::Result<Bare<OwnedFd>>> {
         self.door.as_ref().map(Door::open)
+    }
+
+    /// Whether it is inside of this process.
+    pub(super) fn is_inside(&self) -> bool {
+        self.door.is_some()
     }
 
     pub(crate) fn is_relay(&self) -> bool {
@@ -273,13 +281,14 @@ impl Hop {
         self.health.lock().measured = Some(Instant::now());
     }
 
-    /// Takes a measured round trip; sudden changes count for a quarter.
-    pub(crate) fn measured(&self, round_trip: Duration) {
+    /// Takes a measured round trip to one of its addresses; sudden changes count for a quarter.
+    pub(crate) fn measured(&self, address: SocketAddr, round_trip: Duration) {
         let mut health = self.health.lock();
         health.round_trip = Some(match health.round_trip {
             Some(before) => (before * 3 + round_trip) / 4,
             None => round_trip,
         });
+        health.address = Some(address);
         health.measured = Some(Instant::now());
     }
 }

@@ -10,8 +10,8 @@ use tokio::net::UnixStream;
 use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, errno};
 
-use super::Far;
 use super::stream::{Bare, Stream};
+use super::{Far, happy_eyeballs};
 use crate::facts::FarOptions;
 
 /// The name that this upstream answers for.
@@ -19,7 +19,7 @@ const HELLO: &str = "hello.internal";
 /// A request head longer than this is refused, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Dials from this machine, trying each address of a name in turn.
+/// Dials from this machine, trying the addresses of a name.
 pub(crate) async fn dial(destination: &Destination, options: &FarOptions) -> Result<Far, Failure> {
     let addresses: Vec<SocketAddr> = match destination {
         Destination::Address(address) => vec![*address],
@@ -31,21 +31,14 @@ pub(crate) async fn dial(destination: &Destination, options: &FarOptions) -> Res
             found.map_err(|_| Failure::NameNotFound)?.collect()
         }
     };
-    let mut failure = Failure::NameNotFound;
-    for address in addresses {
-        match Bare::connect(address, options).await {
-            Ok(bare) => {
-                return Ok(Far {
-                    local: bare.local(),
-                    stream: Stream::Bare(bare),
-                    exit: None,
-                    one_flight: false,
-                });
-            }
-            Err(error) => failure = Failure::Dial(error.raw_os_error().unwrap_or(errno::ENETUNREACH)),
+    let addresses = happy_eyeballs::ordered(addresses, None);
+    match happy_eyeballs::first(addresses, |address| Bare::connect(address, options)).await {
+        Ok((_, bare)) => {
+            Ok(Far { local: bare.local(), stream: Stream::Bare(bare), exit: None, one_flight: false })
         }
+        Err(Some(error)) => Err(Failure::Dial(error.raw_os_error().unwrap_or(errno::ENETUNREACH))),
+        Err(None) => Err(Failure::NameNotFound),
     }
-    Err(failure)
 }
 
 /// One end of a stream whose other end is served here.

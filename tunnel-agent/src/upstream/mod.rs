@@ -5,6 +5,7 @@
 //! - [`chain`]: which path a connection takes; [`path`]: the way along one; [`hop`]: one hop and how it
 //!   has fared; [`warm`]: connections kept ready; [`associate`]: associations for datagrams;
 //!   [`bind`]: listeners for one connection.
+//! - [`happy_eyeballs`]: which address of a first hop.
 //! - [`flights`]: whether greeting and request may travel together.
 //! - [`handshake`]: what a protocol is, without I/O; [`socks4`], [`socks5`], [`socks5_udp`], [`http`]: the
 //!   protocols.
@@ -18,6 +19,7 @@ pub(crate) mod chain;
 pub(crate) mod door;
 pub(crate) mod flights;
 pub(crate) mod handshake;
+pub(crate) mod happy_eyeballs;
 pub(crate) mod hop;
 pub(crate) mod http;
 pub(crate) mod inside;

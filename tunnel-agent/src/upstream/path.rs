@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use tokio_rustls::client::TlsStream;
-use underpass_core::destination::Destination;
+use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::{Failure, errno, reason};
 use underpass_core::upstream::{HopHost, Upstream};
 
 use super::hop::{Client, HTTP_2, Hop};
 use super::relay::one_flight::{Answered, OneFlight};
 use super::stream::{Bare, Duplex, Spoken, Stream, converse};
-use super::{Far, ssh};
+use super::{Far, happy_eyeballs, ssh};
 use crate::facts::{Facts, FarOptions};
 use crate::relay::ahead::Ahead;
 use crate::socket::connect_without_waiting;
@@ -248,37 +248,38 @@ async fn ask_hop(
     Ok((stream, exit))
 }
 
-/// Connects to the first hop, trying each address of its name, and measures the round trip.
+/// Connects to the first hop, at the address of its name that answers first, and measures the round trip.
 pub(super) async fn connect(
     hop: &Hop,
     host: &HopHost,
     port: u16,
     options: &FarOptions,
 ) -> Result<Far, Failure> {
-    let mut failure = Failure::UpstreamName(host.to_string());
-    for address in addresses(host, port).await? {
+    let addresses = addresses(hop, host, port).await?;
+    let connect = |address| async move {
         let start = Instant::now();
-        match Bare::connect(address, options).await {
-            Ok(bare) => {
-                let local = bare.local();
-                // A hop on this machine is near however busy that is.
-                let is_here = local.is_some_and(|local| local.ip() == address.ip());
-                hop.measured(if is_here { Duration::ZERO } else { start.elapsed() });
-                return Ok(Far { stream: Stream::Bare(bare), local, exit: None, one_flight: false });
-            }
-            Err(error) => failure = unreachable(&error),
+        Bare::connect(address, options).await.map(|bare| (bare, start.elapsed()))
+    };
+    match happy_eyeballs::first(addresses, connect).await {
+        Ok((address, (bare, round_trip))) => {
+            let local = bare.local();
+            // A hop on this machine is near however busy that is.
+            let is_here = local.is_some_and(|local| local.ip() == address.ip());
+            hop.measured(address, if is_here { Duration::ZERO } else { round_trip });
+            Ok(Far { stream: Stream::Bare(bare), local, exit: None, one_flight: false })
         }
+        Err(Some(error)) => Err(unreachable(&error)),
+        Err(None) => Err(Failure::UpstreamName(host.to_string())),
     }
-    Err(failure)
 }
 
-/// The addresses of a first hop: the one name that is resolved on this machine.
-pub(crate) async fn addresses(host: &HopHost, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+/// The addresses of a first hop, the one name that is resolved on this machine, in the order in which they are tried.
+async fn addresses(hop: &Hop, host: &HopHost, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     match host {
         HopHost::Address(ip) => Ok(vec![SocketAddr::new(*ip, port)]),
         HopHost::Name(name) => match tokio::net::lookup_host((name.as_str(), port)).await {
-            Ok(found) => Ok(found.collect()),
-            Err(_) => Err(Failure::UpstreamName(name.clone())),
+            Ok(found) => Ok(happy_eyeballs::ordered(found.collect(), hop.health().address)),
+            Err(error) => Err(shortage(&error).unwrap_or_else(|| Failure::UpstreamName(name.clone()))),
         },
     }
 }
@@ -300,7 +301,7 @@ pub(crate) async fn reach_first<'a, T: AsFd>(
     let start = Instant::now();
     let mut bare = connect_own(socket, first).await.map_err(|error| unreachable(&error))?;
     let round_trip = start.elapsed();
-    hop.measured(round_trip);
+    hop.measured(canonical(first), round_trip);
     if is_alone && round_trip < NEAR {
         bare.look_for(LOOK);
     }
@@ -357,20 +358,37 @@ async fn connect_own<T: AsFd>(socket: &T, to: SocketAddr) -> std::io::Result<Bar
     }
 }
 
-/// Which of the first hop's addresses the program's socket reaches; `None` if its family cannot.
-pub(crate) async fn first_address(hops: &[Arc<Hop>], facts: &Facts) -> Result<Option<SocketAddr>, Failure> {
-    let Some(proxy) = hops.first().and_then(|hop| hop.proxy()) else { return Ok(None) };
-    let found = addresses(&proxy.host, proxy.port).await?;
-    Ok(found.into_iter().find_map(|address| facts.reachable(address)))
+/// Which of the first hop's addresses the program's socket reaches, in the order in which they are tried; none if its
+/// family cannot.
+pub(crate) async fn first_addresses(hop: &Hop, facts: &Facts) -> Result<Vec<SocketAddr>, Failure> {
+    let Some(proxy) = hop.proxy() else { return Ok(Vec::new()) };
+    let found = addresses(hop, &proxy.host, proxy.port).await?;
+    Ok(found.into_iter().filter_map(|address| facts.reachable(address)).collect())
 }
 
 /// The first hop cannot be connected to. A time-out is one; anything else says nothing about the
 /// destination.
 fn unreachable(error: &std::io::Error) -> Failure {
+    if let Some(shortage) = shortage(error) {
+        return shortage;
+    }
     match error.raw_os_error() {
         Some(errno::ETIMEDOUT) => Failure::TimedOut,
         // Only who has accepted can reset.
         Some(errno::ECONNRESET) => Failure::UpstreamClosed,
         _ => Failure::UpstreamUnreachable(reason(error)),
+    }
+}
+
+/// This machine has nothing left to connect with: that speaks against no hop.
+fn shortage(error: &std::io::Error) -> Option<Failure> {
+    match error.raw_os_error()? {
+        libc::EMFILE | libc::ENFILE => {
+            Some(Failure::Socket("the agent has no descriptor left (see ulimit -n)"))
+        }
+        libc::ENOMEM | libc::ENOBUFS => {
+            Some(Failure::Socket("the kernel has no memory left for a connection"))
+        }
+        _ => None,
     }
 }

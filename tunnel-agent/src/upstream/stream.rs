@@ -319,6 +319,17 @@ impl Stream {
         }
     }
 
+    /// How many descriptors it has at most. A session is many streams'.
+    pub(crate) fn descriptors(&self) -> usize {
+        match self {
+            Self::Bare(_) => 1,
+            Self::Unopened => 0,
+            Self::Muxed(stream) => stream.exits_here.into(),
+            // ssh's input and its output.
+            Self::Wrapped(_) => 2,
+        }
+    }
+
     /// For the next layer.
     pub(crate) fn into_duplex(self) -> Box<dyn Duplex> {
         match self {

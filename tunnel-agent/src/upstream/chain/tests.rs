@@ -38,8 +38,9 @@ fn failover_and_nearest_take_one() {
     failover.hops[0].has_failed(&Failure::TimedOut);
     assert_eq!(failover.path(&[]), Some(vec![1]));
     let nearest = chain(Kind::Nearest, 3, 0);
-    nearest.hops[2].measured(Duration::from_millis(3));
-    nearest.hops[1].measured(Duration::from_millis(9));
+    let at = "192.0.2.1:1080".parse().unwrap();
+    nearest.hops[2].measured(at, Duration::from_millis(3));
+    nearest.hops[1].measured(at, Duration::from_millis(9));
     assert_eq!(nearest.path(&[]), Some(vec![2]));
     assert_eq!(nearest.path(&[2]), Some(vec![1]));
 }

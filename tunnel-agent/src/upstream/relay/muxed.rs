@@ -42,12 +42,14 @@ pub(crate) struct Muxed {
     rest: Bytes,
     counted: Counted,
     _room: Room,
+    /// Its exit is inside of this process, and has a descriptor for it.
+    pub(crate) exits_here: bool,
 }
 
 impl Muxed {
     pub(super) fn new(send: SendStream<Bytes>, mut receive: RecvStream, counted: Counted) -> Self {
         let room = counted.0.rooms.enter(receive.flow_control());
-        Self { send, receive, rest: Bytes::new(), counted, _room: room }
+        Self { send, receive, rest: Bytes::new(), counted, _room: room, exits_here: false }
     }
 
     /// Whether the session is gone.

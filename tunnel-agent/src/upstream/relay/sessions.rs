@@ -15,6 +15,7 @@ use underpass_core::upstream::Isolation;
 use super::muxed::Muxed;
 use super::request::{self, Listening};
 use super::session::{NotOpened, Session};
+use crate::panics::{FAULT, caught};
 use crate::relay::listen::request::LOCAL;
 use crate::thread;
 use crate::upstream::Far;
@@ -98,11 +99,10 @@ impl Sessions {
         progress: &Progress,
     ) -> Result<Option<Far>, Failure> {
         let opened = Self::open(sessions, through, request::connection(asked)?, progress).await?;
-        Ok(opened.map(|Opened { stream, local, said }| Far {
-            exit: request::address(&said, LOCAL),
-            stream: Stream::Muxed(Box::new(stream)),
-            local,
-            one_flight: false,
+        Ok(opened.map(|Opened { mut stream, local, said }| {
+            stream.exits_here = through.hops.first().is_some_and(|hop| hop.is_inside());
+            let (exit, stream) = (request::address(&said, LOCAL), Stream::Muxed(Box::new(stream)));
+            Far { exit, stream, local, one_flight: false }
         }))
     }
 
@@ -206,8 +206,8 @@ impl Sessions {
         let (hops, client) = (through.hops.to_vec(), through.client.clone());
         // With the connections, and not with the dial: others wait for it, too.
         drop(thread::on_thread(async move {
-            let opened = begin(&hops, &client, &progress);
-            let opened = tokio::time::timeout(patience, opened).await.unwrap_or(Err(Failure::TimedOut));
+            let opened = tokio::time::timeout(patience, caught(begin(&hops, &client, &progress))).await;
+            let opened = opened.unwrap_or(Ok(Err(Failure::TimedOut))).unwrap_or(Err(FAULT));
             let ended = sessions.opened(&key, opened);
             tell.send_replace(Some(ended));
         }));
