@@ -19,7 +19,7 @@ use super::kernel;
 use super::link::{Link, Session};
 use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
-use super::pending::has_signal;
+use super::pending::{handles_signal, has_signal};
 use super::sealed::Here;
 use super::sockets::Sockets;
 use super::supervisor::What;
@@ -44,6 +44,8 @@ pub(crate) struct Connecting {
     look: Option<Instant>,
     /// Sealed: what is done if the agent leaves it to the program.
     here: Option<Box<[u8]>>,
+    /// Sealed: a signal is handled first.
+    restarts: bool,
 }
 
 /// What a socket is, as far as anything depends on it.
@@ -115,7 +117,7 @@ pub(crate) fn begin(
     match kind(session, &copy) {
         Kind::Closed => {}
         // A signal has ended a wait, and it goes on.
-        Kind::Tcp if is_in(&copy, SYN_SENT) && blocks(&copy) => {}
+        Kind::Tcp if waits(&copy) => {}
         // EALREADY, EISCONN or a wait, by the kernel itself; another family or network: its refusal.
         Kind::Tcp | Kind::Other => return Err(Answer::Continue),
         Kind::Foreign if is_local(ip) => return Err(Answer::Continue),
@@ -139,6 +141,11 @@ fn has_one_thread(thread: u32) -> bool {
     threads.is_ok_and(|threads| threads.st_nlink == WITH_ITSELF_AND_ITS_PARENT)
 }
 
+/// Whether it is on its way, and `connect()` waits for it.
+pub(crate) fn waits(socket: &OwnedFd) -> bool {
+    is_in(socket, SYN_SENT) && blocks(socket)
+}
+
 fn blocks(socket: &OwnedFd) -> bool {
     rustix::fs::fcntl_getfl(socket).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK))
 }
@@ -148,9 +155,9 @@ impl Connecting {
         // Of a socket that does not block the outcome comes before any end of a wait.
         let patience: Option<Duration> = socket_timeout(&copy, Timeout::Send).ok().flatten();
         let until = patience.map(|patience| Instant::now() + patience);
-        let look = here.is_none().then(|| Instant::now() + LOOK);
+        let look = Some(Instant::now() + LOOK);
         let cookie = cookie(&copy).unwrap_or(0);
-        Self { copy, cookie, until, look, here }
+        Self { copy, cookie, until, look, here, restarts: false }
     }
 
     /// When something is to be done about it, unless the agent says something before.
@@ -163,13 +170,18 @@ impl Connecting {
         if self.look.is_none_or(|look| now < look) {
             return false;
         }
-        let interrupted = has_signal(call.thread);
+        // What the kernel does not go on with is ended: only by a signal that is this thread's.
+        self.restarts = self.here.is_some() && handles_signal(call.thread);
+        let interrupted = self.restarts || self.here.is_none() && has_signal(call.thread);
         self.look = (!interrupted).then(|| now + LOOK);
         interrupted
     }
 
     /// The call is left to the kernel, or done here where nothing is left to it.
     fn goes_on(&mut self) -> Answer {
+        if self.restarts {
+            return Answer::Restart;
+        }
         match self.here.take().map(|address| (address, self.copy.try_clone())) {
             None => Answer::Continue,
             Some((address, Ok(copy))) => Answer::Here(Here::new(copy, address)),

@@ -10,7 +10,7 @@ use libc::{c_int, c_long, c_ulong, c_void, iovec, sigset_t, sock_filter, sock_fp
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::notification::{Answer, Notification};
+use super::notification::{Answer, ERESTARTSYS, Notification};
 
 const LISTENER_FLAGS: c_ulong =
     libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
@@ -117,6 +117,7 @@ impl Listener {
                     self.fail(id, error.raw_os_error());
                 }
             }
+            Answer::Restart => self.fail(id, ERESTARTSYS),
             Answer::Later | Answer::Here(_) => {}
         }
     }

@@ -7,6 +7,10 @@ use rustix::process::Pid;
 
 use super::sealed::Here;
 
+/// linux/errno.h: no program sees it where a signal is to be handled. The kernel's own tests answer a notification with it
+/// (tools/testing/selftests/seccomp).
+pub(crate) const ERESTARTSYS: c_int = 512;
+
 /// A call of a program, which waits for its answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Notification {
@@ -43,6 +47,9 @@ pub(crate) enum Answer {
     Descriptor { socket: OwnedFd, close_on_exec: bool },
     /// We do it: connect(2), on a copy of the program's socket.
     Here(Here),
+    /// A signal is handled first: then the kernel starts the call again, or ends it with EINTR, as the handler has it. Only where
+    /// one is to be handled.
+    Restart,
     /// It comes later.
     Later,
 }

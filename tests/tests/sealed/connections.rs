@@ -34,6 +34,45 @@ fn the_kernels_own_events_and_states_are_seen() {
 }
 
 #[test]
+fn a_signal_or_time_limit_ends_the_wait_but_not_the_connection() {
+    let mut cases = Vec::new();
+    for to in [port::late(port::ECHO), port::late(port::REFUSED)] {
+        cases.push(Case::new("signals", to).more(&["interrupt"]));
+        cases.push(Case::new("signals", to).more(&["interrupt-wait"]));
+        cases.push(Case::new("signals", to).more(&["restart"]));
+        cases.push(Case::new("signals", to).more(&["timeout"]));
+    }
+    both().compare_in(&cases, &["v4"], &["blocking"]);
+}
+
+/// The kernel has chosen the first thread, and the others sleep.
+#[test]
+fn a_signal_of_a_process_with_threads_ends_the_wait() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    let script = format!(
+        r#"
+import signal, socket, threading, time
+class Enough(Exception): pass
+def handler(*_): raise Enough
+threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+begin = time.monotonic()
+try:
+    socket.socket().connect(("10.99.0.1", {}))
+    print("connected")
+except Enough:
+    print("before the outcome", time.monotonic() - begin < 1.8)
+"#,
+        port::late(port::ECHO)
+    );
+    assert_eq!(python(&world, proxy.url(), &script), "before the outcome True\n");
+    no_leaks(&world);
+}
+
+#[test]
 fn datagrams_are_carried() {
     let both = Both { tier: Some("sealed"), ..Both::dante() };
     let case = |what| Case::new("datagrams", port::ECHO).more(what);

@@ -45,8 +45,14 @@ pub(crate) fn begin(
         return Err(Answer::Here(Here::new(copy, address)));
     };
     let is_ours = is_local(canonical(to).ip()) && !session.loopback && to.port() != DNS_PORT;
+    let is_the_agents = match connect::kind(session, &copy) {
+        Kind::Closed => !is_ours,
+        // A signal has ended a wait, and it goes on.
+        Kind::Tcp => !is_ours && connect::waits(&copy),
+        Kind::Foreign | Kind::Other => false,
+    };
     // EALREADY, EISCONN or a wait; what is no TCP cannot leave by being connected.
-    if is_ours || connect::kind(session, &copy) != Kind::Closed {
+    if !is_the_agents {
         return Err(Answer::Here(Here::new(copy, address)));
     }
     let ipv6 = domain == Ok(AF_INET6) && needs_ipv6(&copy);
