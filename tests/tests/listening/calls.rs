@@ -69,6 +69,25 @@ fn who_has_come_is_told_by_each_call_and_where_one_listens() {
     }
 }
 
+/// accept(2) itself, with the room that it is given, and by its number; without blocking.
+#[test]
+fn who_has_come_is_told_in_the_room_that_there_is() {
+    let place = Place::new(EXPOSED);
+    let mut server = place.exposed(PYTHON).arg(script("accepts.py")).arg("8030").limit(Duration::MAX).spawn();
+    assert_eq!(line(&mut server, "listens"), "listens EAGAIN");
+    // 10.99.0.1 in the order of the network, and what is behind the address.
+    for (from, written) in [
+        ("18030", "whole 16 0200 466e 0a630001 eeee"),
+        ("18031", "short 16 0200 466f eeeeeeee eeee"),
+        ("18032", "none 0 eeee eeee eeeeeeee eeee"),
+        ("18033", "number 16 0200 4671 0a630001 eeee"),
+    ] {
+        assert_eq!(visit(&place, EXIT, "8030", from), format!("{EXIT} {from}\n\n"));
+        assert_eq!(server.next_line(), written);
+    }
+    server.wait().success();
+}
+
 #[test]
 fn a_port_that_the_system_chooses_is_one_of_the_exit() {
     let place = Place::new(EXPOSED);

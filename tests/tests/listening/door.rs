@@ -111,6 +111,105 @@ fn one_is_waited_for_at_the_exit_and_no_other() {
     place.wait_closed(port.parse().expect("a port"));
 }
 
+/// Each handshake is cut in two at every byte, and comes in one piece with what is for the visitor; then one end is half a
+/// connection's, and a reset is one, both ways.
+#[test]
+fn a_request_comes_in_any_pieces_and_ends_and_resets_pass() {
+    let place = Place::new(&format!("{EXPOSED}most = 100\n"));
+    let _front = open(&place.world, &place.relay.url(&place.key));
+    // The visitor is a program of the other side: it is told the ports, and says how its connections have ended.
+    let visitor = "import socket, struct, sys
+for line in sys.stdin:
+    how, port = line.split()
+    s = socket.create_connection(('10.99.0.1', int(port)), 60)
+    s.settimeout(60)
+    said = b''
+    try:
+        if how == 'reset':
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+            s.close()
+            continue
+        while piece := s.recv(100): said += piece
+        s.sendall(said.upper())
+        s.close()
+    except ConnectionResetError: said += b' and a reset'
+    print(said.decode(), flush=True)";
+    let client = r#"
+import socket, struct, sys, time
+def exactly(s, n):
+    b = b""
+    while len(b) < n:
+        piece = s.recv(n - len(b))
+        assert piece, b
+        b += piece
+    return b
+def open(message, cut, early=b""):
+    s = socket.create_connection(("127.0.0.1", 1081), 60)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    s.sendall(message[:cut])
+    time.sleep(0.002)
+    s.sendall(message[cut:] + early)
+    if message[0] == 5:
+        assert exactly(s, 2) == b"\x05\0"
+    return s, reply(s, message[0])
+def reply(s, version):
+    if version == 4:
+        zero, code, port = struct.unpack("!BBH", exactly(s, 8)[:4])
+        assert code == 90, code
+        return port
+    head = exactly(s, 10)
+    assert head[:4] == b"\x05\0\0\x01", head
+    return int.from_bytes(head[8:], "big")
+def goes(how, port):
+    print(how, port, flush=True)
+PEER = socket.inet_aton("10.99.0.1")
+messages = b"\x04\x02\0\x50" + PEER + b"me\0", b"\x05\x01\0\x05\x02\0\x01" + PEER + b"\0\x50"
+for message in messages:
+    for cut in range(len(message) + 1):
+        open(message, cut)[0].close()
+for message in messages:
+    s, port = open(message, len(message), b"early")
+    goes("reads", port)
+    reply(s, message[0])
+    s.sendall(b", late")
+    s.shutdown(socket.SHUT_WR)
+    assert exactly(s, 11) == b"EARLY, LATE" and s.recv(1) == b""
+    s, port = open(message, 0)
+    goes("reset", port)
+    reply(s, message[0])
+    try:
+        assert False, s.recv(1)
+    except ConnectionResetError:
+        pass
+    s, port = open(message, 0)
+    goes("reads", port)
+    reply(s, message[0])
+    s.sendall(b"cut")
+    time.sleep(0.1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+print("done", flush=True)
+"#;
+    let mut visitor = place.world.far(PYTHON).args(["-c", visitor]).limit(Duration::MAX).spawn();
+    let mut client = place.world.client(PYTHON).args(["-c", client]).limit(Duration::MAX).spawn();
+    let mut visits = 0;
+    loop {
+        let line = client.next_line();
+        if line == "done" {
+            break;
+        }
+        visits += 1;
+        visitor.say(&line);
+    }
+    assert_eq!(visits, 6);
+    visitor.close_input();
+    for said in ["early, late", "cut and a reset"].repeat(2) {
+        assert_eq!(visitor.next_line(), said);
+    }
+    client.wait().success();
+    visitor.wait().success();
+}
+
 /// The relay's no, and that of a proxy that has no such command.
 #[test]
 fn what_cannot_listen_is_refused_in_the_words_of_the_protocol() {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use underpass_tests::PATIENCE;
+use underpass_tests::{PATIENCE, World, proxies};
 
 use crate::calls::{PYTHON, script, server, visited};
 use crate::door;
 use crate::place::{EXIT, EXPOSED, Place};
-use crate::reverse::forward;
+use crate::reverse::{complaint, forward};
 
 /// What `listen()` says for a rule, a second listener at a port, and one that no rule has.
 #[test]
@@ -38,6 +38,31 @@ fn a_listener_that_the_exit_refuses_fails_with_its_errno() {
         let line = line.unwrap_or_else(|| panic!("{reason} in {log}"));
         assert!(line.contains("\"listens\":\"listener\"") && line.contains("\"verdict\":\"deny\""), "{line}");
     }
+}
+
+/// Who, at which addresses, and for how long: each table is for a client, and what is asked for again is judged again.
+#[test]
+fn a_rule_says_who_may_listen_where_and_for_how_long() {
+    let world = World::new();
+    let keys = ["zero", "one"].map(|name| proxies::key(&world, name));
+    let tables = "[[expose]]\nclient = 'client-0'\naddress = '10.99.0.1'\nport = 8001\nage = 1\n\
+                  [[expose]]\nclient = 'client-0'\nport = '8002-8003'\n";
+    let relay = proxies::relay_with(&world, 4431, &[&keys[0], &keys[1]], 7088, tables).allowed(&world);
+    let urls = keys.each_ref().map(|key| relay.url(key));
+    for (url, wish) in
+        [(&urls[1], "8001"), (&urls[0], "[fd99::1]:8001"), (&urls[0], "127.0.0.1:8002"), (&urls[0], "8004")]
+    {
+        let done = forward(&world, &["-x", url, "-R", &format!("{wish}:localhost:1")]).limit(PATIENCE).run();
+        assert_eq!(done.code(), 125, "{done}");
+        assert!(done.stderr.contains("no rule lets the client listen there"), "{wish}: {done}");
+    }
+    let own = ["-R", "8001:localhost:1", "-R", "[fd99::1]:8002:localhost:1"];
+    let mut agent = forward(&world, &[&["-x", &urls[0]], &own[..]].concat()).spawn();
+    world.wait_listening(8002);
+    let said = complaint(&mut agent, "the exit has closed a listener");
+    assert!(said.contains("reverse=8001:localhost:1"), "{said}");
+    world.wait_listening(8001);
+    assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
 }
 
 /// A program that is killed takes its listener with it, and another may listen there.

@@ -47,7 +47,7 @@ pub(crate) fn wait(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// The next complaint that holds this.
 #[track_caller]
-fn complaint(agent: &mut Running, text: &str) -> String {
+pub(crate) fn complaint(agent: &mut Running, text: &str) -> String {
     let end = Instant::now() + PATIENCE;
     loop {
         match agent.try_complaint() {
