@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use underpass_tests::{Command, Running, artifacts};
+use underpass_tests::{Command, Running, World, artifacts};
 
 use crate::place::{EXIT, EXPOSED, Place, line};
 
@@ -123,4 +123,32 @@ fn loopback_stays_loopback() {
     let beside = place.world.client(PYTHON).arg(script("calls_in.py")).args(["127.0.0.1", "8020", "3", "1"]);
     assert_eq!(beside.run().success(), "3 of 3\n");
     assert!(!place.world.listens(8020));
+}
+
+/// Without a rule: what is bound to every address is reached as the tier lets it, and loopback by this machine alone.
+#[test]
+fn without_a_rule_a_program_listens_as_its_tier_has_it() {
+    let world = World::direct();
+    let came = |visitor: Command, host: &str, port: &str| {
+        visitor.arg(script("calls_in.py")).args([host, port, "1", "1"]).run().stdout == "1 of 1\n"
+    };
+    for (tier, any, own, beside, far) in [
+        ("hook", "8041", "8042", true, true),
+        ("guard", "8043", "8044", true, false),
+        ("sealed", "8045", "8046", false, false),
+    ] {
+        let listens = |host: &str, port: &str| {
+            let underpass = world.client(artifacts::underpass()).args(["-x", "socks5h://10.77.0.1:9"]);
+            let program = underpass.args(["--tier", tier, "--", PYTHON]);
+            let (server, said) = server(program, &["fork", host, port]);
+            assert_eq!(said, format!("listens {host} {port}"), "{tier}");
+            server
+        };
+        let _servers = [listens("0.0.0.0", any), listens("127.0.0.1", own)];
+        for (port, from_far) in [(any, far), (own, false)] {
+            let there = came(world.client(PYTHON), "127.0.0.1", port);
+            assert_eq!(there, beside, "{tier}, {port}, from this machine");
+            assert_eq!(came(world.far(PYTHON), "10.77.0.2", port), from_far, "{tier}, {port}, from another");
+        }
+    }
 }
