@@ -9,6 +9,7 @@ mod datagrams;
 mod descriptors;
 mod proxy;
 mod relays;
+mod torture;
 
 use std::time::{Duration, Instant};
 

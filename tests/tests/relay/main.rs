@@ -15,8 +15,10 @@
 //! | `floods` | half-open connections, streams that are not read, frames without end |
 //! | `frames` | what RFC 9113 and RFC 7541 say of each frame |
 //! | `life` | keys made and refused, reload, an inherited socket, the end |
+//! | `fleet` | several relays that share their files, behind HAProxy |
 
 mod datagrams;
+mod fleet;
 mod floods;
 mod frames;
 mod life;

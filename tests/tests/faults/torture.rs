@@ -1,0 +1,126 @@
+//! Every system call of the agent's may fail. Whichever it is, it serves on, or ends in a way that the next launch mends;
+//! programs see an errno, wait for nobody, and nothing goes round the proxy.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use underpass_tests::servers::port;
+use underpass_tests::{PATIENCE, Running, World, artifacts};
+
+use crate::{GREETED, agent, no_leaks, world};
+
+/// What can fail between a program's question and the end of its relay.
+const CALLS: &str = "socket,connect,bind,listen,accept4,getsockopt,setsockopt,getsockname,getpeername,shutdown,read,\
+    write,recvfrom,recvmsg,sendto,sendmsg,epoll_ctl,pipe2,splice,fcntl,ioctl,openat,pidfd_open";
+/// asm-generic/errno-base.h.
+const ENOMEM: i32 = 12;
+const ENFILE: i32 = 23;
+/// Longer than any deadline that is set here.
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// An agent one of whose calls can be made to fail (`programs/failing.c`).
+struct Tortured {
+    agent: Running,
+}
+
+impl Tortured {
+    fn start(world: &World, directory: &str) -> Self {
+        let failing = world.client(artifacts::program("failing")).env("UNDERPASS_LOG", "info");
+        let failing = failing.limit(Duration::MAX);
+        let agent = failing.arg(CALLS).arg(artifacts::agent()).args(["run", "--foreground", "--directory"]);
+        let mut agent = agent.arg(directory).spawn();
+        let limit = Instant::now() + PATIENCE;
+        while !agent.try_complaint().is_some_and(|line| line.contains("ready")) {
+            assert!(Instant::now() < limit, "the agent is not ready");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Self { agent }
+    }
+
+    /// From now on the call with this number fails; how many were made since the last time. `None` if it has ended.
+    fn arm(&mut self, number: u64, errno: i32) -> Option<u64> {
+        if self.agent.has_ended() {
+            return None;
+        }
+        self.agent.say(&format!("{number} {errno}"));
+        self.agent.next_line().parse().ok()
+    }
+
+    /// How it has ended, as a shell says it.
+    fn status(mut self) -> u32 {
+        let line = self.agent.next_line();
+        line.strip_prefix("ended ").and_then(|status| status.parse().ok()).expect("it has ended")
+    }
+}
+
+/// A greeting as far as it came, and then an errno.
+fn is_honest(said: &str) -> bool {
+    let (mut expected, mut lines) = (GREETED.lines(), said.lines());
+    loop {
+        match (lines.next(), expected.next()) {
+            (None, None) => return true,
+            (Some(line), Some(wanted)) if line == wanted => {}
+            // The last line.
+            (Some(line), _) => {
+                let errno = line.rsplit(' ').next().unwrap_or_default();
+                return errno.starts_with('E') && lines.next().is_none();
+            }
+            (None, Some(_)) => return false,
+        }
+    }
+}
+
+/// Has one call after the other fail, `step` apart.
+fn fails(errno: i32, step: usize) {
+    let (world, proxy) = world();
+    let normal = agent(&world);
+    let directory = world.agent_directory(normal).display().to_string();
+    let stop = |pid| assert!(world.signal(pid, Signal::KILL));
+    stop(normal);
+    let configuration = world.directory().join("short.toml");
+    let text = format!("proxy = '{}'\ndeadline = 3\n", proxy.url());
+    std::fs::write(&configuration, text).expect("the directory is ours");
+    let greets = |mode: &str| {
+        let underpass = world.client(artifacts::underpass()).arg("-f").arg(&configuration).arg("--");
+        let arguments = ["v4", mode, "1", &port::GREETER.to_string()];
+        underpass.arg(artifacts::program("greeting")).args(arguments).limit(LIMIT).run_or_kill()
+    };
+    let mut tortured = Tortured::start(&world, &directory);
+    for mode in ["nonblocking", "blocking"] {
+        assert_eq!(greets(mode).stdout, GREETED);
+        tortured.arm(0, 0).expect("it lives");
+        assert_eq!(greets(mode).stdout, GREETED);
+        let calls = tortured.arm(0, 0).expect("it lives");
+        assert!(calls > 20, "{mode}: {calls}");
+        // A few more: what is tried again makes more calls.
+        for number in (1..=calls + 10).step_by(step) {
+            let armed = tortured.arm(number, errno);
+            assert!(armed.is_some(), "{mode}: it has ended before call {number}");
+            let done = greets(mode);
+            // The launcher's own questions may be what has failed.
+            let refused = !done.killed && done.code() == 125 && done.stderr.starts_with("underpass: ");
+            assert!(!done.killed && (refused || is_honest(&done.stdout)), "{mode}, call {number}: {done}");
+            if tortured.arm(0, 0).is_none() {
+                let status = tortured.status();
+                assert!(status < 128 || status == 134, "{mode}, call {number}: it has ended with {status}");
+                tortured = Tortured::start(&world, &directory);
+            }
+            let after = greets(mode);
+            assert_eq!(after.stdout, GREETED, "{mode}, after call {number} has failed: {after}");
+        }
+    }
+    no_leaks(&world);
+}
+
+#[test]
+fn some_calls_fail() {
+    fails(ENOMEM, 19);
+    fails(ENFILE, 29);
+}
+
+#[test]
+#[ignore = "long: each call fails once"]
+fn each_call_fails() {
+    fails(ENOMEM, 1);
+    fails(ENFILE, 1);
+}
