@@ -21,12 +21,16 @@ use rustix::process::{Pid, PidfdFlags};
 use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE, SOCKET};
 use underpass_core::session_env::{OUTSIDE, SessionEnv, VARIABLE};
 
-use crate::messages::{Failure, reason};
+use crate::messages::{Failure, Verbosity, Waiting, reason};
 
 pub(crate) use check::{Checked, check};
 
 /// An agent answers at once, or it is not well.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// Nobody needs to be told before that something is waited for.
+const SOON: Duration = Duration::from_secs(1);
+/// What is said from then on.
+const WAITING: &str = "waiting for the agent";
 /// Longer than another launch may take to start the agent.
 const LOCK_DEADLINE: Duration = Duration::from_secs(12);
 
@@ -44,6 +48,8 @@ pub(crate) struct Place<'a> {
     pub(crate) uid: u32,
     /// The directory was made for this launch alone, and goes with its agent.
     pub(crate) private: bool,
+    /// How much is said while it is waited for.
+    pub(crate) verbosity: Verbosity,
 }
 
 /// Opens a session; returns the value of [`VARIABLE`], and what `meanwhile` gives, which runs while
@@ -67,7 +73,7 @@ pub(crate) fn open_session<T>(
 
 /// Where nobody answers: one launch starts an agent, the others wait for it.
 fn start_and_ask(place: Place<'_>, request: &ControlRequest) -> Result<String, Failure> {
-    let _lock = lock(place.directory)?;
+    let _lock = lock(place)?;
     // Another launch may have started it meanwhile.
     if let Some(session) = ask(place, request)? {
         return Ok(session);
@@ -106,12 +112,18 @@ fn begin(place: Place<'_>, request: &ControlRequest) -> Result<Option<UnixStream
 /// Takes the reply.
 fn finish(place: Place<'_>, stream: &UnixStream) -> Result<Option<String>, Failure> {
     let mut line = String::new();
+    let _waiting = waiting(place, stream);
     match BufReader::new(stream.take(MAX_LINE as u64)).read_line(&mut line) {
         Ok(0) => Ok(None),
         Ok(_) => read_reply(place, &line).map(Some),
         Err(error) if has_left(&error) => Ok(None),
         Err(error) => Err(cannot_ask(place, &error)),
     }
+}
+
+/// Says on a terminal that it is waited for, if nothing comes soon.
+fn waiting(place: Place<'_>, awaited: impl AsFd) -> Option<Waiting> {
+    if is_readable(awaited, SOON) { None } else { Waiting::new(place.verbosity, WAITING) }
 }
 
 fn has_left(error: &io::Error) -> bool {
@@ -132,7 +144,8 @@ fn connect(path: &Path) -> io::Result<Option<UnixStream>> {
     let socket =
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     set_socket_timeout(&socket, Timeout::Send, Some(DEADLINE))?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(DEADLINE))?;
+    // So much later than it is waited for first.
+    set_socket_timeout(&socket, Timeout::Recv, Some(DEADLINE - SOON))?;
     match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
         Ok(()) => Ok(Some(socket.into())),
         Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
@@ -176,8 +189,8 @@ fn unknown_answer(place: Place<'_>) -> Failure {
 }
 
 /// Held by whoever starts the agent; dropped, or left by a launch that died, it is free again.
-fn lock(directory: &Path) -> Result<File, Failure> {
-    let path = directory.join(LOCK);
+fn lock(place: Place<'_>) -> Result<File, Failure> {
+    let path = place.directory.join(LOCK);
     let failed = |why: &str| Failure::setup(format_args!("{}: {why}", path.display()));
     let file = File::options()
         .create(true)
@@ -187,11 +200,17 @@ fn lock(directory: &Path) -> Result<File, Failure> {
         .custom_flags(libc::O_NOFOLLOW)
         .open(&path)
         .map_err(|error| failed(&reason(&error)))?;
-    let give_up = Instant::now() + LOCK_DEADLINE;
+    let begin = Instant::now();
+    let mut waiting = None;
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),
-            Err(Errno::WOULDBLOCK) if Instant::now() < give_up => sleep(Duration::from_millis(1)),
+            Err(Errno::WOULDBLOCK) if begin.elapsed() < LOCK_DEADLINE => {
+                if waiting.is_none() && begin.elapsed() >= SOON {
+                    waiting = Some(Waiting::new(place.verbosity, WAITING));
+                }
+                sleep(Duration::from_millis(1));
+            }
             Err(Errno::WOULDBLOCK) => {
                 return Err(failed("another launch starts the agent and does not finish"));
             }
@@ -219,7 +238,7 @@ fn start(place: Place<'_>) -> Result<(), Failure> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| failed(&format!("cannot be started: {}", reason(&error))))?;
-    if !ends_in_time(&child) {
+    if !ends_in_time(place, &child) {
         let _ = child.kill();
         let _ = child.wait();
         return Err(failed(&format!("not ready within {} s", DEADLINE.as_secs())));
@@ -236,14 +255,15 @@ fn start(place: Place<'_>) -> Result<(), Failure> {
     }
 }
 
-fn ends_in_time(child: &Child) -> bool {
+fn ends_in_time(place: Place<'_>, child: &Child) -> bool {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     // Before Linux 5.3, and where the child has been reaped by SIGCHLD's being ignored, wait(2)
     // has to do.
     let Some(Ok(pidfd)) = pid.map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty())) else {
         return true;
     };
-    is_readable(&pidfd, DEADLINE)
+    let _waiting = waiting(place, &pidfd);
+    is_readable(&pidfd, DEADLINE - SOON)
 }
 
 fn is_readable(descriptor: impl AsFd, within: Duration) -> bool {

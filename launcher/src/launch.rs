@@ -45,6 +45,7 @@ pub(crate) fn launch(
     session::open(
         &found,
         None,
+        verbosity,
         || locate(&program.name, tier),
         |session, (file, held, foreign)| {
             let (library, value) = (&session.library.path, value_for(session, tier, held));

@@ -2,7 +2,7 @@
 //! of `--why`, `--explain`, `--version` and `--help`.
 
 use std::fmt::{self, Display};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 pub(crate) use underpass_core::failure::reason;
 
 /// Our own failures, as `env` and `timeout` have them.
@@ -68,6 +68,28 @@ pub(crate) fn failed(failure: &Failure) -> u8 {
 /// What is said under `-v`, and warnings.
 pub(crate) fn note(text: impl Display) {
     to_stderr(&format!("underpass: {text}\n"));
+}
+
+/// As long as this lives, a terminal shows what is waited for.
+#[derive(Debug)]
+pub(crate) struct Waiting(());
+
+impl Waiting {
+    /// Only on a terminal, and for whoever has not asked for quiet.
+    pub(crate) fn new(verbosity: Verbosity, what: &str) -> Option<Self> {
+        if verbosity == Verbosity::Quiet || !io::stderr().is_terminal() {
+            return None;
+        }
+        to_stderr(&format!("underpass: {what} …"));
+        Some(Self(()))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // The line is erased (ECMA-48, EL).
+        to_stderr("\r\x1b[K");
+    }
 }
 
 /// A report of more than one line, as it is.

@@ -12,7 +12,7 @@ use underpass_core::runtime_dir::{AgentDirectory, Surroundings, agent_directory}
 use crate::agent::{self, Checked, Place};
 use crate::configuration::Found;
 use crate::library::{self, Library};
-use crate::messages::{Failure, reason};
+use crate::messages::{Failure, Verbosity, reason};
 
 /// A session that is open.
 pub(crate) struct Session<'a> {
@@ -27,13 +27,15 @@ pub(crate) struct Session<'a> {
 pub(crate) fn open<M, T>(
     found: &Found,
     for_process: Option<u32>,
+    verbosity: Verbosity,
     meanwhile: impl FnOnce() -> Result<M, Failure>,
     then: impl FnOnce(&Session<'_>, M) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let binaries = binaries()?;
     let uid = rustix::process::geteuid().as_raw();
     let directory = directory(uid)?;
-    let place = Place { directory: &directory.path, binaries: &binaries, uid, private: !directory.shared };
+    let place =
+        Place { directory: &directory.path, binaries: &binaries, uid, private: !directory.shared, verbosity };
     let request = ControlRequest::OpenSession {
         config: Box::new(found.config.clone()),
         linger: found.lingers && directory.shared && env::var_os("CI").is_none(),
@@ -61,7 +63,10 @@ pub(crate) fn check(
     let binaries = binaries()?;
     let uid = rustix::process::geteuid().as_raw();
     let directory = directory(uid)?;
-    let place = Place { directory: &directory.path, binaries: &binaries, uid, private: !directory.shared };
+    // Whoever has hops tried sees which one is being tried.
+    let verbosity = Verbosity::Quiet;
+    let place =
+        Place { directory: &directory.path, binaries: &binaries, uid, private: !directory.shared, verbosity };
     let done = agent::check(place, config, each);
     if done.is_err() && !directory.shared {
         let _ = fs::remove_dir_all(&directory.path);

@@ -29,6 +29,7 @@ pub(crate) fn exports(mut found: Found, verbosity: Verbosity) -> Result<String, 
     session::open(
         &found,
         Some(shell),
+        verbosity,
         || Ok(()),
         |session, ()| {
             launch::say(&found, verbosity, session, launch::Held::ByHook);

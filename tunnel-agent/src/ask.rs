@@ -23,7 +23,7 @@ use crate::table::Table;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is said while it says nothing.
-const ASKING: &str = "waiting for the agent";
+pub(crate) const ASKING: &str = "waiting for the agent";
 
 /// Why there is no answer.
 #[derive(Debug)]

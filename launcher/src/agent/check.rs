@@ -60,7 +60,7 @@ pub(crate) fn check(
     {
         return Ok(());
     }
-    let _lock = lock(place.directory)?;
+    let _lock = lock(place)?;
     let stream = match begin(place, &request)? {
         Some(stream) => Some(stream),
         None => {

@@ -1,5 +1,7 @@
 //! `underpass-agent top` on a terminal whose screen is read.
 
+use std::path::PathBuf;
+
 use rustix::process::Signal;
 use underpass_tests::proxies;
 use underpass_tests::{Running, World, artifacts};
@@ -14,14 +16,14 @@ struct Screen {
 
 impl Screen {
     fn of(world: &World, columns: usize, rows: usize) -> Self {
-        Self::with(world, columns, rows, "top")
+        Self::with(world, columns, rows, artifacts::agent(), &["top"])
     }
 
-    /// With another command of the agent's.
-    fn with(world: &World, columns: usize, rows: usize, command: &str) -> Self {
+    /// With another command.
+    fn with(world: &World, columns: usize, rows: usize, program: PathBuf, words: &[&str]) -> Self {
         let size = [columns.to_string(), rows.to_string()];
         let python = world.client("python3").args(["-c", include_str!("screen.py")]).args(size);
-        Self { running: python.arg(artifacts::agent()).arg(command).spawn(), rows }
+        Self { running: python.arg(program).args(words).spawn(), rows }
     }
 
     /// What it answers to a command.
@@ -154,14 +156,18 @@ fn without_a_terminal_or_an_agent_it_says_so() {
 fn what_takes_longer_than_a_second_is_said_on_a_terminal() {
     let (world, programs) = carried();
     let [agent] = world.agents()[..] else { panic!("{:?}", world.agents()) };
-    for (command, answer) in [("status", "CHAIN"), ("reload", "sessions changed")] {
+    for (program, words, answer) in [
+        (artifacts::agent(), &["status"][..], "CHAIN"),
+        (artifacts::agent(), &["reload"], "sessions changed"),
+        (artifacts::underpass(), &["-x", "socks5h://192.0.2.1:1080", "echo", "is carried"], "is carried"),
+    ] {
         assert!(world.signal(agent, Signal::STOP));
-        let mut screen = Screen::with(&world, 80, 24, command);
+        let mut screen = Screen::with(&world, 80, 24, program, words);
         screen.shows("waiting for the agent");
         assert!(world.signal(agent, Signal::CONT));
         screen.shows(answer);
         screen.hides("waiting for the agent");
-        assert_eq!(screen.say("end"), "yes 0", "{command}");
+        assert_eq!(screen.say("end"), "yes 0", "{words:?}");
     }
     // And nowhere else.
     assert!(world.signal(agent, Signal::STOP));

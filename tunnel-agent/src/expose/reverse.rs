@@ -26,6 +26,7 @@ use crate::attempt;
 use crate::ends::linger;
 use crate::facts::FarOptions;
 use crate::flow::Trip;
+use crate::patience::Waiting;
 use crate::plan::Plan;
 use crate::relay::policy::exposing::Wish;
 use crate::upstream::bind::Bound;
@@ -90,9 +91,13 @@ impl Served {
     async fn keep(self: &Arc<Self>) -> Option<Failure> {
         let mut ending = self.agent.exposures.ending();
         let (mut pause, mut lost, mut said) = (Pause::default(), None, None);
+        // Until the exit has said something for the first time.
+        let mut waiting = Some(Waiting::new("waiting for the exit"));
         loop {
             let begun = Instant::now();
-            match unless(&mut ending, self.listener(lost.take())).await? {
+            let asked = unless(&mut ending, self.listener(lost.take())).await?;
+            drop(waiting.take());
+            match asked {
                 Ok((plan, listener)) => {
                     self.begins(&plan, &listener);
                     said = None;

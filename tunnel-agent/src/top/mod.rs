@@ -20,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::ask::{self, Snapshot, Unanswered};
+use crate::patience::Waiting;
 use keys::Action;
 use terminal::{Input, Terminal};
 use view::View;
@@ -39,7 +40,9 @@ pub(crate) enum NoScreen {
 /// Shows until whoever looks has seen enough.
 pub(crate) fn run(directory: Option<&Path>) -> Result<(), NoScreen> {
     terminal::check().map_err(NoScreen::Terminal)?;
+    let waiting = Waiting::new(ask::ASKING);
     let first = ask::snapshot(directory).map_err(NoScreen::Unanswered)?;
+    drop(waiting);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(NoScreen::Terminal)?;
     let shown = runtime.block_on(show(directory.map(Path::to_owned), first));
