@@ -4,7 +4,8 @@
 //!
 //! Cargo knows `crt-static` for a whole build only, and the preload library must be dynamic. So the
 //! linker is told `-static-pie`, and finds, under the names of the shared libraries that rustc asks for,
-//! linker scripts that name the archives. Without `libc.a` the launcher is dynamic, as any other program.
+//! linker scripts that name the archives. Without `libc.a` the launcher is dynamic, as any other program, and so it
+//! is for another machine than this one, whose archives `cc` does not have. With musl rustc links statically by itself.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,12 +15,15 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=CC");
     let gnu = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu");
+    if !gnu || env::var("HOST") != env::var("TARGET") {
+        return;
+    }
     let (Some(libc), Some(gcc), Some(unwinder)) =
         (archive("libc.a"), archive("libgcc.a"), archive("libgcc_eh.a"))
     else {
         return;
     };
-    let Some(folder) = env::var_os("OUT_DIR").map(PathBuf::from).filter(|_| gnu) else { return };
+    let Some(folder) = env::var_os("OUT_DIR").map(PathBuf::from) else { return };
     // They need one another. Since glibc 2.34 the rest is part of libc.
     let all = format!("GROUP({} {} {})\n", unwinder.display(), gcc.display(), libc.display());
     for name in ["c", "gcc_s", "util", "rt", "pthread", "m", "dl"] {

@@ -136,9 +136,9 @@ pub(crate) fn begin(
 
 /// Whether no other thread of its process can see a socket meanwhile. Each thread is a directory.
 fn has_one_thread(thread: u32) -> bool {
-    const WITH_ITSELF_AND_ITS_PARENT: u64 = 3;
     let threads = rustix::fs::stat(format!("/proc/{thread}/task"));
-    threads.is_ok_and(|threads| threads.st_nlink == WITH_ITSELF_AND_ITS_PARENT)
+    // With itself and its parent; a literal, since the type of the number is the architecture's.
+    threads.is_ok_and(|threads| threads.st_nlink == 3)
 }
 
 /// Whether it is on its way, and `connect()` waits for it.

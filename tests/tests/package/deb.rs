@@ -63,7 +63,9 @@ fn dpkg(world: &World) -> Command {
         std::fs::write(own.join("status"), "").expect("the directory is ours");
     }
     let options = ["--force-script-chrootless", "--force-depends", "--force-unsafe-io", "--log=dpkg.log"];
-    world.client("dpkg").arg(format!("--root={}", root.display())).args(options)
+    // Images for containers leave documents out.
+    let all = "--path-include=/*";
+    world.client("dpkg").arg(format!("--root={}", root.display())).args(options).arg(all)
 }
 
 /// All in the root but what dpkg keeps for itself.

@@ -10,10 +10,14 @@
 //! | `options` | the options of the help in docs/options.md |
 //! | `completions` | in bash, zsh and fish |
 //! | `ci` | the examples for CI systems |
+//! | `fresh` | long: a fresh Debian, in which the guide is followed |
+//! | `built` | long: the programs, built in two places |
 
+mod built;
 mod ci;
 mod completions;
 mod deb;
+mod fresh;
 mod options;
 mod pages;
 mod tarball;
