@@ -113,6 +113,7 @@ fn fails(errno: i32, step: usize) {
 }
 
 #[test]
+#[ignore = "long: some calls fail, and one of them ends a connection that is to be reset"]
 fn some_calls_fail() {
     fails(ENOMEM, 19);
     fails(ENFILE, 29);
