@@ -76,6 +76,8 @@ mod tests {
     fn only_this_machine_can_be_told() {
         for text in ["unix:/run/underpass/metrics.sock", "127.0.0.1:9469", "127.9.9.9:1", "[::1]:9469"] {
             assert_eq!(text.parse::<Metrics>().map(|place| place.to_string()).as_deref(), Ok(text));
+            // As a session is kept.
+            assert_eq!(Metrics::try_from(text.to_owned()).map(String::from).as_deref(), Ok(text));
         }
         let why = "0.0.0.0:9469".parse::<Metrics>().unwrap_err();
         assert!(why.starts_with("0.0.0.0 is no loopback address: "), "{why}");

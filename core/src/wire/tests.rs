@@ -123,3 +123,8 @@ fn questions_are_whole_messages_and_answers_too() {
     assert_eq!(read_answer(&[kind::ANSWER]), Err(WireError::Short));
     assert_eq!(read_answer(&[kind::UNKNOWN, 0]), Err(WireError::Unknown));
 }
+
+#[test]
+fn a_token_is_not_shown() {
+    assert_eq!(format!("{TOKEN:?}"), "Token(…)");
+}

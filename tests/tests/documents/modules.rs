@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proc_macro2::{Delimiter, TokenTree};
 use underpass_tests::artifacts::workspace;
 
-use crate::sources::{self, PACKAGES, begins, bodies, files, group, ident, walk};
+use crate::sources::{self, PACKAGES, begins, bodies, files, group, ident, text, walk};
 use underpass_tests::markdown::{code, rows, section};
 
 const DOCUMENT: &str = "docs/architecture.md";
@@ -130,5 +130,37 @@ fn no_file_is_longer_than_400_lines_without_a_reason() {
         let text = String::from_utf8_lossy(&bytes);
         let has_reason = text.lines().take(30).any(|line| line.contains("Longer than 400 lines: "));
         assert!(text.lines().count() <= 400 || has_reason, "{path}: {} lines", text.lines().count());
+    }
+}
+
+/// A file that no module names is not compiled: its tests would not run, and nobody would notice.
+#[test]
+fn each_file_is_of_a_module() {
+    let folders = PACKAGES.map(|package| format!("{package}/src")).into_iter();
+    let all: Vec<String> =
+        folders.chain(["tests".to_owned()]).flat_map(|folder| files(&folder, ".rs")).collect();
+    assert!(all.len() > 300, "only {} files", all.len());
+    for path in &all {
+        let (folder, name) = path.rsplit_once('/').expect("it lies in a folder");
+        // Cargo knows these by their places, and tests compile programs themselves.
+        let by_place = ["main.rs", "lib.rs", "build.rs"].contains(&name);
+        if by_place || ["tests/tests", "tests/src/bin", "tests/benches", "tests/programs"].contains(&folder) {
+            continue;
+        }
+        let (folder, module) = match name {
+            "mod.rs" => folder.rsplit_once('/').expect("modules lie in src"),
+            _ => (folder, name.trim_end_matches(".rs")),
+        };
+        let above = [
+            format!("{folder}.rs"),
+            format!("{folder}/mod.rs"),
+            format!("{folder}/main.rs"),
+            format!("{folder}/lib.rs"),
+        ];
+        let declared = |above: &String| {
+            all.contains(above)
+                && text(above).split([';', '{', '}']).any(|item| item.ends_with(&format!("mod {module}")))
+        };
+        assert!(above.iter().any(declared), "{path} is named by no module: it is not compiled");
     }
 }

@@ -156,4 +156,17 @@ mod tests {
             assert!(String::from_utf8(answer).unwrap().contains("\r\nProxy-Authenticate: Basic "));
         }
     }
+
+    #[test]
+    fn what_has_failed_has_a_status_and_its_words() {
+        for (failure, wanted) in [
+            (Failure::UpstreamClosed, "502 Bad Gateway"),
+            (Failure::TimedOut, "504 Gateway Timeout"),
+            (Failure::Unauthorized, "403 Forbidden"),
+        ] {
+            let answer = failed(&failure);
+            assert_eq!(status(&answer), wanted);
+            assert!(String::from_utf8(answer).unwrap().ends_with(&format!("\r\n\r\n{failure}\n")));
+        }
+    }
 }

@@ -203,4 +203,25 @@ mod tests {
         }
         assert!(refused(super::request, b"\x04").is_empty());
     }
+
+    #[test]
+    fn answers_have_the_code_of_the_errno_and_an_address() {
+        let codes = [
+            (0, 0),
+            (errno::EACCES, 2),
+            (errno::ENETUNREACH, 3),
+            (errno::EHOSTUNREACH, 4),
+            (errno::ECONNREFUSED, 5),
+            (errno::ETIMEDOUT, 6),
+            (errno::EOPNOTSUPP, 7),
+            (errno::EAFNOSUPPORT, 8),
+            (errno::ECONNRESET, 1),
+        ];
+        for (errno, code) in codes {
+            assert_eq!(answer(errno), [5, code, 0, 1, 0, 0, 0, 0, 0, 0], "{errno}");
+        }
+        assert_eq!(carried_at("192.0.2.1:443".parse().unwrap()), b"\x05\0\0\x01\xc0\0\x02\x01\x01\xbb");
+        let six = b"\x05\0\0\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\0\x16";
+        assert_eq!(carried_at("[2001:db8::1]:22".parse().unwrap()), six);
+    }
 }

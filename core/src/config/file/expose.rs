@@ -89,14 +89,36 @@ fn exit(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<u16, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::Config;
     use crate::config::file::parse;
+
+    fn parsed(table: &str) -> Result<Config, String> {
+        let text = format!("proxy = 'socks5h://h:1'\n[[expose]]\n{table}\n");
+        parse(&text, "c", |_| None).map(|parsed| parsed.config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn programs_that_listen_are_chosen_by_port_and_file() {
+        let one = |table: &str| parsed(table).unwrap().exposes.remove(0);
+        let all = one("at = 'main'");
+        assert!(all.ports.is_empty() && all.programs.is_empty() && all.address.is_none());
+        assert_eq!((&*all.at, all.exit_port), ("main", None));
+        let some = one("at = 'main'\nport = 8080\nexit-port = 80\nprogram = 'nginx'\naddress = '192.0.2.1'");
+        assert_eq!((some.ports.len(), some.programs.len(), some.exit_port), (1, 1, Some(80)));
+        assert_eq!(some.address, Some("192.0.2.1".parse().unwrap()));
+        for (table, why) in [
+            ("at = 'mian'", "c:3:6: unknown chain \"mian\""),
+            ("at = 'main'\nexit-port = 80", "c:4:1: exit-port has a meaning beside one port alone"),
+            ("at = 'main'\nport = [80, 81]\nexit-port = 80", "c:5:1: exit-port has a meaning"),
+            ("at = 'main'\nport = 80\nexit-port = 65536", "\"exit-port\" is a whole number"),
+        ] {
+            let said = parsed(table).unwrap_err();
+            assert!(said.contains(why), "{table}: {said}");
+        }
+    }
 
     #[test]
     fn what_leads_to_one_place_needs_no_program() {
-        let parsed = |table: &str| {
-            let text = format!("proxy = 'socks5h://h:1'\n[[expose]]\n{table}\n");
-            parse(&text, "c", |_| None).map(|parsed| parsed.config).map_err(|error| error.to_string())
-        };
         for (table, shown) in [
             ("at = 'main'\nto = 'localhost:80'", "80:localhost:80"),
             (

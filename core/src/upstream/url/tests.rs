@@ -175,3 +175,29 @@ fn nothing_prints_a_credential() {
     let relay: Upstream = "relay://h:1?ca=/x&key=/home/alice/k".parse().unwrap();
     assert_eq!(relay.to_string(), "relay://h:1");
 }
+
+#[test]
+fn credentials_are_kept_as_a_line_and_not_shown() {
+    let credentials = Credentials::from_line("ann:pass:word").unwrap();
+    assert_eq!((&*credentials.user, &*credentials.password), (&b"ann"[..], &b"pass:word"[..]));
+    assert_eq!(credentials.to_line(), "ann:pass:word");
+    assert_eq!(format!("{credentials:?}"), "Credentials(…)");
+}
+
+#[test]
+fn a_proxy_is_known_by_its_place() {
+    let by_name: Upstream = "socks5h://Proxy.example:1080".parse().unwrap();
+    let by_address: Upstream = "http://[::ffff:192.0.2.1]:3128".parse().unwrap();
+    let ip = |text: &str| Some(text.parse().unwrap());
+    assert!(by_name.is_at(Some("proxy.EXAMPLE"), None, 1080));
+    assert!(by_address.is_at(None, ip("192.0.2.1"), 3128));
+    for (upstream, name, ip, port) in [
+        (&by_name, Some("proxy.example"), None, 1081),
+        (&by_name, Some("other.example"), ip("192.0.2.1"), 1080),
+        (&by_address, Some("proxy.example"), ip("192.0.2.2"), 3128),
+        (&by_address, None, None, 3128),
+        (&"local:".parse().unwrap(), Some("proxy.example"), ip("192.0.2.1"), 1080),
+    ] {
+        assert!(!upstream.is_at(name, ip, port), "{upstream:?} {name:?} {ip:?} {port}");
+    }
+}

@@ -1,3 +1,5 @@
+mod credentials;
+
 use std::sync::Arc;
 
 use super::super::handshake::{MAX_HEAD, head_end};

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 
 use super::super::audit::{Names, To};
 use super::super::limits::Limits;
@@ -48,6 +49,44 @@ fn nobody_is_served_who_is_not_known() {
         let error = read(text).expect_err(text).to_string();
         assert!(error.contains("no client is known"), "{error}");
     }
+}
+
+#[test]
+fn who_may_listen_is_said_by_a_table() {
+    let exposing =
+        |table: &str| read(&format!("{LEAST}[[expose]]\n{table}")).map(|settings| settings.exposing);
+    let [rule] = &exposing("").unwrap()[..] else { panic!("one table") };
+    assert_eq!((&*rule.label, rule.most, rule.age, rule.grace), ("1", 16, None, Duration::ZERO));
+    assert!(rule.clients.is_empty() && rule.addresses.is_empty() && rule.ports.is_empty());
+
+    let all = "name = 'web'\nclient = 'ann'\naddress = '192.0.2.0/24'\nport = ['80', '8000-8010']\nmost = 2\nage = 60\ngrace = 5";
+    let [rule] = &exposing(all).unwrap()[..] else { panic!("one table") };
+    assert_eq!((&*rule.label, rule.most), ("web", 2));
+    assert_eq!((rule.age, rule.grace), (Some(Duration::from_secs(60)), Duration::from_secs(5)));
+    assert!(rule.is_for_client("ann") && !rule.is_for_client("bob"));
+    assert_eq!(rule.ports().count(), 12);
+
+    assert_eq!(exposing("\n[[expose]]\nname = 'b'").unwrap().len(), 2);
+    for (table, why) in [
+        ("clients = 'a'", ":5:1: unknown key \"clients\" (did you mean \"client\"?)"),
+        ("most = 0", ":5:8: \"most\" is a whole number from 1 to 31622400"),
+        ("port = 0", ":5:8: port is not from 1 to 65535"),
+    ] {
+        assert_eq!(exposing(table).unwrap_err().to_string(), format!("relay.toml{why}"), "{table}");
+    }
+}
+
+#[test]
+fn a_credential_has_a_plain_name() {
+    for name in ["", ".", "../key", "a/b"] {
+        let error =
+            read(&format!("listen = '[::]:1'\nkey = 'credential:{name}'")).expect_err(name).to_string();
+        assert_eq!(error, "relay.toml:2:7: key is credential:NAME, as credential:relay.key", "{name}");
+    }
+    // Nothing passes any to the tests.
+    let error =
+        read("listen = '[::]:1'\nkey = 'credential:relay.key'").expect_err("none were passed").to_string();
+    assert!(error.contains("the unit needs LoadCredential=relay.key:PATH"), "{error}");
 }
 
 #[test]
