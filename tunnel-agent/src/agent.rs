@@ -155,7 +155,7 @@ async fn serve(
     let directory = place.directory().to_owned();
     let holds = match &mut inherited {
         Some(inherited) => Holds::inherited(&mut inherited.own)?,
-        None => Holds::new(),
+        None => Holds::default(),
     };
     let can_hold = match holds.self_test().await {
         Ok(()) => true,

@@ -4,6 +4,10 @@
 //! A hold listener never answers a SYN: its accept queue is full, and its minimum TTL drops what
 //! comes with less than 255. Both are needed. With a full queue alone every dropped SYN counts as an
 //! overflow on the host; with the minimum alone a program whose TTL is 255 would be accepted.
+//!
+//! Sockets that are bound to the loopback device have listeners apart: the kernel gives an unbound socket both
+//! addresses of a bound one that is in use (`__inet_check_established` compares the devices), and what one of the two is
+//! completed with would reach the other.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -33,12 +37,21 @@ const COMPLETION: Duration = Duration::from_secs(5);
 /// Their names for a successor.
 const HOLD: &str = "hold";
 const FILLER: &str = "filler";
+const HOLD_CONFINED: &str = "hold-confined";
+const FILLER_CONFINED: &str = "filler-confined";
 /// The TTL that only a sender on this machine can still have: nothing has forwarded it.
 const TTL: i32 = 255;
 
 /// The hold listeners of one agent.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Holds {
+    free: Listeners,
+    /// For sockets that are bound to the loopback device.
+    confined: Listeners,
+}
+
+#[derive(Debug, Default)]
+struct Listeners {
     /// The newest is used; older ones stay for the sockets that they hold. One port serves about
     /// 28,000 connections, the host's ephemeral ports.
     v4: Mutex<Vec<Listener>>,
@@ -101,17 +114,15 @@ pub(crate) struct Held {
 }
 
 impl Holds {
-    pub(crate) fn new() -> Self {
-        Self { v4: Mutex::default(), v6: Mutex::default() }
-    }
-
     /// Those of a predecessor: what programs have put into `SYN_SENT` there is completed from there.
     pub(crate) fn inherited(own: &mut Passed) -> io::Result<Self> {
-        let holds = Self::new();
-        while let (Some(listening), Some(filler)) = (own.named(HOLD), own.named(FILLER)) {
-            let address = local_address(&listening)?;
-            let list = if address.is_ipv4() { &holds.v4 } else { &holds.v6 };
-            list.lock().push(Listener { address, listening: listening.into(), filler: filler.into() });
+        let holds = Self::default();
+        for (listeners, hold, filler) in holds.named() {
+            while let (Some(listening), Some(filler)) = (own.named(hold), own.named(filler)) {
+                let address = local_address(&listening)?;
+                let list = if address.is_ipv4() { &listeners.v4 } else { &listeners.v6 };
+                list.lock().push(Listener { address, listening: listening.into(), filler: filler.into() });
+            }
         }
         Ok(holds)
     }
@@ -119,19 +130,26 @@ impl Holds {
     /// For a successor.
     pub(crate) fn sockets(&self) -> io::Result<Sockets> {
         let mut sockets = Sockets::new();
-        for listener in self.v4.lock().iter().chain(self.v6.lock().iter()) {
-            sockets.push((HOLD.to_owned(), listener.listening.try_clone()?.into()));
-            sockets.push((FILLER.to_owned(), listener.filler.try_clone()?.into()));
+        for (listeners, hold, filler) in self.named() {
+            for listener in listeners.v4.lock().iter().chain(listeners.v6.lock().iter()) {
+                sockets.push((hold.to_owned(), listener.listening.try_clone()?.into()));
+                sockets.push((filler.to_owned(), listener.filler.try_clone()?.into()));
+            }
         }
         Ok(sockets)
     }
 
+    fn named(&self) -> [(&Listeners, &'static str, &'static str); 2] {
+        [(&self.free, HOLD, FILLER), (&self.confined, HOLD_CONFINED, FILLER_CONFINED)]
+    }
+
     /// Puts the socket into `SYN_SENT`, without touching a flag of the program's.
     pub(crate) fn hold(&self, copy: OwnedFd, facts: &Facts) -> io::Result<Held> {
+        let listeners = if facts.confined { &self.confined } else { &self.free };
         let (list, ip) = if facts.needs_ipv6_hold() {
-            (&self.v6, IpAddr::V6(Ipv6Addr::LOCALHOST))
+            (&listeners.v6, IpAddr::V6(Ipv6Addr::LOCALHOST))
         } else {
-            (&self.v4, IpAddr::V4(Ipv4Addr::LOCALHOST))
+            (&listeners.v4, IpAddr::V4(Ipv4Addr::LOCALHOST))
         };
         let mut list = list.lock();
         if list.is_empty() {
@@ -163,9 +181,9 @@ impl Holds {
         Ok(Held { completing: Some(completing), ..held(copy, at)? })
     }
 
-    /// Whether the library may have held a socket at this port.
+    /// Whether the library may have held a socket at this port: it holds none that is bound to a device.
     pub(crate) fn is_ours(&self, port: u16) -> bool {
-        self.v4.lock().iter().any(|l| l.address.port() == port)
+        self.free.v4.lock().iter().any(|l| l.address.port() == port)
     }
 
     /// Takes over a socket that the library has put into `SYN_SENT` at one of our ports.
@@ -175,7 +193,7 @@ impl Holds {
 
     /// The port on 127.0.0.1 at which the library may hold sockets, or 0.
     pub(crate) fn port(&self) -> u16 {
-        self.v4.lock().last().map_or(0, |l| l.address.port())
+        self.free.v4.lock().last().map_or(0, |l| l.address.port())
     }
 
     /// Holds and completes a socket of our own, once at start: a kernel or sandbox may not do it.

@@ -1,5 +1,8 @@
 //! What is refused, and what fails closed.
 
+use std::time::Duration;
+
+use underpass_tests::behaviour::Behaviour;
 use underpass_tests::{World, proxies, servers};
 
 use crate::{bare, guarded, no_leaks};
@@ -172,4 +175,47 @@ os.execv(sys.argv[1], sys.argv[1:])
     assert_eq!(done.code(), 126, "{done}");
     assert!(done.stderr.contains("tier guard would carry it, but process_vm_readv"), "{done}");
     assert_eq!(run(&["true"]).code(), 0);
+}
+
+/// Connects as often as is said to an echo server far away, says so, and wants its own words back.
+const ECHOES: &str = r#"
+import select, socket, sys
+port, word, number = int(sys.argv[1]), sys.argv[2].encode(), int(sys.argv[3])
+sockets = [socket.socket() for _ in range(number)]
+for s in sockets:
+    s.setblocking(False)
+    s.connect_ex(("10.99.0.1", port))
+print("connect", flush=True)
+back = set()
+for s in sockets:
+    poll = select.poll()
+    poll.register(s, select.POLLOUT)
+    poll.poll(20000)
+    s.settimeout(20)
+    try:
+        s.sendall(word)
+        back.add(s.recv(100).decode())
+    except OSError as error:
+        back.add(str(error))
+print(*back, flush=True)
+"#;
+
+/// The kernel gives an unbound socket both addresses of one that is bound to a device, as those under guard are: it has
+/// come round to the same port when it has given each second one of them.
+#[test]
+fn a_held_socket_shares_its_addresses_with_no_other() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    let port = servers::port::ECHO;
+    proxy.on(port, Behaviour::Delay(Duration::from_secs(2)));
+    world.client("sysctl").args(["-qw", "net.ipv4.ip_local_port_range=40000 40031"]).run().success();
+    let port = port.to_string();
+    let mut held = bare(&world, proxy.url()).args(["-c", ECHOES, &port, "held", "1"]).spawn();
+    assert_eq!(held.next_line(), "connect");
+    let hooked = world.wrapped(proxy.url(), "/usr/bin/python3");
+    let mut hooked = hooked.args(["-c", ECHOES, &port, "hooked", "16"]).spawn();
+    assert_eq!(hooked.next_line(), "connect");
+    assert_eq!((held.next_line().as_str(), hooked.next_line().as_str()), ("held", "hooked"));
+    no_leaks(&world);
 }
