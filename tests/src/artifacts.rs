@@ -61,7 +61,7 @@ fn product() -> &'static Path {
 /// Variables of one package, and not of its user's.
 fn is_told_by_cargo(name: &str) -> bool {
     let of_a_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CFG_", "CARGO_FEATURE_", "CARGO_BIN_EXE_"];
-    of_a_package.iter().any(|start| name.starts_with(start))
+    name == "OUT_DIR" || of_a_package.iter().any(|start| name.starts_with(start))
 }
 
 /// The root of the repository. Cargo names this crate's directory to a test that it runs; a copy of

@@ -42,7 +42,9 @@ pub(crate) async fn accept(agent: &Arc<Agent>, listener: &OwnedFd) -> io::Result
             Err(Errno::INTR | Errno::CONNABORTED) => {}
             Err(error) => {
                 // Out of descriptors or memory: what is open goes on, who comes now is refused.
-                shortage::refuse_next(agent, *listener.get_ref(), error).await;
+                if !shortage::refuse_next(agent, *listener.get_ref(), error).await {
+                    ready.clear_ready();
+                }
             }
         }
     }
@@ -97,7 +99,9 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
         // A socket may be held already, and would wait for ever.
         return socket.iter().for_each(sys::dissolve);
     };
-    if let Some(told) = told(agent, &request) {
+    if socket.is_none()
+        && let Some(told) = told(agent, &request)
+    {
         return frames::reply(&connection, &told);
     }
     if second.is_some() && !matches!(request, Request::Sealed { .. }) {
@@ -214,7 +218,13 @@ fn connect(
             let purpose = Purpose::Connect;
             return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
         }
-        Err(_) => return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH }),
+        Err(_) => {
+            // Nobody reads an answer about a socket that is held ahead.
+            if held_at != 0 {
+                sys::dissolve(&socket);
+            }
+            return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH });
+        }
     };
     // Nothing leaves a network of a sealed program's.
     facts.confined |= completing.is_some();

@@ -2,7 +2,8 @@
 //! looked at for one, and one that says nothing more is asked whether it is there.
 #![forbid(unsafe_code)]
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use crate::sys;
 
 /// How long the last bytes before a reset may stand still on their way before they are given up.
-pub(crate) const STANDSTILL: Duration = Duration::from_millis(200);
+pub(crate) const STANDSTILL: Duration = Duration::from_millis(500);
 
 /// Waits until what was written has been received, as long as that goes on.
 pub(crate) async fn drain(socket: &AsyncFd<OwnedFd>) {
@@ -28,9 +29,18 @@ pub(crate) async fn drain(socket: &AsyncFd<OwnedFd>) {
     }
 }
 
-/// Closing with a linger time of zero sends a reset (socket(7)). A Unix socket has none to send.
-pub(crate) fn linger(socket: &AsyncFd<OwnedFd>, time: Option<Duration>) {
-    let _ = rustix::net::sockopt::set_socket_linger(socket.get_ref(), time);
+/// From here on closing sends a reset (a linger time of zero, socket(7)), whoever closes: a stream that was cut must not look
+/// complete. A Unix socket has none to send. On an error it has been sent.
+pub(crate) fn cut_on_close(socket: &impl AsFd) -> io::Result<()> {
+    let set = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+    set.inspect_err(|_| sys::dissolve(socket))?;
+    Ok(())
+}
+
+/// All has been sent: closing ends the stream.
+pub(crate) fn end_on_close(socket: &impl AsFd) {
+    // What still looks cut is at least not a lie.
+    let _ = rustix::net::sockopt::set_socket_linger(socket, None);
 }
 
 /// Asks an end that has sent its FIN whether it is still there: the kernel forgets a closed socket

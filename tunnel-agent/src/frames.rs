@@ -45,7 +45,7 @@ pub(crate) enum NoFrame {
     NotYet,
     /// Closed, an error, or something that no frame has: too many bytes or descriptors.
     Never,
-    /// It brings a descriptor for which there is no place; it is still there.
+    /// It brings a descriptor for which there is no place, or the kernel has no memory; it is still there.
     NoPlace,
 }
 
@@ -74,6 +74,7 @@ pub(crate) fn try_receive(connection: &impl AsFd) -> Result<Received, NoFrame> {
     }
     match result {
         Err(Errno::AGAIN) => Err(NoFrame::NotYet),
+        Err(Errno::NOMEM | Errno::NOBUFS | Errno::MFILE | Errno::NFILE) => Err(NoFrame::NoPlace),
         Err(_) => Err(NoFrame::Never),
         Ok(message) => {
             if message.flags.contains(ReturnFlags::CTRUNC) && sockets.len() < MOST {
@@ -105,7 +106,7 @@ pub(crate) async fn wait(connection: &OwnedFd) -> Option<Received> {
 }
 
 async fn next(connection: &OwnedFd) -> Result<Received, NoFrame> {
-    let watched = crate::sys::watch(connection.as_fd(), Interest::READABLE).map_err(|_| NoFrame::Never)?;
+    let watched = crate::sys::watch(connection.as_fd(), Interest::READABLE).map_err(|_| NoFrame::NoPlace)?;
     loop {
         let mut ready = watched.readable().await.map_err(|_| NoFrame::Never)?;
         match try_receive(connection) {

@@ -22,6 +22,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use underpass_core::destination::canonical;
 
+use crate::ends::cut_on_close;
 use crate::facts::Facts;
 use crate::service::passed::Passed;
 use crate::service::successor::Sockets;
@@ -166,7 +167,7 @@ impl Holds {
         }
         drop(list);
         started?;
-        held(copy, at)
+        held(copy, at, || ())
     }
 
     /// Holds a socket of another network, at the address of one of that network, which completes it.
@@ -178,7 +179,7 @@ impl Holds {
         }
         completing.set_nonblocking(true)?;
         start(&copy, &at, facts)?;
-        Ok(Held { completing: Some(completing), ..held(copy, at)? })
+        Ok(Held { completing: Some(completing), ..held(copy, at, || ())? })
     }
 
     /// Whether the library may have held a socket at this port: it holds none that is bound to a device.
@@ -186,9 +187,10 @@ impl Holds {
         self.free.v4.lock().iter().any(|l| l.address.port() == port)
     }
 
-    /// Takes over a socket that the library has put into `SYN_SENT` at one of our ports.
-    pub(crate) fn adopt(copy: OwnedFd, port: u16) -> io::Result<Held> {
-        held(copy, (Ipv4Addr::LOCALHOST, port).into())
+    /// Takes over a socket that the library has put into `SYN_SENT` at one of our ports. If that cannot be, it fails: `note`
+    /// runs first.
+    pub(crate) fn adopt(copy: OwnedFd, port: u16, note: impl FnOnce()) -> io::Result<Held> {
+        held(copy, (Ipv4Addr::LOCALHOST, port).into(), note)
     }
 
     /// The port on 127.0.0.1 at which the library may hold sockets, or 0.
@@ -215,18 +217,19 @@ impl Holds {
     }
 }
 
-/// A socket that is in `SYN_SENT`, or none: a listener that answers is not ours.
-fn held(copy: OwnedFd, at: SocketAddr) -> io::Result<Held> {
-    match sys::tcp_state(&copy)? {
-        sys::SYN_SENT => {}
-        sys::CLOSE => return Err(io::Error::other("the program has dissolved it")),
-        _ => {
-            sys::dissolve(&copy);
-            return Err(io::Error::other("the hold listener answered"));
-        }
-    }
-    let end = canonical(local_address(&copy)?);
-    Ok(Held { copy, at, end, completing: None })
+/// A socket that is in `SYN_SENT`, or none: a listener that answers is not ours. `note` runs before a socket fails that the
+/// program waits for.
+fn held(copy: OwnedFd, at: SocketAddr, note: impl FnOnce()) -> io::Result<Held> {
+    let found = || Ok::<_, io::Error>((sys::tcp_state(&copy)?, canonical(local_address(&copy)?)));
+    let error = match found() {
+        Ok((sys::SYN_SENT, end)) => return Ok(Held { copy, at, end, completing: None }),
+        Ok((sys::CLOSE, _)) => return Err(io::Error::other("the program has dissolved it")),
+        Ok(_) => io::Error::other("the hold listener answered"),
+        Err(error) => error,
+    };
+    note();
+    sys::dissolve(&copy);
+    Err(error)
 }
 
 /// A connect that does not block, whatever the program's flags are: `MSG_DONTWAIT` is for this call
@@ -263,6 +266,8 @@ impl Held {
             Some(completing) => completing,
             None => bind(Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?, self.at)?,
         };
+        // The program may be connected before anything else here is known to have worked.
+        cut_on_close(&ours)?;
         ours.set_tcp_nodelay(true)?;
         // A program may ask for a TTL of 255 too (IP_MINTTL).
         match self.at {

@@ -58,7 +58,11 @@ impl Pipes {
         if idle.made >= idle.most {
             return idle.small.pop().ok_or_else(|| io::ErrorKind::WouldBlock.into());
         }
-        let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let (read, write) = match rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK) {
+            Ok(ends) => ends,
+            // Out of descriptors: one of the default size will do.
+            Err(error) => return idle.small.pop().ok_or_else(|| error.into()),
+        };
         let capacity = if grow && rustix::pipe::fcntl_setpipe_size(&write, LARGE_SIZE).is_ok() {
             idle.large_made += 1;
             LARGE_SIZE

@@ -19,8 +19,9 @@ use crate::facts::Facts;
 use crate::frames::{self, FRAME_DEADLINE, NoFrame, Received};
 use crate::sys;
 
-/// A connection, and the two descriptors that a frame may bring.
-const SPARES: usize = 3;
+/// A connection, and the two descriptors that a frame may bring, several times: while they are lent, another thread may be
+/// faster.
+const SPARES: usize = 16;
 /// How soon is tried again what not even the spares have helped with: somebody else was faster.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How often it is logged.
@@ -46,12 +47,23 @@ impl Spares {
         let mut kept = self.kept.lock();
         kept.clear();
         let done = work();
-        while kept.len() < SPARES
-            && let Ok(spare) = rustix::io::fcntl_dupfd_cloexec(&self.null, 3)
-        {
-            kept.push(spare);
-        }
+        self.fill(&mut kept);
         done
+    }
+
+    /// Whether all are there: while they are not, nothing new is begun, which would take their places for good.
+    pub(crate) fn are_whole(&self) -> bool {
+        self.fill(&mut self.kept.lock())
+    }
+
+    fn fill(&self, kept: &mut Vec<OwnedFd>) -> bool {
+        while kept.len() < SPARES {
+            match rustix::io::fcntl_dupfd_cloexec(&self.null, 3) {
+                Ok(spare) => kept.push(spare),
+                Err(_) => return false,
+            }
+        }
+        true
     }
 
     fn log(&self) {
@@ -66,17 +78,18 @@ impl Spares {
     }
 }
 
-/// Refuses the next program, for whose connection there was no descriptor, or no memory.
-pub(crate) async fn refuse_next(agent: &Arc<Agent>, listener: BorrowedFd<'_>, error: Errno) {
+/// Refuses the next program, for whose connection there was no descriptor, or no memory; whether there was one.
+pub(crate) async fn refuse_next(agent: &Arc<Agent>, listener: BorrowedFd<'_>, error: Errno) -> bool {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     match agent.spares.lend(|| rustix::net::accept_with(listener, flags)) {
         Ok(connection) => refuse(Arc::clone(agent), connection).await,
-        Err(Errno::AGAIN) => {}
+        Err(Errno::AGAIN) => return false,
         Err(_) => {
             tracing::warn!(%error, "programs wait");
             tokio::time::sleep(PAUSE).await;
         }
     }
+    true
 }
 
 /// Refuses a program: whoever waits for an answer has one, and a socket that is held already fails.

@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use crate::counted::Counted;
-use crate::ends::{drain, is_broken, keep_alive, linger};
+use crate::ends::{cut_on_close, drain, end_on_close, is_broken, keep_alive};
 use crate::flow::{Ended, Flow};
 use crate::pipes::{Pipe, Pipes};
 use crate::upstream::stream::{Bare, Duplex, Stream};
@@ -66,7 +66,9 @@ impl Splicer {
     /// Splicer between the program's connection and the far end until both directions have ended; `flow`
     /// is told what has passed.
     pub(crate) async fn relay(&self, program: OwnedFd, far: Stream, flow: &Flow) -> Ended {
-        let program = match Bare::new(program) {
+        // However this ends, if not regularly, the program sees a reset: also when the agent is killed, since the kernel
+        // closes for it.
+        let program = match cut_on_close(&program).and_then(|()| Bare::new(program)) {
             Ok(program) => program,
             Err(error) => return Ended::Other(error),
         };
@@ -85,13 +87,11 @@ const BUFFER: usize = 32 * 1024;
 /// Splicer what is inside TLS, which has to be copied.
 async fn copied(program: Bare<OwnedFd>, mut far: impl Duplex, flow: &Flow) -> Ended {
     urgent::in_line(program.get());
-    // See below: a stream that was cut must not look complete.
-    linger(program.get(), Some(Duration::ZERO));
     let mut program = Counted::new(program, flow);
     let copied = tokio::io::copy_bidirectional_with_sizes(&mut program, &mut far, BUFFER, BUFFER).await;
     match copied {
         Ok(_) => {
-            linger(program.inner().get(), None);
+            end_on_close(program.inner().get());
             Ended::Regularly
         }
         Err(_) if program.has_failed() => Ended::ByProgram,
@@ -101,10 +101,10 @@ async fn copied(program: Bare<OwnedFd>, mut far: impl Duplex, flow: &Flow) -> En
 }
 
 async fn relay(program: AsyncFd<OwnedFd>, far: AsyncFd<OwnedFd>, pipes: &Pipes, flow: &Flow) -> Ended {
-    // However this ends, if not regularly, both ends see a reset: also when the agent is killed, since
-    // the kernel closes for it. A stream that was cut must not look complete.
-    linger(&program, Some(Duration::ZERO));
-    linger(&far, Some(Duration::ZERO));
+    // Both ends see a reset.
+    if let Err(error) = cut_on_close(&far) {
+        return Ended::Other(error);
+    }
     let mut up = Direction::default();
     let mut down = Direction::default();
     let up_ended = poll_fn(|cx| {
@@ -140,8 +140,8 @@ async fn relay(program: AsyncFd<OwnedFd>, far: AsyncFd<OwnedFd>, pipes: &Pipes, 
     down.release(pipes);
     match up_ended {
         None => {
-            linger(&program, None);
-            linger(&far, None);
+            end_on_close(&program);
+            end_on_close(&far);
             Ended::Regularly
         }
         Some(Way::Up) => {

@@ -47,7 +47,7 @@ impl Attempt {
         let held = match (held_at, completing) {
             (_, Some(completing)) => Holds::hold_with(socket, completing, &facts),
             (0, None) => agent.holds.hold(socket, &facts),
-            (port, None) => Holds::adopt(socket, port),
+            (port, None) => Holds::adopt(socket, port, || agent.carried.failed(cookie, errno::ENETUNREACH)),
         };
         let held = match held {
             Ok(held) => held,

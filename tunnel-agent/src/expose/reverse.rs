@@ -23,7 +23,7 @@ use super::arrivals::{Arrival, Arrivals, Next, ended};
 use super::known::{Known, Pause, course};
 use crate::agent::Agent;
 use crate::attempt;
-use crate::ends::linger;
+use crate::ends::cut_on_close;
 use crate::facts::FarOptions;
 use crate::flow::Trip;
 use crate::patience::Waiting;
@@ -328,7 +328,8 @@ impl Comer {
 /// Closes it so that nothing looks whole.
 pub(super) fn reset(far: Stream) {
     if let Stream::Bare(far) = &far {
-        linger(far.get(), Some(Duration::ZERO));
+        // On an error it is reset already.
+        let _ = cut_on_close(far.get());
     }
 }
 

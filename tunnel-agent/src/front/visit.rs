@@ -227,7 +227,7 @@ fn taken(held: &Held, stream: Bare<OwnedFd>, to: SocketAddr) -> io::Result<Next>
 
 /// Closing will be a reset (socket(7)).
 fn reset(stream: &Bare<OwnedFd>) -> io::Result<Next> {
-    ends::linger(stream.get(), Some(Duration::ZERO));
+    ends::cut_on_close(stream.get())?;
     Ok(Next::Nothing)
 }
 

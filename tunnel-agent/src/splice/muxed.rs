@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::unix::AsyncFd;
 
-use crate::ends::{STANDSTILL, drain, is_broken, keep_alive, linger};
+use crate::ends::{STANDSTILL, drain, end_on_close, is_broken, keep_alive};
 use crate::flow::{Ended, Flow};
 use crate::relay::buffers::{Buffer, Filled, LENGTH};
 use crate::relay::memory::MANY;
@@ -43,8 +43,6 @@ enum Now {
 
 /// Relays until both ways have ended.
 pub(super) async fn relay(program: AsyncFd<OwnedFd>, far: Muxed, flow: &Flow) -> Ended {
-    // However this ends, if not regularly, the program sees a reset: see the loop for bare sockets.
-    linger(&program, Some(std::time::Duration::ZERO));
     urgent::in_line(&program);
     let mut both =
         Both { program, far, rest: Bytes::new(), up: 0, down: 0, up_ended: false, down_ended: false };
@@ -74,7 +72,7 @@ pub(super) async fn relay(program: AsyncFd<OwnedFd>, far: Muxed, flow: &Flow) ->
     }
     let Both { program, mut far, .. } = both;
     match ended {
-        Ended::Regularly => linger(&program, None),
+        Ended::Regularly => end_on_close(&program),
         Ended::ByFar => drain(&program).await,
         _ => far.reset(),
     }

@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 
 use super::buffers::LENGTH;
 use super::policy::limits::Over;
-use crate::ends::{drain, linger};
+use crate::ends::{cut_on_close, drain, end_on_close};
 use crate::sys;
 use crate::upstream::stream::Bare;
 
@@ -82,16 +82,6 @@ impl Pace {
         }
         Ok(())
     }
-}
-
-/// From now on a close of this socket, by whomever, is a reset.
-fn cut_on_close(socket: &Bare<OwnedFd>) {
-    linger(socket.get(), Some(Duration::ZERO));
-}
-
-/// All was delivered: a close is a clean end.
-fn end_on_close(socket: &Bare<OwnedFd>) {
-    linger(socket.get(), None);
 }
 
 /// What was written before a cut arrives before it.

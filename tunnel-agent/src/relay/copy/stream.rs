@@ -27,7 +27,8 @@ pub(crate) async fn carry(
     ticket: &Ticket,
     meter: &Meter,
 ) -> Ended {
-    cut_on_close(&far);
+    // If this is not to be had it is broken from now on.
+    let _ = cut_on_close(far.get());
     in_line(far.get());
     let _room = meter.rooms.enter(receive.flow_control());
     let mut up = Up { receive, kept: Bytes::new(), eof: false, ended: false, pace: Pace::default() };
@@ -56,7 +57,7 @@ pub(crate) async fn carry(
     })
     .await;
     match ended {
-        Ended::Regularly => end_on_close(&far),
+        Ended::Regularly => end_on_close(far.get()),
         Ended::ByClient => {
             down.send.send_reset(Reason::CANCEL);
             settle(&far).await;

@@ -18,9 +18,9 @@ use crate::urgent::in_line;
 
 /// Carries bytes until both directions have ended, or one end is cut.
 pub(crate) async fn carry(mut tls: Tls, mut far: Bare<OwnedFd>, ticket: &Ticket) -> Ended {
-    cut_on_close(&far);
+    // An end of which this is not to be had is broken from now on.
+    let _ = (cut_on_close(far.get()), cut_on_close(tls.get_ref().0.bare().get()));
     in_line(far.get());
-    cut_on_close(tls.get_ref().0.bare());
     let (mut up, mut down) = (Way::default(), Way::default());
     // The way up has taken the destination's error: what reads like an end is none.
     let mut cut = false;
@@ -49,8 +49,8 @@ pub(crate) async fn carry(mut tls: Tls, mut far: Bare<OwnedFd>, ticket: &Ticket)
     .await;
     match ended {
         Ended::Regularly => {
-            end_on_close(&far);
-            end_on_close(tls.get_ref().0.bare());
+            end_on_close(far.get());
+            end_on_close(tls.get_ref().0.bare().get());
         }
         Ended::ByClient => settle(&far).await,
         Ended::ByFar | Ended::ByLimit => {
