@@ -199,8 +199,12 @@ fn loopback_is_first_the_programs_own_and_then_this_machines() {
         // Once it has gone nobody outside gets what was for it.
         drop(server);
         client.connect(within).unwrap();
-        client.send(b"anybody?").unwrap();
-        assert_eq!(client.recv(&mut buffer).unwrap_err().raw_os_error(), Some(libc::ECONNREFUSED));
+        // The supervisor's copy of it goes a little later.
+        let is_refused = |_| {
+            let received = client.send(b"anybody?").and_then(|_| client.recv(&mut buffer));
+            received.unwrap_err().raw_os_error() == Some(libc::ECONNREFUSED)
+        };
+        assert!((0..5).any(is_refused));
         assert_eq!(agent.asked.load(Ordering::SeqCst), before + 1);
     }
     // Nobody listens outside either.
