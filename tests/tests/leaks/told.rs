@@ -1,8 +1,10 @@
 //! `--leaktest`: what would have left is told, with its process and its kind, and fails the job; and nothing leaves.
 
+use std::time::{Duration, Instant};
+
 use rustix::io::Errno;
 use underpass_tests::servers::port;
-use underpass_tests::{Command, Finished, World, artifacts, proxies, servers};
+use underpass_tests::{Command, Finished, PATIENCE, World, artifacts, proxies, servers};
 
 use crate::around;
 
@@ -55,9 +57,17 @@ fn tested(world: &World, options: &[&str], program: &str) -> Command {
 #[track_caller]
 fn nothing_happened(world: &World, done: &Finished, before: &[u32]) {
     assert_eq!(world.leaks(), 0, "{:?}: {done}", world.leaked());
-    let mut left = world.processes();
-    left.retain(|process| !before.contains(process));
-    assert!(left.is_empty(), "{left:?} are left: {done}");
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let mut left = world.processes();
+        left.retain(|process| !before.contains(process));
+        if left.is_empty() {
+            break;
+        }
+        // What has ended is seen until its parent has run.
+        assert!(Instant::now() < limit, "{left:?} are left: {done}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let place = world.directory().display().to_string();
     let sockets = world.client("find").args(["/run", &place, "-type", "s"]).run();
     assert_eq!(sockets.success(), "", "{done}");
