@@ -13,8 +13,13 @@ int main(int argc, char **argv) {
             say("nothing within %d ms", WAIT_MS);
             return 1;
         }
-        say("%s", socket_error(fd));
-        if (getpeername(fd, (struct sockaddr *)&(struct sockaddr_storage){0}, &(socklen_t){128})) return 0;
+        const char *outcome = socket_error(fd);
+        say("%s", outcome);
+        if (getpeername(fd, (struct sockaddr *)&(struct sockaddr_storage){0}, &(socklen_t){128})) {
+            // It was connected, and has been reset since.
+            if (strcmp(outcome, "0") == 0) say("peer %s", errno_name(errno));
+            return 0;
+        }
     } else {
         say("%s", errno_name(error));
         if (error) return 0;

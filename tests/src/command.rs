@@ -10,10 +10,6 @@ use std::time::Duration;
 
 use crate::running::Running;
 
-/// How long a test waits for what has to come. A busy machine takes its time; who waits for a condition is done as soon
-/// as it holds.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
 /// Nothing takes longer unless the test says so.
 pub(crate) const DEFAULT_LIMIT: Duration = Duration::from_secs(90);
 

@@ -30,6 +30,7 @@
 //! | `servers` | what listens beyond the proxy |
 //! | `listening` | what the servers of `src/bin` have in common |
 //! | `names` | very many names at once |
+//! | `patience` | how tests wait for what has to come |
 //! | `markdown` | what is read of a document |
 //! | `proxies`, `behaviour` | the fake SOCKS5 proxy and its faults, scripted proxies, and those that other people wrote |
 
@@ -41,12 +42,14 @@ pub mod machines;
 pub mod markdown;
 pub mod names;
 mod namespaces;
+mod patience;
 pub mod proxies;
 mod running;
 pub mod servers;
 mod world;
 
-pub use command::{Command, Finished, PATIENCE};
+pub use command::{Command, Finished};
+pub use patience::{PATIENCE, wait};
 pub use running::Running;
 pub use world::World;
 

@@ -83,3 +83,22 @@ pub fn anchors(document: &str) -> BTreeSet<String> {
     };
     headings.map(anchor).collect()
 }
+
+/// What the first column of the tables of a section has in backticks, each to its first blank.
+#[track_caller]
+pub fn first_words(path: &str, heading: &str) -> BTreeSet<String> {
+    let rows = rows(&section(path, heading));
+    let words = rows.iter().flat_map(|row| code(&row[0]));
+    words.map(|words| words.split_whitespace().next().unwrap_or_default().to_owned()).collect()
+}
+
+/// A document tells what is there, and nothing else.
+#[track_caller]
+pub fn compare(path: &str, what: &str, told: &BTreeSet<String>, there: &BTreeSet<String>) {
+    let missing: Vec<_> = there.difference(told).collect();
+    let wrong: Vec<_> = told.difference(there).collect();
+    assert!(
+        missing.is_empty() && wrong.is_empty(),
+        "{what}: {path} lacks {missing:?}, has {wrong:?} too many"
+    );
+}

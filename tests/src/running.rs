@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::command::{DEFAULT_LIMIT, Finished, PATIENCE};
+use crate::command::{DEFAULT_LIMIT, Finished};
 use crate::namespaces::{children, processes, signal_if};
+use crate::patience::PATIENCE;
 
 /// A program that was started. Dropping it kills it.
 pub struct Running {

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::artifacts;
-use crate::command::{Command, PATIENCE};
+use crate::command::Command;
 use crate::namespaces::Namespaces;
+use crate::patience::PATIENCE;
 
 /// A client side (`10.77.0.2`, `fd77::2`) and a far side (`10.77.0.1`, `fd77::1`), on which the
 /// proxies run and beyond which lie the destinations of [`crate::servers`].

@@ -28,7 +28,7 @@ use crate::hold::Holds;
 use crate::hosts::Hosts;
 use crate::lifetime::Lifetime;
 use crate::names::Names;
-use crate::room::Room;
+use crate::room::{Room, Taken};
 use crate::service::Service;
 use crate::service::elder::Elder;
 use crate::service::inherited::{Inherited, Knowledge};
@@ -92,6 +92,11 @@ impl Agent {
                 tracing::warn!(reason, "metrics are not served");
             }
         }
+    }
+
+    /// Room for one connection that is to be made. None is begun while descriptors are short.
+    pub(crate) fn take_room(&self) -> Option<Taken> {
+        self.room.take().filter(|_| self.spares.are_whole())
     }
 
     /// Connections that are being made or relayed, and associations of the front door.

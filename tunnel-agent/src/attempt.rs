@@ -94,7 +94,7 @@ pub(crate) fn begin(mut attempt: Attempt) {
     if !attempt.plan.config.exposes.is_empty() {
         agent.exposures.visits(attempt.client.pid, &destination);
     }
-    let Some(room) = agent.room.take().filter(|_| agent.spares.are_whole()) else {
+    let Some(room) = agent.take_room() else {
         return attempt.refuse(&NO_ROOM);
     };
     if agent.carried.wants_sweep() {

@@ -85,14 +85,10 @@ pub(crate) fn answer_received(agent: &Arc<Agent>, connection: OwnedFd, received:
 
 /// A connection that shows no session, or no frame, is closed without an answer.
 fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer: UCred) {
-    let session = Request::decode(received.frame()).ok();
-    let session = session.and_then(|(token, request)| Some((agent.sessions.plan(&token)?, request)));
-    let elder = session.as_ref().and_then(|(_, request)| elder(agent, request, received.socket.as_ref()));
-    if elder.is_some_and(|elder| elder.answers(&connection, &received, peer)) {
+    if is_answered_by_elder(agent, &connection, &received, peer) {
         return;
     }
     let (socket, second) = (received.socket.take(), received.second.take());
-    // Again: the sockets are no part of the frame any more.
     let session = Request::decode(received.frame()).ok();
     let session = session.and_then(|(token, request)| Some((agent.sessions.plan(&token)?, request)));
     let Some((plan, request)) = session else {
@@ -155,6 +151,17 @@ pub(crate) fn answer_passed(agent: &Arc<Agent>, message: Message) {
         Some(told) => frames::reply(&connection, &told),
         None => answer(agent, connection, received, peer),
     }
+}
+
+/// Whether a question of one of our sessions was the predecessor's to answer. Without one nothing is looked at.
+fn is_answered_by_elder(agent: &Agent, connection: &OwnedFd, received: &Received, peer: UCred) -> bool {
+    if agent.elder.get().is_none() {
+        return false;
+    }
+    let asked = Request::decode(received.frame()).ok();
+    let request = asked.and_then(|(token, request)| agent.sessions.plan(&token).map(|_| request));
+    let elder = request.as_ref().and_then(|request| elder(agent, request, received.socket.as_ref()));
+    elder.is_some_and(|elder| elder.answers(connection, received, peer))
 }
 
 /// The predecessor, if it knows more of that than we do.
@@ -270,7 +277,7 @@ fn look_up(
     name: &[u8],
     family: Family,
 ) {
-    let Some(room) = agent.room.take() else { return frames::reply(&connection, &Reply::TryAgain) };
+    let Some(room) = agent.take_room() else { return frames::reply(&connection, &Reply::TryAgain) };
     let (agent, name, client) = (Arc::clone(agent), name.to_vec(), client(&plan, peer));
     tokio::spawn(async move {
         let told = dns::lookup::look_up(&agent, &plan, &client, &name, family).await;
@@ -281,7 +288,7 @@ fn look_up(
 
 /// Answers a message of DNS, which a program that knows no server would send to the one on this machine.
 fn query(agent: &Arc<Agent>, plan: Arc<Plan>, connection: OwnedFd, peer: UCred, message: &[u8]) {
-    let Some(room) = agent.room.take() else { return };
+    let Some(room) = agent.take_room() else { return };
     let (agent, message, client) = (Arc::clone(agent), message.to_vec(), client(&plan, peer));
     tokio::spawn(async move {
         let asked = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));

@@ -26,7 +26,7 @@ use crate::ends::cut_on_close;
 use crate::facts::Facts;
 use crate::service::passed::Passed;
 use crate::service::successor::Sockets;
-use crate::socket::{connect_without_waiting, local_address, network_of};
+use crate::socket::{connect_without_waiting, local_address, network_of, remote_address};
 use crate::{loopback, sys};
 
 /// ip(7); not in libc for every target.
@@ -209,7 +209,7 @@ impl Holds {
             return Err(io::Error::other("a held socket is connected before completion"));
         }
         let ours = held.open(false)?;
-        let _ours = held.complete(ours).await.map_err(|(_, error)| error)?;
+        let _ours = held.complete(ours).await.map_err(|(_, _, error)| error)?;
         match sys::tcp_state(&program)? {
             sys::ESTABLISHED => Ok(()),
             _ => Err(io::Error::other("a completed socket is not connected")),
@@ -282,16 +282,16 @@ impl Held {
     }
 
     /// Waits for what [`Self::open`] began, and lets go of the copy: from here on the program's
-    /// socket is connected with the one returned.
-    pub(crate) async fn complete(self, ours: Socket) -> Result<OwnedFd, (Self, io::Error)> {
+    /// socket is connected with the one returned. On an error it may be as well: see [`Self::undo`].
+    pub(crate) async fn complete(self, ours: Socket) -> Result<OwnedFd, (Self, Socket, io::Error)> {
         match tokio::time::timeout(COMPLETION, established(&ours)).await {
             Ok(Ok(())) => {
                 // Only now: the copy keeps the program's port from being given to another socket.
                 drop(self.copy);
                 Ok(ours.into())
             }
-            Ok(Err(error)) => Err((self, error)),
-            Err(_) => Err((self, io::ErrorKind::TimedOut.into())),
+            Ok(Err(error)) => Err((self, ours, error)),
+            Err(_) => Err((self, ours, io::ErrorKind::TimedOut.into())),
         }
     }
 
@@ -301,6 +301,23 @@ impl Held {
         let here =
             || Ok::<_, io::Error>((sys::tcp_state(&self.copy)?, canonical(local_address(&self.copy)?)));
         here().is_ok_and(|found| found == (sys::SYN_SENT, self.end))
+    }
+
+    /// Whether the program's socket is connected with our end, though that is not known to have worked.
+    fn is_completed(&self) -> bool {
+        let here = || {
+            let found = (sys::tcp_state(&self.copy)?, canonical(local_address(&self.copy)?));
+            Ok::<_, io::Error>((found, canonical(remote_address(&self.copy)?)))
+        };
+        here().is_ok_and(|found| found == ((sys::ESTABLISHED, self.end), self.at))
+    }
+
+    /// Ends an attempt whose completion has failed, wherever that was. As [`Self::fail`].
+    pub(crate) fn undo(self, note: impl FnOnce()) {
+        if self.is_waiting() || self.is_completed() {
+            note();
+            sys::dissolve(&self.copy);
+        }
     }
 
     /// Ends the attempt. `note` runs first: whoever sees the socket fail asks for the errno at once.

@@ -28,6 +28,12 @@ pub(crate) fn local_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
     SocketAddr::try_from(address).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
+/// `getpeername`, of IPv4 and IPv6 alone; an error if it is connected with nobody.
+pub(crate) fn remote_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
+    let address = rustix::net::getpeername(socket)?.ok_or(io::ErrorKind::NotConnected)?;
+    SocketAddr::try_from(address).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
 /// `connect()` with O_NONBLOCK set for no longer than the call, since the flag is the program's too.
 /// `INPROGRESS` if the connection takes longer than that.
 pub(crate) fn connect_without_waiting(copy: &impl AsFd, to: &SocketAddr) -> Result<(), Errno> {

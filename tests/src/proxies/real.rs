@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::command::{Command, PATIENCE};
+use crate::command::Command;
+use crate::patience::PATIENCE;
 use crate::{Running, World};
 
 /// A proxy that other people wrote.

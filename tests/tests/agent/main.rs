@@ -26,11 +26,10 @@ mod status;
 mod users;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use underpass_tests::proxies::{self, Fake};
-use underpass_tests::{Command, PATIENCE, World, servers};
+use underpass_tests::{Command, World, servers, wait};
 
 fn world() -> (World, Fake) {
     let world = World::new();
@@ -45,16 +44,6 @@ fn agent(world: &World) -> u32 {
     let agents = world.agents();
     assert_eq!(agents.len(), 1, "{agents:?}");
     agents[0]
-}
-
-/// Waits until this holds.
-#[track_caller]
-fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// Ends a process and waits for its end.

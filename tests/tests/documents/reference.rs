@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proc_macro2::{Delimiter, TokenTree};
 
 use crate::sources::{self, PACKAGES, begins, group, ident, walk};
-use underpass_tests::markdown::{code, rows, section};
+use underpass_tests::markdown::{code, compare, first_words, rows, section};
 
 const DOCUMENT: &str = "docs/options.md";
 
@@ -31,27 +31,10 @@ const KEYS: [(&str, &str, &str); 15] = [
 /// The functions of the sources that read a variable which is named in the call.
 const READERS: [&str; 6] = ["var", "var_os", "variable", "from_environment", "environment", "remove"];
 
-/// What the first column of a section's table has in backticks, each to its first blank.
-fn first_words(heading: &str) -> BTreeSet<String> {
-    let rows = rows(&section(DOCUMENT, heading));
-    let words = rows.iter().flat_map(|row| code(&row[0]));
-    words.map(|words| words.split_whitespace().next().unwrap_or_default().to_owned()).collect()
-}
-
-#[track_caller]
-fn compare(what: &str, told: &BTreeSet<String>, there: &BTreeSet<String>) {
-    let missing: Vec<_> = there.difference(told).collect();
-    let wrong: Vec<_> = told.difference(there).collect();
-    assert!(
-        missing.is_empty() && wrong.is_empty(),
-        "{what}: {DOCUMENT} lacks {missing:?}, has {wrong:?} too many"
-    );
-}
-
 /// Names of variables that are read: those that stand in the call, and those of known prefixes.
 #[test]
 fn variables_are_those_that_are_read() {
-    let told = first_words("## Variables");
+    let told = first_words(DOCUMENT, "## Variables");
     let (mut read, mut all) = (BTreeSet::new(), BTreeSet::new());
     for source in PACKAGES.into_iter().flat_map(sources::of) {
         walk(&source.tokens, &mut |tokens| {
@@ -101,7 +84,7 @@ fn keys_are_those_of_the_sources() {
         let rows: Vec<_> = table.iter().filter(|row| row[0].contains(name)).collect();
         let [row] = rows[..] else { panic!("{DOCUMENT}: not one row has {name}") };
         let told: BTreeSet<String> = code(&row[1]).into_iter().collect();
-        compare(file, &told, &listed(file, list));
+        compare(DOCUMENT, file, &told, &listed(file, list));
     }
 }
 

@@ -110,7 +110,7 @@ fn fails(errno: i32, step: usize) {
 }
 
 #[test]
-#[ignore = "long: some calls fail, and what docs/reliability.md says is found now and then"]
+#[ignore = "long: some calls fail"]
 fn some_calls_fail() {
     fails(ENOMEM, 19);
     fails(ENFILE, 29);

@@ -2,9 +2,9 @@
 
 use rustix::process::Signal;
 use underpass_tests::servers::port;
-use underpass_tests::{World, artifacts, proxies, servers};
+use underpass_tests::{World, artifacts, proxies, servers, wait};
 
-use crate::place::{no_leaks, open, wait, world};
+use crate::place::{no_leaks, open, world};
 
 /// The banner of the destination by curl, with what follows, or curl's exit code and last words.
 fn curl(world: &World, proxy: &str, to: &str) -> Result<String, (i32, String)> {

@@ -1,9 +1,9 @@
 //! A world with doors on its client side.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use underpass_tests::proxies::{self, Fake};
-use underpass_tests::{PATIENCE, Running, World, artifacts, servers};
+use underpass_tests::{Running, World, artifacts, servers};
 
 pub(crate) fn world() -> (World, Fake) {
     let world = World::new();
@@ -39,16 +39,6 @@ pub(crate) fn wait_here(world: &World, port: u16) {
 /// Runs a script on the client's side.
 pub(crate) fn python(world: &World, script: &str) -> String {
     world.client("/usr/bin/python3").args(["-c", script]).run().success().to_owned()
-}
-
-/// Waits until this holds.
-#[track_caller]
-pub(crate) fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[track_caller]

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use underpass_tests::{World, artifacts, proxies, servers};
+use underpass_tests::{World, artifacts, proxies, servers, wait};
 
-use crate::place::{no_leaks, python, start, wait, wait_here, world};
+use crate::place::{no_leaks, python, start, wait_here, world};
 
 /// What every program here begins with.
 const ASK: &str = r#"

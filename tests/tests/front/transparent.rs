@@ -3,9 +3,9 @@
 
 use rustix::process::Signal;
 use underpass_tests::behaviour::Behaviour::Reply;
-use underpass_tests::{Command, World, artifacts, proxies, servers};
+use underpass_tests::{Command, World, artifacts, proxies, servers, wait};
 
-use crate::place::{no_leaks, python, start, wait, wait_here, world};
+use crate::place::{no_leaks, python, start, wait_here, world};
 
 /// A namespace `box` that has a way to the client's side alone, and the doors there.
 const BOX: &str = r"

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use underpass_tests::{Command, Running, World, artifacts, proxies, servers};
+use underpass_tests::{Command, Running, World, artifacts, proxies, servers, wait};
 
 use crate::calls::PYTHON;
 use crate::place::{EXIT, EXPOSED, Place, line};
-use crate::reverse::{wait, wait_here};
+use crate::reverse::wait_here;
 
 /// A door for SOCKS at port 1081, in front of this.
 pub(crate) fn open(world: &World, upstream: &str) -> Running {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use underpass_tests::proxies::{self, Key, Relay};
-use underpass_tests::{Command, PATIENCE, Running, World, artifacts, servers};
+use underpass_tests::{Command, PATIENCE, Running, World, artifacts, servers, wait};
 
 use crate::calls::PYTHON;
 use crate::place::{EXIT, EXPOSED, Place, line};
@@ -34,15 +34,6 @@ fn status(world: &World) -> Vec<serde_json::Value> {
     let said = asked.arg(directory(world)).run().success().to_owned();
     let said: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
     said["listeners"].as_array().expect("there is a list").clone()
-}
-
-#[track_caller]
-pub(crate) fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// The next complaint that holds this.

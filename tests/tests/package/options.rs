@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use underpass_tests::artifacts;
-use underpass_tests::markdown::{code, rows, section};
+use underpass_tests::markdown::{compare, first_words};
 
 const DOCUMENT: &str = "docs/options.md";
 
@@ -32,23 +32,6 @@ fn is_option(word: &str) -> bool {
     plain && (dashes == 1 && letters.len() == 1 || dashes == 2 && letters.len() > 1)
 }
 
-/// What the first column of a section's table has in backticks, each to its first blank.
-fn first_words(heading: &str) -> BTreeSet<String> {
-    let rows = rows(&section(DOCUMENT, heading));
-    let words = rows.iter().flat_map(|row| code(&row[0]));
-    words.map(|words| words.split_whitespace().next().unwrap_or_default().to_owned()).collect()
-}
-
-#[track_caller]
-fn compare(what: &str, told: &BTreeSet<String>, there: &BTreeSet<String>) {
-    let missing: Vec<_> = there.difference(told).collect();
-    let wrong: Vec<_> = told.difference(there).collect();
-    assert!(
-        missing.is_empty() && wrong.is_empty(),
-        "{what}: {DOCUMENT} lacks {missing:?}, has {wrong:?} too many"
-    );
-}
-
 #[test]
 fn options_are_those_of_the_help() {
     for name in ["underpass", "proxychains4", "torsocks"] {
@@ -59,14 +42,14 @@ fn options_are_those_of_the_help() {
         } else {
             format!("### Options of `{name}`")
         };
-        let mut told = first_words(&heading);
+        let mut told = first_words(DOCUMENT, &heading);
         if name == "underpass" {
             for other in ["proxychains4", "torsocks"] {
-                let of_it = first_words(&format!("### Options of `{other}`"));
+                let of_it = first_words(DOCUMENT, &format!("### Options of `{other}`"));
                 told.retain(|option| there.contains(option) || !of_it.contains(option));
             }
         }
-        compare(name, &told, &there);
+        compare(DOCUMENT, name, &told, &there);
     }
     let agent = artifacts::agent();
     let help = printed("underpass-agent", &agent, &["--help"]);
@@ -78,7 +61,7 @@ fn options_are_those_of_the_help() {
     assert!(commands.contains(&"run") && commands.contains(&"keygen"), "{commands:?}");
     for command in commands.into_iter().filter(|command| *command != "help") {
         let there = options(&printed("underpass-agent", &agent, &[command, "--help"]));
-        let told = first_words(&format!("### Options of `underpass-agent {command}`"));
-        compare(command, &told, &there);
+        let told = first_words(DOCUMENT, &format!("### Options of `underpass-agent {command}`"));
+        compare(DOCUMENT, command, &told, &there);
     }
 }

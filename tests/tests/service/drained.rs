@@ -3,9 +3,9 @@
 use rustix::process::Signal;
 use underpass_tests::proxies;
 use underpass_tests::servers::{self, port};
-use underpass_tests::{World, artifacts};
+use underpass_tests::{World, artifacts, wait};
 
-use crate::place::{Manager, door, echo, listens, no_leaks, service, wait, world};
+use crate::place::{Manager, door, echo, listens, no_leaks, service, world};
 
 /// Downloads under way at SIGTERM end as if nothing had been; nothing new comes in.
 #[test]

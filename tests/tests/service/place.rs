@@ -83,16 +83,6 @@ for line in sys.stdin:
     echo
 }
 
-/// Waits until this holds.
-#[track_caller]
-pub(crate) fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// Whether somebody listens at this port of the client's side.
 pub(crate) fn listens(world: &World, port: u16) -> bool {
     let lines = world.client("cat").arg("/proc/net/tcp").run().success();

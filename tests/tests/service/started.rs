@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use underpass_tests::proxies;
-use underpass_tests::{World, artifacts, servers};
+use underpass_tests::{World, artifacts, servers, wait};
 
-use crate::place::{listens, no_leaks, service, wait, world};
+use crate::place::{listens, no_leaks, service, world};
 
 /// One of our own on the client's side, by systemd's own tool, which starts the agent when the first connection comes.
 #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use underpass_tests::proxies::{self, Fake};
 use underpass_tests::servers;
-use underpass_tests::{Running, World, artifacts};
+use underpass_tests::{Running, World, artifacts, wait};
 
-use crate::place::{Manager, door, echo, listens, no_leaks, service, wait, world};
+use crate::place::{Manager, door, echo, listens, no_leaks, service, world};
 
 /// A program that connects again and again, holds some of what it has, and says each thing that went wrong.
 const STORM: &str = r#"

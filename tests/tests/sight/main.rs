@@ -15,11 +15,10 @@ mod metrics;
 mod top;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use underpass_tests::proxies::{self, Fake};
-use underpass_tests::{Command, PATIENCE, Running, World, artifacts, servers};
+use underpass_tests::{Command, Running, World, artifacts, servers, wait};
 
 fn world() -> (World, Fake) {
     let world = World::new();
@@ -58,14 +57,4 @@ fn connected(command: Command) -> Running {
     let mut program = command.spawn();
     assert_eq!(program.next_line(), "hello");
     program
-}
-
-/// Waits until this holds.
-#[track_caller]
-fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

@@ -149,20 +149,24 @@ impl HeldAttempt {
         // Another attempt with the same socket has begun: what becomes of that is not told here.
         let opened = opened.ok_or(errno::ENETUNREACH)?;
         let completed = match opened {
-            Ok((held, ours)) => held.complete(ours).await,
-            Err(failed) => Err(failed),
+            Ok((held, ours)) => {
+                held.complete(ours).await.map_err(|(held, ours, error)| (held, Some(ours), error))
+            }
+            Err((held, error)) => Err((held, None, error)),
         };
         match completed {
             Ok(program) => {
                 sight::relayed(&trip, since);
                 Ok((program, far.stream, trip))
             }
-            Err((held, error)) => {
+            Err((held, ours, error)) => {
                 sight::not_carried(&agent, &trip, &error);
-                if held.is_waiting() {
+                held.undo(|| {
                     agent.carried.forget(cookie);
-                }
-                held.fail(|| agent.carried.failed(cookie, errno::ENETUNREACH));
+                    agent.carried.failed(cookie, errno::ENETUNREACH);
+                });
+                // Not before: the program would see a reset, and no reason for it.
+                drop(ours);
                 Err(errno::ENETUNREACH)
             }
         }

@@ -124,7 +124,7 @@ async fn dial(
     server: &Destination,
     patience: Duration,
 ) -> Result<Connection, Failure> {
-    let room = agent.room.take().ok_or(NO_ROOM)?;
+    let room = agent.take_room().ok_or(NO_ROOM)?;
     let options = FarOptions::default();
     let far = match attempt::way(plan, client, server) {
         Way::Chain(chain) => chain.dial(server, &options, client, patience).await?,

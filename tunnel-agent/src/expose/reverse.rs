@@ -229,7 +229,7 @@ impl Served {
     }
 
     async fn carry(&self, plan: &Arc<Plan>, comer: Comer, peer: SocketAddr) {
-        let Some(_room) = self.agent.room.take() else {
+        let Some(mut room) = self.agent.take_room() else {
             tracing::warn!(%peer, "no room for a connection from the exit");
             return comer.reset().await;
         };
@@ -253,6 +253,7 @@ impl Served {
             Ok(here) => {
                 self.fails.store(false, Ordering::Relaxed);
                 self.known.comes();
+                room.keep(1 + far.descriptors());
                 log::relayed(&trip);
                 let listed = self.agent.flows.begin(trip);
                 let ended = self.agent.splicer.relay(here, far, &listed.flow).await;

@@ -16,7 +16,7 @@ use super::asked::named;
 use crate::agent::Agent;
 use crate::datagram::Own;
 use crate::plan::Plan;
-use crate::socket::network_of;
+use crate::socket::{network_of, remote_address};
 use crate::sys::MANY;
 use crate::upstream::hop::Client;
 use crate::upstream::socks5_udp::{self, Sender};
@@ -40,9 +40,7 @@ impl Association {
         stream: &Bare<OwnedFd>,
         from: SocketAddr,
     ) -> Result<Self, Failure> {
-        let peer = rustix::net::getpeername(stream.get().get_ref()).ok().flatten();
-        let peer: Option<SocketAddr> = peer.and_then(|peer| peer.try_into().ok());
-        let (Some(peer), Some(local)) = (peer, stream.local()) else {
+        let (Ok(peer), Some(local)) = (remote_address(stream.get().get_ref()), stream.local()) else {
             return Err(Failure::Socket("who comes by a Unix socket has no address to send datagrams from"));
         };
         let (ip, said) = (canonical(peer).ip(), canonical(from));

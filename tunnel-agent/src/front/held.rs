@@ -131,7 +131,7 @@ impl Held {
             return;
         }
         // Without room it is dropped, and comes again.
-        let Some(room) = agent.room.take() else { return };
+        let Some(room) = agent.take_room() else { return };
         table.insert(ends, Known { sequence, state: State::Dialling });
         drop(table);
         packet.dialled_for = Some(ends);

@@ -26,6 +26,7 @@ use crate::lifetime::Lifetime;
 use crate::loopback;
 use crate::plan::Plan;
 use crate::room::Taken;
+use crate::socket::remote_address;
 use crate::upstream::Far;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::{Bare, Stream};
@@ -212,9 +213,8 @@ fn redirected(stream: &Bare<OwnedFd>) -> Option<SocketAddr> {
 
 /// Relays to what was dialled while the SYN waited.
 fn taken(held: &Held, stream: Bare<OwnedFd>, to: SocketAddr) -> io::Result<Next> {
-    let peer = rustix::net::getpeername(stream.get().get_ref())?;
-    let from = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-    match from.and_then(|from| held.take(from, to)) {
+    let from = remote_address(stream.get().get_ref())?;
+    match held.take(from, to) {
         Some(Dialled { far, trip, usage, .. }) => {
             Ok(Next::Relay(stream.into_watched().into_inner(), far, trip, Some(usage)))
         }

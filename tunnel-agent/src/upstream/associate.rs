@@ -15,6 +15,7 @@ use super::path::{self, Progress};
 use super::socks5_udp::{self, Associate};
 use super::stream::{Stream, converse};
 use crate::facts::FarOptions;
+use crate::socket::remote_address;
 
 /// What is there once every hop has agreed.
 pub(crate) struct Associated {
@@ -151,7 +152,7 @@ async fn first_relay(own: Option<SocketAddr>, bound: Destination) -> Result<Sock
 /// Where a connection leads to, if it is still there.
 pub(super) fn peer_of(control: &Stream) -> Option<SocketAddr> {
     match control {
-        Stream::Bare(bare) => rustix::net::getpeername(bare.get().get_ref()).ok()??.try_into().ok(),
+        Stream::Bare(bare) => remote_address(bare.get().get_ref()).ok(),
         Stream::Wrapped(_) | Stream::Muxed(_) | Stream::Unopened => None,
     }
 }
