@@ -92,6 +92,8 @@ async fn exposed(
         return Err(errno::EACCES);
     }
     let chain = bound.plan.chain(&bound.chain).ok_or(errno::EACCES)?;
+    // From before it is asked for: an agent that ends waits for the answer, and closes what that gives.
+    let ending = agent.exposures.ending();
     let expected = bound.expected.as_ref();
     let listening =
         tokio::time::timeout(deadline, chain.listen(bound.wish, expected, &bound.client, deadline));
@@ -120,6 +122,6 @@ async fn exposed(
     agent.exposures.tables.lock().exposed.insert(local, Arc::clone(&exposure));
     sweep::begin(agent);
     let (shared, served) = (Arc::clone(agent), Arc::clone(&exposure));
-    agent.splicer.spawn(async move { serve::serve(&shared, served, listener).await });
+    agent.splicer.spawn(async move { serve::serve(&shared, served, listener, ending).await });
     Ok(exposure)
 }

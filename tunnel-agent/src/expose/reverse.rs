@@ -95,7 +95,8 @@ impl Served {
         let mut waiting = Some(Waiting::new("waiting for the exit"));
         loop {
             let begun = Instant::now();
-            let asked = unless(&mut ending, self.listener(lost.take())).await?;
+            // Not given up when the agent ends, which waits for the answer: a relay would keep what nobody knows of.
+            let asked = self.listener(lost.take()).await;
             drop(waiting.take());
             match asked {
                 Ok((plan, listener)) => {

@@ -2,26 +2,43 @@
 
 use std::sync::Arc;
 
-use super::arrivals::{Arrivals, Next};
+use tokio::sync::watch;
+
+use super::arrivals::{Arrivals, Next, ended};
 use super::known::Pause;
 use super::{Exposure, carry};
 use crate::agent::Agent;
 use crate::upstream::bind::Bound;
 use crate::upstream::chain::listening::Listener;
 
-pub(super) async fn serve(agent: &Arc<Agent>, exposure: Arc<Exposure>, listener: Listener) {
+/// Serves it; the agent says by `ending` that it ends, and waits until that is dropped.
+pub(super) async fn serve(
+    agent: &Arc<Agent>,
+    exposure: Arc<Exposure>,
+    listener: Listener,
+    ending: watch::Receiver<bool>,
+) {
     match listener {
         Listener::AtRelay(listening) => {
             let (control, relay) = *listening;
-            at_relay(agent, &exposure, Arrivals::new(control, relay, agent.exposures.ending())).await;
+            at_relay(agent, &exposure, Arrivals::new(control, relay, ending.clone()), ending).await;
         }
-        Listener::Once(bound) => once(agent, &exposure, *bound).await,
+        Listener::Once(bound) => {
+            // With its connection the proxy closes it.
+            drop(ending);
+            once(agent, &exposure, *bound).await;
+        }
     }
     tracing::info!(at = %exposure.exit, "no longer exposed");
     agent.exposures.forget(&exposure);
 }
 
-async fn at_relay(agent: &Arc<Agent>, exposure: &Arc<Exposure>, mut arrivals: Arrivals) {
+async fn at_relay(
+    agent: &Arc<Agent>,
+    exposure: &Arc<Exposure>,
+    mut arrivals: Arrivals,
+    mut ending: watch::Receiver<bool>,
+) {
     loop {
         if !told(agent, exposure, &mut arrivals).await {
             return arrivals.close().await;
@@ -36,11 +53,12 @@ async fn at_relay(agent: &Arc<Agent>, exposure: &Arc<Exposure>, mut arrivals: Ar
                 again = relay.again() => again,
             };
             match again {
-                Ok(control) => break Arrivals::new(control, relay, agent.exposures.ending()),
+                Ok(control) => break Arrivals::new(control, relay, ending.clone()),
                 Err(failure) => tracing::debug!(%failure, "no listener yet"),
             }
             tokio::select! {
                 () = exposure.closed.notified() => return,
+                () = ended(&mut ending) => return,
                 () = pause.wait() => {}
             }
         };
