@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::command::{DEFAULT_LIMIT, Finished};
 use crate::namespaces::{children, processes, signal_if};
-use crate::patience::PATIENCE;
+use crate::patience::{PATIENCE, wait};
 
 /// A program that was started. Dropping it kills it.
 pub struct Running {
@@ -99,6 +99,13 @@ impl Running {
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_some()
+    }
+
+    /// Waits for the end of one that leaves its output to another; its status.
+    pub fn succeeded(mut self) -> Option<i32> {
+        wait("it ends", || self.has_ended());
+        self.ended = true;
+        self.child.wait().expect("it is our child").code()
     }
 
     /// Ends it now, if it has not ended by itself.

@@ -47,7 +47,7 @@ try:
     kept = [once(n % 2 == 0) for n in range(int(sys.argv[1]))]
 except Exception as error:
     wrong.append(repr(error))
-threads = [threading.Thread(target=run, args=(n % 2 == 0,)) for n in range(4)]
+threads = [threading.Thread(target=run, args=(n % 2 == 0,)) for n in range(int(sys.argv[2]))]
 for thread in threads: thread.start()
 print("up", len(kept), flush=True)
 for line in sys.stdin:
@@ -56,16 +56,74 @@ for line in sys.stdin:
     for s in kept:
         try: said(s)
         except Exception as error: wrong.append("kept " + repr(error))
-    while made[0] < before + 20 and not wrong: time.sleep(0.01)
+    while threads and made[0] < before + 20 and not wrong: time.sleep(0.01)
     print("said", wrong, flush=True)
 stop.set()
 for thread in threads: thread.join()
 print("made", made[0] > 0, wrong, flush=True)
 "#;
 
-fn storm(world: &World, file: &std::path::Path, kept: usize) -> Running {
-    let program = world.client(artifacts::underpass()).arg("-f").arg(file);
-    let program = program.args(["--", "python3", "-c", STORM, &kept.to_string()]);
+/// Threads of it that connect.
+const MANY: usize = 4;
+
+/// A program whose connections take two seconds, and says when all have begun, and what went wrong with them.
+const WAITS: &str = r#"
+import os, select, socket, sys, threading
+wrong, count = [], int(sys.argv[1])
+def said(s):
+    s.settimeout(60)
+    s.sendall(b"x")
+    if s.recv(1) != b"x": wrong.append("end")
+def blocking():
+    s = socket.socket()
+    try:
+        s.connect(("far.test", 9007))
+        said(s)
+    except OSError as error:
+        wrong.append("blocking " + repr(error))
+threads = [threading.Thread(target=blocking) for _ in range(count // 2)]
+for thread in threads: thread.start()
+others = [socket.socket() for _ in range(count // 2)]
+for s in others:
+    s.setblocking(False)
+    s.connect_ex(("far.test", 9007))
+print("begun", flush=True)
+for s in others:
+    select.select([], [s], [], 60)
+    error = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error: wrong.append("non-blocking " + os.strerror(error))
+    else: said(s)
+for thread in threads: thread.join()
+print("waited", wrong, flush=True)
+"#;
+
+/// A program that sends datagrams by sockets that it keeps, and by new ones, and says what did not come back.
+const DATAGRAMS: &str = r#"
+import socket, sys
+AT = ("10.99.0.1", 7007)
+def new(connected):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(30)
+    if connected: s.connect(AT)
+    return s, connected
+def said(s, connected):
+    if connected: s.send(b"word")
+    else: s.sendto(b"word", AT)
+    if s.recv(100) != b"word": raise OSError("another word")
+kept = [new(n % 2 == 0) for n in range(10)]
+for s in kept: said(*s)
+print("up", flush=True)
+for line in sys.stdin:
+    wrong = []
+    for s in kept + [new(n % 2 == 0) for n in range(10)]:
+        try: said(*s)
+        except OSError as error: wrong.append(repr(error))
+    print("said", wrong, flush=True)
+"#;
+
+fn storm(world: &World, options: &[&str], kept: usize, threads: usize) -> Running {
+    let program = world.client(artifacts::underpass()).args(options);
+    let program = program.args(["--", "python3", "-c", STORM, &kept.to_string(), &threads.to_string()]);
     let mut program = program.limit(Duration::from_secs(240)).spawn();
     assert_eq!(program.next_line(), format!("up {kept}"));
     program
@@ -99,7 +157,8 @@ fn programs_notice_nothing() {
     let agent = service(&world, &["run"]).spawn();
     manager.wait("READY=1");
     let first = agent.pid();
-    let mut storm = storm(&world, &relayed(&world, &proxy), 100);
+    let file = relayed(&world, &proxy);
+    let mut storm = storm(&world, &["-f", file.to_str().expect("it is UTF-8")], 100, MANY);
     let mut serving = first;
     for _ in 0..2 {
         assert!(world.signal(serving, Signal::USR2));
@@ -119,6 +178,47 @@ fn programs_notice_nothing() {
     assert_eq!(hello.run().success(), "hello\n");
     assert!(world.signal(serving, Signal::TERM));
     wait("it ends", || world.agents().is_empty());
+    no_leaks(&world);
+}
+
+/// 200 connections: relayed, handed off, of a program that the kernel holds, and that wait for their far end; and datagrams.
+#[test]
+fn connections_of_every_kind_go_on() {
+    let (world, proxy, manager) = world();
+    let dante = proxies::dante(&world);
+    let agent = service(&world, &["run"]).spawn();
+    manager.wait("READY=1");
+    let first = agent.pid();
+    let file = relayed(&world, &proxy);
+    let guard = ["--tier", "guard", "-x", proxy.url()];
+    let mut storms = [
+        (storm(&world, &guard, 30, 0), "made False []"),
+        (storm(&world, &["-f", file.to_str().expect("it is UTF-8")], 80, MANY), "made True []"),
+        (storm(&world, &["-x", proxy.url()], 40, MANY), "made True []"),
+    ];
+    let mut datagrams = world.wrapped(dante.url(), "python3").args(["-c", DATAGRAMS]).spawn();
+    assert_eq!(datagrams.next_line(), "up");
+    let mut waits = world.wrapped(proxy.url(), "python3").args(["-c", WAITS, "50"]).spawn();
+    assert_eq!(waits.next_line(), "begun");
+    agent.signal(Signal::USR2);
+    succeeded(&manager);
+    for (storm, _) in &mut storms {
+        storm.say("now");
+        assert_eq!(storm.next_line(), "said []");
+    }
+    datagrams.say("now");
+    assert_eq!(datagrams.next_line(), "said []");
+    assert_eq!(waits.next_line(), "waited []");
+    for (storm, made) in &mut storms {
+        storm.say("end");
+        assert_eq!(storm.next_line(), *made);
+    }
+    drop((storms, datagrams));
+    assert_eq!(agent.succeeded(), Some(0));
+    assert!(world.agents().len() == 1 && world.agents() != [first]);
+    let hello = world.client(artifacts::underpass()).args(guard).args(["--", "bash", "-c"]);
+    let hello = hello.arg("exec 3<>/dev/tcp/far.test/7001; cat <&3").run();
+    assert_eq!(hello.success(), "hello\n");
     no_leaks(&world);
 }
 
@@ -193,14 +293,14 @@ fn a_relays_streams_go_on_and_new_ones_come_to_the_next() {
     manager.wait("READY=1");
     let file = world.directory().join("c.toml");
     std::fs::write(&file, format!("proxy = \"{}\"\n", first.url(&key))).expect("the directory is ours");
-    let mut storm = storm(&world, &file, 50);
+    let mut storm = storm(&world, &["-f", file.to_str().expect("it is UTF-8")], 50, MANY);
     relay.signal(Signal::USR2);
     succeeded(&manager);
     storm.say("now");
     assert_eq!(storm.next_line(), "said []");
     storm.say("end");
     assert_eq!(storm.next_line(), "made True []");
-    assert_eq!(relay.wait().code(), 0);
+    assert_eq!(relay.succeeded(), Some(0));
     world.wait_listening(4433);
     no_leaks(&world);
 }
