@@ -15,16 +15,15 @@ impl Tried {
         &self.failed
     }
 
-    /// Takes a failure of `hop` as `speaker` has shown it, who may be the hop itself. Who fails by itself has
-    /// accused others wrongly: they are given back, and may be tried again.
+    /// Takes a failure of `hop` as `speaker` has shown it, who may be the hop itself. Who fails may have
+    /// accused others wrongly, as it went down: they are given back, and may be tried again.
     pub(super) fn fails(&mut self, hop: usize, speaker: usize) -> Vec<usize> {
         self.failed.push(hop);
+        let (wrongly, accused): (Vec<_>, Vec<_>) = self.accused.iter().partition(|(by, _)| *by == hop);
+        self.accused = accused;
         if speaker != hop {
             self.accused.push((speaker, hop));
-            return Vec::new();
         }
-        let (wrongly, accused): (Vec<_>, Vec<_>) = self.accused.iter().partition(|(by, _)| *by == speaker);
-        self.accused = accused;
         let cleared: Vec<usize> = wrongly.into_iter().map(|(_, other)| other).collect();
         self.failed.retain(|place| !cleared.contains(place));
         cleared
@@ -38,7 +37,7 @@ mod tests {
     const NOBODY: [usize; 0] = [];
 
     #[test]
-    fn who_fails_by_itself_has_accused_others_wrongly() {
+    fn who_fails_may_have_accused_others_wrongly() {
         let mut tried = Tried::default();
         assert_eq!(tried.fails(2, 1), NOBODY);
         assert_eq!(tried.fails(3, 1), NOBODY);
@@ -47,5 +46,12 @@ mod tests {
         assert_eq!(tried.fails(1, 1), [2, 3]);
         assert_eq!(tried.failed(), [4, 1]);
         assert_eq!(tried.fails(5, 5), NOBODY);
+        // Whoever says so.
+        assert_eq!(tried.fails(0, 3), [4]);
+        assert_eq!(tried.failed(), [1, 5, 0]);
+        // Two that accuse each other end.
+        assert_eq!(tried.fails(3, 2), [0]);
+        assert_eq!(tried.fails(2, 3), [3]);
+        assert_eq!(tried.failed(), [1, 5, 2]);
     }
 }
