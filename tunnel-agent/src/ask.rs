@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use rustix::net::sockopt::socket_peercred;
 use underpass_core::control::{
-    ConnectionStatus, ControlReply, ControlRequest, FailureStatus, HopStatus, SOCKET, UnhookedStatus,
+    ConnectionStatus, ControlReply, ControlRequest, FailureStatus, HopStatus, ListenerStatus, SOCKET,
+    UnhookedStatus,
 };
 use underpass_core::runtime_dir::{Surroundings, shared_directories};
 
@@ -98,6 +99,7 @@ pub(crate) struct Snapshot {
     pub(crate) hops: Vec<HopStatus>,
     /// The latest first.
     pub(crate) failures: Vec<FailureStatus>,
+    pub(crate) listeners: Vec<ListenerStatus>,
     pub(crate) unhooked: Vec<UnhookedStatus>,
 }
 
@@ -109,6 +111,7 @@ pub(crate) fn snapshot(directory: Option<&Path>) -> Result<Snapshot, Unanswered>
             ControlReply::Connection(it) => snapshot.connections.push(*it),
             ControlReply::Hop(it) => snapshot.hops.push(*it),
             ControlReply::Failed(it) => snapshot.failures.push(*it),
+            ControlReply::Listener(it) => snapshot.listeners.push(*it),
             ControlReply::Unhooked(it) => snapshot.unhooked.push(*it),
             ControlReply::Done => return Ok(false),
             _ => {}

@@ -19,7 +19,7 @@ pub(crate) struct Table {
 }
 
 const CONNECTIONS: [&str; 8] = ["PROGRAM", "PID", "DESTINATION", "CHAIN", "HOW", "AGE", "UP", "DOWN"];
-const LISTENERS: [&str; 6] = ["LISTENS AT", "LEADS TO", "CHAIN", "STATE", "AGE", "CAME"];
+pub(crate) const LISTENERS: [&str; 6] = ["LISTENS AT", "LEADS TO", "CHAIN", "STATE", "AGE", "CAME"];
 const UNHOOKED: [&str; 2] = ["NOT CARRIED", "PID"];
 const FAILURES: [&str; 5] = ["FAILED", "HOP", "TIMES", "AGO", "LAST DESTINATION"];
 /// Reasons are wrapped here.
@@ -75,19 +75,7 @@ impl Table {
     }
 
     pub(crate) fn listener(&mut self, it: &ListenerStatus) {
-        let to = match &it.program {
-            Some(program) => format!("{} {}", name(Some(program)), printable(&it.to)),
-            None => printable(&it.to),
-        };
-        let cells = [
-            it.at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
-            to,
-            printable(&it.chain),
-            if it.listens { "up" } else { "asked for" }.to_owned(),
-            age(it.age_seconds),
-            it.connections.to_string(),
-        ];
-        self.listeners.push((it.configuration, cells));
+        self.listeners.push((it.configuration, listener(it)));
     }
 
     pub(crate) fn unhooked(&mut self, it: &UnhookedStatus) {
@@ -159,6 +147,22 @@ pub(crate) fn state(hop: &HopStatus) -> String {
         (None, 0, Some(_)) => "up".to_owned(),
         (None, 0, None) => "not tried".to_owned(),
     }
+}
+
+/// The cells of a listener.
+pub(crate) fn listener(it: &ListenerStatus) -> [String; 6] {
+    let to = match &it.program {
+        Some(program) => format!("{} {}", name(Some(program)), printable(&it.to)),
+        None => printable(&it.to),
+    };
+    [
+        it.at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
+        to,
+        printable(&it.chain),
+        if it.listens { "up" } else { "asked for" }.to_owned(),
+        age(it.age_seconds),
+        it.connections.to_string(),
+    ]
 }
 
 /// A program's name by its file.

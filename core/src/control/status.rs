@@ -125,11 +125,12 @@ pub struct FailureStatus {
 pub struct ListenerStatus {
     /// Where others connect, or could last; `None` where it has never listened yet.
     pub at: Option<SocketAddr>,
-    /// Where that leads: `HOST:PORT` or a path; of a program, where its socket listens on loopback.
+    /// Where that leads: `HOST:PORT` or a path; of a program, where its socket listens on loopback; of a client of the front
+    /// door, from where it has come.
     pub to: String,
     /// The file of the program that listens; `None` where there is none, or it is not known.
     pub program: Option<String>,
-    /// The process that listens; `None` for a forward.
+    /// The process that listens; `None` for a forward and a client of the front door.
     pub pid: Option<i32>,
     /// The chain's name.
     pub chain: String,

@@ -6,21 +6,33 @@ use underpass_tests::{Command, Running, World, artifacts, proxies, servers, wait
 
 use crate::calls::PYTHON;
 use crate::place::{EXIT, EXPOSED, Place, line};
-use crate::reverse::wait_here;
+use crate::reverse::{directory, wait_here};
 
-/// A door for SOCKS at port 1081, in front of this.
+/// Where the door's Unix socket is.
+pub(crate) fn path(world: &World) -> String {
+    world.directory().join("door").display().to_string()
+}
+
+/// A door for SOCKS at port 1081, and one at a path, in front of this.
 pub(crate) fn open(world: &World, upstream: &str) -> Running {
+    open_before(world, &[upstream])
+}
+
+/// The same in front of a chain.
+pub(crate) fn open_before(world: &World, chain: &[&str]) -> Running {
     let temporary = world.directory().join("tmp");
     let _ = std::fs::create_dir(&temporary);
     let agent = world.client(artifacts::agent()).env("TMPDIR", &temporary);
-    let agent = agent.args(["run", "--listen", "socks5://127.0.0.1:1081", "-x", upstream]);
+    let agent = agent.args(["run", "--listen", "socks5://127.0.0.1:1081", "--listen"]);
+    let agent = agent.arg(format!("any://{}", path(world))).arg("--directory").arg(directory(world));
+    let agent = chain.iter().fold(agent, |agent, hop| agent.args(["-x", hop]));
     let running = agent.limit(Duration::MAX).spawn();
     wait_here(world, 1081);
     running
 }
 
 /// Asks for a listener (VERSION PEER), says where it is and then who has come, and gives back in capitals what comes.
-const BIND: &str = r#"
+pub(crate) const BIND: &str = r#"
 import socket, struct, sys
 def exactly(n):
     b = b""
@@ -38,8 +50,13 @@ def reply():
     ip = socket.inet_ntop(*((socket.AF_INET, exactly(4)) if kind == 1 else (socket.AF_INET6, exactly(16))))
     print("reply", code, ip, *struct.unpack("!H", exactly(2)), flush=True)
     return code == 0
-version, peer = sys.argv[1:]
-s = socket.create_connection(("127.0.0.1", 1081), 60)
+version, peer, *path = sys.argv[1:]
+if path:
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(60)
+    s.connect(path[0])
+else:
+    s = socket.create_connection(("127.0.0.1", 1081), 60)
 if version == "4":
     s.sendall(b"\x04\x02\0\x50" + socket.inet_aton(peer) + b"me\0")
 else:
@@ -57,7 +74,13 @@ if reply() and reply():
 
 /// Asks for a listener; where that is.
 pub(crate) fn bound(world: &World, version: &str, peer: &str) -> (Running, String, String) {
-    let mut client = world.client(PYTHON).args(["-c", BIND, version, peer]).limit(Duration::MAX).spawn();
+    bound_by(world, &[version, peer])
+}
+
+/// The same, at the door's path where there is a third word.
+pub(crate) fn bound_by(world: &World, words: &[&str]) -> (Running, String, String) {
+    let version = words[0];
+    let mut client = world.client(PYTHON).args(["-c", BIND]).args(words).limit(Duration::MAX).spawn();
     let said = line(&mut client, "reply");
     let words: Vec<&str> = said.split(' ').collect();
     assert_eq!(words[1], if version == "4" { "90" } else { "0" }, "{said}");
@@ -66,7 +89,7 @@ pub(crate) fn bound(world: &World, version: &str, peer: &str) -> (Running, Strin
 }
 
 /// Somebody who comes from this address of the far side, and from this port.
-fn visitor(world: &World, from: &str, source: u16, to: &str, port: &str) -> Command {
+pub(crate) fn visitor(world: &World, from: &str, source: u16, to: &str, port: &str) -> Command {
     let code = "import socket, sys
 host, source, to, port = sys.argv[1:]
 try:

@@ -10,9 +10,11 @@
 //! | `active` | FTP whose server connects to its client |
 //! | `reverse` | listeners at an exit that lead to one place on the client's side |
 //! | `door` | BIND at the front door |
+//! | `broken` | chains behind doors and forwards that break, and are there again |
 //! | `ends` | listeners that end, that survive, and that are refused |
 
 mod active;
+mod broken;
 mod calls;
 mod door;
 mod ends;

@@ -10,7 +10,7 @@ use crate::calls::PYTHON;
 use crate::place::{EXIT, EXPOSED, Place, line};
 
 /// Where the agents keep their sockets.
-fn directory(world: &World) -> std::path::PathBuf {
+pub(crate) fn directory(world: &World) -> std::path::PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let directory = world.directory().join("agent");
     if !directory.exists() {
@@ -29,7 +29,7 @@ pub(crate) fn forward(world: &World, arguments: &[&str]) -> Command {
 }
 
 /// What `status` says of its listeners.
-fn status(world: &World) -> Vec<serde_json::Value> {
+pub(crate) fn status(world: &World) -> Vec<serde_json::Value> {
     let asked = world.client(artifacts::agent()).args(["status", "--json", "--directory"]);
     let said = asked.arg(directory(world)).run().success().to_owned();
     let said: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
@@ -57,24 +57,29 @@ pub(crate) fn wait_here(world: &World, port: u16) {
 }
 
 /// Two relays in a row; whoever is known may listen at the second.
-struct Two {
-    world: World,
-    _first: Relay,
-    second: Relay,
+pub(crate) struct Two {
+    pub(crate) world: World,
+    pub(crate) first: Relay,
+    pub(crate) second: Relay,
     keys: [Key; 2],
 }
 
 impl Two {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World::new();
         let keys = ["one", "two"].map(|name| proxies::key(&world, name));
         let first = proxies::relay(&world, 4431, &[&keys[0]], 7088).allowed(&world);
         let second = proxies::relay_with(&world, 4432, &[&keys[1]], 7088, EXPOSED);
-        Self { world, _first: first, second, keys }
+        Self { world, first, second, keys }
     }
 
-    fn forward(&self, arguments: &[&str]) -> Command {
-        let (one, two) = (self._first.url(&self.keys[0]), self.second.url_at(EXIT, &self.keys[1]));
+    /// The chain.
+    pub(crate) fn urls(&self) -> [String; 2] {
+        [self.first.url(&self.keys[0]), self.second.url_at(EXIT, &self.keys[1])]
+    }
+
+    pub(crate) fn forward(&self, arguments: &[&str]) -> Command {
+        let [one, two] = self.urls();
         forward(&self.world, &[&["-x", &one, "-x", &two], arguments].concat())
     }
 }

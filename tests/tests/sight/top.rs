@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rustix::process::Signal;
 use underpass_tests::proxies;
-use underpass_tests::{Running, World, artifacts};
+use underpass_tests::{Running, World, artifacts, wait};
 
 use crate::{STAYS, ask, connected, file, script, world};
 
@@ -108,6 +108,30 @@ fn connections_hops_and_errors_are_on_one_screen() {
     assert!(lines[9].starts_with(" q quit") && lines[0].starts_with(" 0 connections"), "{lines:#?}");
     screen.say("keys q");
     assert_eq!((screen.say("end"), screen.say("mode")), ("yes 0".to_owned(), "as it was".to_owned()));
+    assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
+}
+
+/// Of an agent of forwards: a listener at a proxy, which then ends.
+#[test]
+fn listeners_are_on_the_screen() {
+    let world = World::new();
+    let dante = proxies::dante(&world);
+    let place = world.directory().join("forwards");
+    std::fs::create_dir(&place).expect("the directory is ours");
+    std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .expect("it is ours");
+    let place = place.display().to_string();
+    let forward = ["forward", "--directory", &place, "-x", &dante.url_as("socks5h"), "-R", "0:localhost:80"];
+    let _agent = ask(&world, &forward).limit(std::time::Duration::MAX).spawn();
+    wait("it is there", || ask(&world, &["status", "--directory", &place]).run().stdout.contains(" up "));
+    let mut screen = Screen::with(&world, 80, 24, artifacts::agent(), &["top", "--directory", &place]);
+    screen.shows("LISTENS AT ");
+    let row = screen.lines().into_iter().find(|line| line.contains(" localhost:80 "));
+    assert!(row.as_ref().is_some_and(|row| row.contains(" main     up ")), "{row:?}");
+    dante.kill();
+    screen.shows(" asked for ");
+    screen.say("keys q");
+    assert_eq!(screen.say("end"), "yes 0");
     assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
 }
 

@@ -12,9 +12,11 @@
 //! 4. The listener lives as long as one of the sockets that listen ([`sweep`]): they may be many, in many processes. The
 //!    agent has no copy of them, which would keep them open.
 //!
-//! [`arrivals`]: who comes to a listener of a relay. [`known`], [`status`]: what is told of listeners.
+//! [`arrivals`]: who comes to a listener of a relay. [`known`], [`status`]: what is told of listeners; [`awaited`]: of those
+//! that clients of the front door wait for.
 
 pub(crate) mod arrivals;
+pub(crate) mod awaited;
 mod carry;
 mod known;
 mod open;
@@ -59,6 +61,8 @@ pub(crate) struct Exposures {
     sweeping: AtomicBool,
     /// Those without a program.
     reverses: Mutex<Vec<Weak<reverse::Served>>>,
+    /// Those of the front door's clients.
+    awaited: Mutex<awaited::Awaited>,
     /// Set when the agent ends; whoever has a listener at a relay hears of it until that is closed.
     ending: watch::Sender<bool>,
 }

@@ -5,12 +5,13 @@ use underpass_core::control::ListenerStatus;
 use super::Exposures;
 
 impl Exposures {
-    /// All that there are, those of programs first.
+    /// All that there are: those of programs, of forwards, and of the front door's clients.
     pub(crate) fn status(&self) -> Vec<ListenerStatus> {
         let mut told: Vec<_> = self.all().iter().map(|it| it.status()).collect();
         told.sort_by_key(|it| it.at);
         let served: Vec<_> = self.reverses.lock().iter().filter_map(std::sync::Weak::upgrade).collect();
         told.extend(served.iter().map(|it| it.status()));
+        told.extend(self.awaited.lock().status());
         told
     }
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::net::SocketAddrUnix;
 use tokio::io::AsyncWriteExt;
 use underpass_core::config::route::Asked;
 use underpass_core::destination::{Destination, canonical};
@@ -15,9 +16,11 @@ use super::conversation::Language;
 use super::visit::Visit;
 use crate::attempt;
 use crate::expose::arrivals::{Arrival, Arrivals, Next};
+use crate::expose::awaited;
 use crate::flow::Trip;
 use crate::plan::Way;
 use crate::relay::policy::exposing::Wish;
+use crate::socket::remote_address;
 use crate::upstream::bind::Bound;
 use crate::upstream::chain::listening::Listener;
 use crate::upstream::hop::Client;
@@ -65,6 +68,7 @@ pub(super) async fn bind(
             return Ok(None);
         }
     };
+    let told = awaited::waits(agent, listener.bound(), whose(stream), trip.course.clone());
     say(stream, &first).await?;
     let mut waiting = match listener {
         Listener::Once(bound) => Waiting::Once(Some(bound)),
@@ -76,6 +80,7 @@ pub(super) async fn bind(
         came = tokio::time::timeout(WAIT, waiting.comes(expected)) => Ok(came.unwrap_or(Err(Failure::TimedOut))),
         error = gone(stream) => Err(error),
     };
+    drop(told);
     // Whatever has come of it.
     if let Waiting::AtRelay(arrivals) = waiting {
         tokio::spawn(arrivals.close());
@@ -97,6 +102,17 @@ pub(super) async fn bind(
             Ok(None)
         }
     }
+}
+
+/// By which address the client has come, or at which path.
+fn whose(stream: &Bare<OwnedFd>) -> String {
+    let socket = stream.get().get_ref();
+    if let Ok(address) = remote_address(socket) {
+        return canonical(address).to_string();
+    }
+    let local = rustix::net::getsockname(socket).ok().and_then(|local| SocketAddrUnix::try_from(local).ok());
+    let path = local.as_ref().and_then(SocketAddrUnix::path);
+    path.map_or_else(String::new, |path| path.to_string_lossy().into_owned())
 }
 
 const NOWHERE: Failure =

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use underpass_core::control::{FailureStatus, HopStatus};
+use underpass_core::control::{FailureStatus, HopStatus, ListenerStatus};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::view::{Shown, View, chain};
-use crate::table::{age, bytes, name, printable, state};
+use crate::table::{LISTENERS, age, bytes, listener, name, printable, state};
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +37,21 @@ const DESTINATION: usize = 16;
 /// All lines of a screen of so many columns and rows; never more.
 pub(super) fn lines(view: &View, (columns, rows): (usize, usize)) -> Vec<Line> {
     let hops = hops(&view.rest.hops, columns);
+    let listeners = listeners(&view.rest.listeners, columns);
     let failures = |is_whole| failures(&view.rest.failures, columns, is_whole);
     let mut errors = failures(false);
     // The bars and the head of the connections; what is left is shared, most of it for connections.
     let left = rows.saturating_sub(3);
     let (mut of_hops, mut of_errors) = (hops.len().min(left / 3), errors.len().min(left / 4));
-    // What they do not need, the others may have: first the hops, then the errors, then all their words.
-    let mut spare = left.saturating_sub(of_hops + of_errors + view.matching().count().max(1));
-    let more = (hops.len() - of_hops).min(spare);
-    of_hops += more;
-    spare -= more;
+    let mut of_listeners = listeners.len().min(left / 5);
+    // What they do not need, the others may have: first the hops, then the listeners, then the errors, then all their words.
+    let taken = of_hops + of_listeners + of_errors + view.matching().count().max(1);
+    let mut spare = left.saturating_sub(taken);
+    for (lines, room) in [(&hops, &mut of_hops), (&listeners, &mut of_listeners)] {
+        let more = (lines.len() - *room).min(spare);
+        *room += more;
+        spare -= more;
+    }
     let whole = failures(true);
     if whole.len() <= of_errors + spare {
         of_errors = whole.len();
@@ -54,10 +59,11 @@ pub(super) fn lines(view: &View, (columns, rows): (usize, usize)) -> Vec<Line> {
     } else {
         of_errors += (errors.len() - of_errors).min(spare);
     }
-    let of_connections = left - of_hops - of_errors;
+    let of_connections = left - of_hops - of_listeners - of_errors;
     let mut lines = vec![bar(&head(view), columns)];
     lines.extend(connections(view, columns, of_connections));
     lines.extend(cut(hops, of_hops, columns));
+    lines.extend(cut(listeners, of_listeners, columns));
     lines.extend(cut(errors, of_errors, columns));
     lines.push(bar(&foot(view), columns));
     lines.truncate(rows);
@@ -158,6 +164,23 @@ fn hops(hops: &[HopStatus], columns: usize) -> Vec<Line> {
     };
     let title = row(["CHAIN", "HOP", "UPSTREAM", "STATE", "ROUNDTRIP", "FAILED"]);
     titled(&title, hops.iter().map(shown), columns)
+}
+
+/// A title and a row for each listener at an exit.
+fn listeners(listeners: &[ListenerStatus], columns: usize) -> Vec<Line> {
+    let spare = columns.saturating_sub(CHAIN + 9 + 4 + 6 + 5);
+    let widths = [spare / 2, spare - spare / 2, CHAIN, 9, 4, 6];
+    let row = |cells: [&str; 6]| {
+        let cells = cells.iter().zip(widths).enumerate();
+        let cells =
+            cells.map(|(at, (cell, width))| if at < 4 { left(cell, width) } else { right(cell, width) });
+        cells.collect::<Vec<_>>().join(" ")
+    };
+    let shown = |it: &ListenerStatus| {
+        let look = if it.listens { Look::Plain } else { Look::Bad };
+        line(&row(listener(it).each_ref().map(String::as_str)), look, columns)
+    };
+    titled(&row(LISTENERS), listeners.iter().map(shown), columns)
 }
 
 /// A title and the reasons: each in a row, or in as many as its words and those of its hint need.

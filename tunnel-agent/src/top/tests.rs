@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use underpass_core::config::Kind;
-use underpass_core::control::{ConnectionStatus, FailureStatus, HopStatus, Mechanism};
+use underpass_core::control::{ConnectionStatus, FailureStatus, HopStatus, ListenerStatus, Mechanism};
 use unicode_width::UnicodeWidthStr;
 
 use super::keys::Action;
@@ -55,8 +55,20 @@ fn snapshot(connections: Vec<ConnectionStatus>) -> Snapshot {
         program: None,
         pid: 0,
     };
+    let listener = |port| ListenerStatus {
+        at: (port != 1).then_some(([192, 0, 2, 1], port).into()),
+        to: "db.internal:5432".to_owned(),
+        program: None,
+        pid: None,
+        chain: "main".to_owned(),
+        configuration: 1,
+        listens: port != 1,
+        age_seconds: 3,
+        connections: 12,
+    };
     Snapshot {
         connections,
+        listeners: (1..=20).map(listener).collect(),
         hops: (1..=20).map(hop).collect(),
         failures: (1..=20).map(failure).collect(),
         unhooked: Vec::new(),
@@ -94,6 +106,9 @@ fn eighty_columns_and_twenty_four_rows_are_enough() {
         " 4194303 host-1.downloads.exa… main ",
         "\nCHAIN    HOP     UPSTREAM ",
         "passed over for 44 s   20.5 ms      1\n",
+        "\nLISTENS AT               LEADS TO                 CHAIN    STATE      AGE   CAME\n",
+        "\n-                        db.internal:5432         main     asked for   3s     12\n",
+        "\n192.0.2.1:2              db.internal:5432         main     up          3s     12\n",
         "\nERRORS    TIMES  AGO LAST DESTINATION, REASON\n",
         "例え.テスト:443: no answer within the deadline",
         "\n… 15 more: underpass-agent status\n",
@@ -110,6 +125,7 @@ fn eighty_columns_and_twenty_four_rows_are_enough() {
 fn errors_are_told_in_full_where_there_is_room() {
     let mut few = snapshot(Vec::new());
     few.hops.truncate(2);
+    few.listeners.truncate(0);
     few.failures.truncate(2);
     few.failures[0].hint =
         Some("check USER:PASSWORD in the proxy's URL, or the file of ?login-file=".to_owned());
