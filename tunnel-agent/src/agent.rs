@@ -170,7 +170,10 @@ async fn serve(
         }
     };
     // From here on nobody else writes in the directory.
-    let knowledge = inherited.as_ref().map(Inherited::prepared).transpose()?;
+    let mut knowledge = inherited.as_ref().map(Inherited::prepared).transpose()?;
+    if let Some(knowledge) = &mut knowledge {
+        holds.inherit(&mut knowledge.own)?;
+    }
     let mut own = inherited.as_mut().map(|inherited| &mut inherited.own);
     let sessions = Sessions::open(&directory)?;
     let data = place.data(&sessions.socket, uid, own.as_deref_mut())?;
@@ -209,7 +212,7 @@ async fn serve(
         front.begin(&agent)?;
     }
     ready()?;
-    if let (Some(inherited), Some(Knowledge { sockets, processes })) = (inherited, knowledge) {
+    if let (Some(inherited), Some(Knowledge { sockets, processes, .. })) = (inherited, knowledge) {
         agent.lifetime.inherit(processes);
         let _ = agent.elder.set(Elder::new(inherited.serving()?, sockets));
     }

@@ -147,6 +147,9 @@ pub(crate) fn answer_passed(agent: &Arc<Agent>, message: Message) {
     if before.is_some_and(|elder| elder.answers(&connection, &received, peer)) {
         return;
     }
+    if let Some(Request::Connect { held_at: port @ 1.., .. }) = request {
+        agent.holds.is_successors(port);
+    }
     match request.and_then(|request| told(agent, &request)) {
         Some(told) => frames::reply(&connection, &told),
         None => answer(agent, connection, received, peer),

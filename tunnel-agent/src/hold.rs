@@ -9,12 +9,14 @@
 //! addresses of a bound one that is in use (`__inet_check_established` compares the devices), and what one of the two is
 //! completed with would reach the other.
 
+mod listener;
+
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use libc::{IPPROTO_IP, IPPROTO_IPV6};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -28,11 +30,8 @@ use crate::service::passed::Passed;
 use crate::service::successor::Sockets;
 use crate::socket::{connect_without_waiting, local_address, network_of, remote_address};
 use crate::{loopback, sys};
+use listener::{Listener, TTL, bind};
 
-/// ip(7); not in libc for every target.
-const IP_MINTTL: i32 = 21;
-/// ipv6(7), linux/in6.h.
-const IPV6_MINHOPCOUNT: i32 = 73;
 /// Completion takes microseconds; a socket that takes longer will never be completed.
 const COMPLETION: Duration = Duration::from_secs(5);
 /// Their names for a successor.
@@ -40,8 +39,6 @@ const HOLD: &str = "hold";
 const FILLER: &str = "filler";
 const HOLD_CONFINED: &str = "hold-confined";
 const FILLER_CONFINED: &str = "filler-confined";
-/// The TTL that only a sender on this machine can still have: nothing has forwarded it.
-const TTL: i32 = 255;
 
 /// The hold listeners of one agent.
 #[derive(Debug, Default)]
@@ -49,6 +46,8 @@ pub(crate) struct Holds {
     free: Listeners,
     /// For sockets that are bound to the loopback device.
     confined: Listeners,
+    /// A successor's ports that we do not have.
+    successors: Mutex<HashSet<u16>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,30 +56,6 @@ struct Listeners {
     /// 28,000 connections, the host's ephemeral ports.
     v4: Mutex<Vec<Listener>>,
     v6: Mutex<Vec<Listener>>,
-}
-
-#[derive(Debug)]
-struct Listener {
-    address: SocketAddr,
-    listening: Socket,
-    filler: Socket,
-}
-
-impl Listener {
-    fn new(ip: IpAddr) -> io::Result<Self> {
-        let address = SocketAddr::new(ip, 0);
-        let listening = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        let listening = bind(listening, address)?;
-        listening.listen(0)?;
-        let address = listening.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let filler = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        filler.connect(&address.into())?;
-        match ip {
-            IpAddr::V4(_) => sys::set_option(&listening, IPPROTO_IP, IP_MINTTL, TTL)?,
-            IpAddr::V6(_) => sys::set_option(&listening, IPPROTO_IPV6, IPV6_MINHOPCOUNT, TTL)?,
-        }
-        Ok(Self { address, listening, filler })
-    }
 }
 
 async fn established(ours: &Socket) -> io::Result<()> {
@@ -92,14 +67,6 @@ async fn established(ours: &Socket) -> io::Result<()> {
         None => Ok(()),
         Some(error) => Err(error),
     }
-}
-
-/// Binds beside others that are bound to the same address.
-fn bind(socket: Socket, address: SocketAddr) -> io::Result<Socket> {
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
 }
 
 /// A program's socket in `SYN_SENT`, to be completed or failed.
@@ -118,23 +85,41 @@ impl Holds {
     /// Those of a predecessor: what programs have put into `SYN_SENT` there is completed from there.
     pub(crate) fn inherited(own: &mut Passed) -> io::Result<Self> {
         let holds = Self::default();
-        for (listeners, hold, filler) in holds.named() {
+        holds.inherit(own)?;
+        Ok(holds)
+    }
+
+    /// Those that a predecessor has made since.
+    pub(crate) fn inherit(&self, own: &mut Passed) -> io::Result<()> {
+        for (listeners, hold, filler) in self.named() {
             while let (Some(listening), Some(filler)) = (own.named(hold), own.named(filler)) {
-                let address = local_address(&listening)?;
-                let list = if address.is_ipv4() { &listeners.v4 } else { &listeners.v6 };
-                list.lock().push(Listener { address, listening: listening.into(), filler: filler.into() });
+                let listener = Listener::inherited(listening, filler)?;
+                let list = if listener.address.is_ipv4() { &listeners.v4 } else { &listeners.v6 };
+                list.lock().push(listener);
             }
         }
-        Ok(holds)
+        Ok(())
     }
 
     /// For a successor.
     pub(crate) fn sockets(&self) -> io::Result<Sockets> {
+        self.given(|_| true)
+    }
+
+    /// What has been made since [`Self::sockets`].
+    pub(crate) fn later_sockets(&self) -> io::Result<Sockets> {
+        self.given(|listener| !listener.is_given)
+    }
+
+    fn given(&self, which: impl Fn(&Listener) -> bool) -> io::Result<Sockets> {
         let mut sockets = Sockets::new();
         for (listeners, hold, filler) in self.named() {
-            for listener in listeners.v4.lock().iter().chain(listeners.v6.lock().iter()) {
-                sockets.push((hold.to_owned(), listener.listening.try_clone()?.into()));
-                sockets.push((filler.to_owned(), listener.filler.try_clone()?.into()));
+            for list in [&listeners.v4, &listeners.v6] {
+                for listener in list.lock().iter_mut().filter(|listener| which(listener)) {
+                    sockets.push((hold.to_owned(), listener.listening.try_clone()?.into()));
+                    sockets.push((filler.to_owned(), listener.filler.try_clone()?.into()));
+                    listener.is_given = true;
+                }
             }
         }
         Ok(sockets)
@@ -184,7 +169,12 @@ impl Holds {
 
     /// Whether the library may have held a socket at this port: it holds none that is bound to a device.
     pub(crate) fn is_ours(&self, port: u16) -> bool {
-        self.free.v4.lock().iter().any(|l| l.address.port() == port)
+        self.free.v4.lock().iter().any(|l| l.address.port() == port) || self.successors.lock().contains(&port)
+    }
+
+    /// A successor says that this port is one of its own.
+    pub(crate) fn is_successors(&self, port: u16) {
+        self.successors.lock().insert(port);
     }
 
     /// Takes over a socket that the library has put into `SYN_SENT` at one of our ports. If that cannot be, it fails: `note`

@@ -7,12 +7,14 @@
 //! | `place` | a world with a service manager that only listens |
 //! | `told` | sd_notify and the watchdog |
 //! | `drained` | what is open when they are told to end |
+//! | `ports` | more connections than there are ports, beside another process |
 //! | `started` | sockets and credentials that are passed; `run` without anything; a relay's configuration that is judged |
 //! | `upgraded` | another process takes their place |
 //! | `units` | the unit files, as systemd judges them |
 
 mod drained;
 mod place;
+mod ports;
 mod started;
 mod told;
 mod units;

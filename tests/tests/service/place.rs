@@ -37,6 +37,20 @@ impl Manager {
     }
 }
 
+/// Waits until a manager is told of another process, and that it serves.
+#[track_caller]
+pub(crate) fn succeeded(manager: &Manager) {
+    let limit = Instant::now() + PATIENCE;
+    while Instant::now() < limit {
+        let told = manager.next_within(PATIENCE);
+        if told.is_some_and(|told| told.starts_with("MAINPID=")) {
+            manager.wait("READY=1");
+            return;
+        }
+    }
+    panic!("no other process was told of");
+}
+
 pub(crate) fn world() -> (World, Fake, Manager) {
     let world = World::new();
     servers::start(&world);

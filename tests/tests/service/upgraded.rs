@@ -7,7 +7,7 @@ use underpass_tests::proxies::{self, Fake};
 use underpass_tests::servers;
 use underpass_tests::{Running, World, artifacts, wait};
 
-use crate::place::{Manager, door, echo, listens, no_leaks, service, world};
+use crate::place::{Manager, door, echo, listens, no_leaks, service, succeeded, world};
 
 /// A program that connects again and again, holds some of what it has, and says each thing that went wrong.
 const STORM: &str = r#"
@@ -134,20 +134,6 @@ fn relayed(world: &World, proxy: &Fake) -> std::path::PathBuf {
     let text = format!("handoff = 'never'\nproxy = '{}'\n", proxy.url());
     std::fs::write(&file, text).expect("the directory is ours");
     file
-}
-
-/// Waits until a manager is told of another process, and that it serves.
-#[track_caller]
-fn succeeded(manager: &Manager) {
-    let limit = std::time::Instant::now() + underpass_tests::PATIENCE;
-    while std::time::Instant::now() < limit {
-        let told = manager.next_within(underpass_tests::PATIENCE);
-        if told.is_some_and(|told| told.starts_with("MAINPID=")) {
-            manager.wait("READY=1");
-            return;
-        }
-    }
-    panic!("no other process was told of");
 }
 
 /// Nothing is lost of what is open, nor of what comes, whoever of the three has accepted it.

@@ -127,7 +127,11 @@ impl Life {
         ];
         let sockets = lines("sockets", sockets.into_iter().flatten());
         let processes = lines("processes", agent.lifetime.seen_and_alive().into_iter());
-        let link = match successor.take_over(sockets.into_iter().chain(processes)).await {
+        let told = match agent.holds.later_sockets() {
+            Ok(later) => successor.take_over(later, sockets.into_iter().chain(processes)).await,
+            Err(error) => Err(format!("it cannot be told anything: {error}")),
+        };
+        let link = match told {
             Ok(()) => successor.serves(&agent.manager).await,
             Err(why) => Err(why),
         };

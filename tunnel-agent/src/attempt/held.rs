@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use underpass_core::destination::Destination;
@@ -59,7 +60,8 @@ impl Attempt {
         };
         let waits = supervised && facts.blocking;
         if held_at == 0 && !waits {
-            let port = agent.holds.port();
+            // What listens from here on, a successor does not have.
+            let port = if agent.has_given.load(Ordering::Relaxed) { 0 } else { agent.holds.port() };
             frames::reply(&connection, &Reply::Held { blocking: facts.blocking, port });
         }
         let relays = agent.splicer.clone();

@@ -270,7 +270,7 @@ fn measured(relay: &Arc<Relay>, settings: &Settings) -> Result<Option<JoinHandle
 /// Has a successor take our place; nothing is known here that it would have to know.
 async fn succeeded(started: Result<Successor, String>, manager: &Manager) -> Result<(), String> {
     let mut successor = started?;
-    successor.take_over(std::iter::empty()).await?;
+    successor.take_over(Vec::new(), std::iter::empty()).await?;
     successor.serves(manager).await.map(drop)
 }
 

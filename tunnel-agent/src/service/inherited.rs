@@ -35,6 +35,8 @@ pub(crate) struct Knowledge {
     pub(crate) sockets: HashSet<u64>,
     /// Processes that have asked it.
     pub(crate) processes: HashSet<i32>,
+    /// What listens since it has given us the rest.
+    pub(crate) own: Passed,
 }
 
 impl Inherited {
@@ -66,9 +68,15 @@ impl Inherited {
         link::send(&self.link, b"prepared", &[])?;
         let mut knowledge = Knowledge::default();
         loop {
-            let message = link::receive(&self.link, PATIENCE)?;
+            let mut message = link::receive(&self.link, PATIENCE)?;
+            let socket = message.sockets.pop();
             let mut words = message.text().split(' ');
             match words.next() {
+                Some("socket") => {
+                    if let (Some(name), Some(socket)) = (words.next(), socket) {
+                        knowledge.own.add(Named { name: name.to_owned(), socket });
+                    }
+                }
                 Some("sockets") => {
                     knowledge.sockets.extend(words.filter_map(|word| word.parse::<u64>().ok()))
                 }

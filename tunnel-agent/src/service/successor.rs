@@ -5,7 +5,7 @@
 
 use std::env;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -52,10 +52,18 @@ impl Successor {
         Ok(successor)
     }
 
-    /// Has it take over, with what else it has to know; why it does not, if it does not.
-    pub(crate) async fn take_over(&mut self, knowledge: impl Iterator<Item = String>) -> Result<(), String> {
+    /// Has it take over, with what listens since it was started, and what else it has to know; why it does not, if it
+    /// does not.
+    pub(crate) async fn take_over(
+        &mut self,
+        sockets: Sockets,
+        knowledge: impl Iterator<Item = String>,
+    ) -> Result<(), String> {
+        for (name, socket) in &sockets {
+            self.tell(&format!("socket {name}"), &[socket.as_fd()]).await?;
+        }
         for line in knowledge.chain(["yours".to_owned()]) {
-            self.tell(&line).await?;
+            self.tell(&line, &[]).await?;
         }
         self.hear("serving", BEGINNING).await
     }
@@ -63,7 +71,7 @@ impl Successor {
     /// Tells the service manager who the service is from now on; what else is said between us.
     pub(crate) async fn serves(mut self, manager: &Manager) -> Result<OwnedFd, String> {
         manager.succeeded_by(self.pid);
-        if let Err(why) = self.tell("told").await {
+        if let Err(why) = self.tell("told", &[]).await {
             manager.succeeded_by(std::process::id());
             return Err(why);
         }
@@ -74,11 +82,11 @@ impl Successor {
         link.map_err(|error| error.to_string())
     }
 
-    async fn tell(&self, line: &str) -> Result<(), String> {
+    async fn tell(&self, line: &str, sockets: &[BorrowedFd<'_>]) -> Result<(), String> {
         let sent = async {
             loop {
                 let mut ready = self.link.writable().await?;
-                match link::send(self.link.get_ref(), line.as_bytes(), &[]) {
+                match link::send(self.link.get_ref(), line.as_bytes(), sockets) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                     sent => return sent,
                 }
