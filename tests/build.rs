@@ -2,6 +2,7 @@
 //! have no compiler.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -9,7 +10,14 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=programs/carried.rs");
     let variable = |name: &str| env::var_os(name).expect("cargo sets it");
-    let status = Command::new(variable("RUSTC"))
+    let mut compiler = Command::new(variable("RUSTC"));
+    // For another machine cargo has been told of a linker.
+    if let Some(linker) = env::var_os("RUSTC_LINKER") {
+        let mut option = OsString::from("-Clinker=");
+        option.push(linker);
+        compiler.arg(option);
+    }
+    let status = compiler
         .args(["--edition=2024", "-O", "-C", "target-feature=+crt-static", "--target"])
         .arg(variable("TARGET"))
         .arg("-o")

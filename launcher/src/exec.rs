@@ -88,14 +88,21 @@ fn terminated<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*const c_char>
 
 #[cfg(not(test))]
 mod entry {
-    use std::ffi::{c_char, c_int};
+    use std::ffi::{CStr, OsString, c_char, c_int};
+    use std::os::unix::ffi::OsStringExt;
 
     /// The program's entry, in place of std's: std would ignore `SIGPIPE`, open closed standard
-    /// descriptors and lose what was inherited.
+    /// descriptors and lose what was inherited. The words are taken here, because std knows them without its own
+    /// entry only where libc is glibc.
     // SAFETY: the only symbol of this name, with the signature that libc's start-up code calls.
     #[unsafe(no_mangle)]
-    extern "C" fn main(_count: c_int, _words: *const *const c_char) -> c_int {
-        crate::start().into()
+    extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
+        let word = |at| {
+            // SAFETY: libc passes `count` strings, which live as long as the process (execve(2)).
+            let word = unsafe { CStr::from_ptr(*words.add(at)) };
+            OsString::from_vec(word.to_bytes().to_vec())
+        };
+        crate::start((0..usize::try_from(count).unwrap_or(0)).map(word).collect()).into()
     }
 }
 

@@ -45,6 +45,7 @@ mod why;
 mod within;
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::panic::catch_unwind;
@@ -53,19 +54,19 @@ use cli::Task;
 use messages::{Failure, SETUP, answer, failed};
 use underpass_core::privilege::Asker;
 
-/// What `main` does; returns the exit status.
+/// What `main` does with the words that we were started with; returns the exit status.
 #[cfg_attr(test, allow(dead_code, reason = "the tests have an entry of their own"))]
-fn start() -> u8 {
+fn start(words: Vec<OsString>) -> u8 {
     occupy_standard_descriptors();
-    match catch_unwind(run) {
+    match catch_unwind(|| run(words)) {
         Ok(Ok(status)) => status,
         Ok(Err(failure)) => failed(&failure),
         Err(_) => SETUP,
     }
 }
 
-fn run() -> Result<u8, Failure> {
-    let mut words = env::args_os();
+fn run(words: Vec<OsString>) -> Result<u8, Failure> {
+    let mut words = words.into_iter();
     let name = words.next().unwrap_or_default();
     if let Some(personality) = personality::of(&name) {
         return personality.run(words);

@@ -137,9 +137,10 @@ pub(crate) fn take_turns() {
 }
 
 /// Has the allocator keep what is freed for the next that ask, up to 16 MiB: records of TLS come and go, and a page
-/// that goes to the kernel with each costs more than the record (mallopt(3)).
+/// that goes to the kernel with each costs more than the record (mallopt(3)). Other allocators than glibc's are as they are.
 pub(crate) fn keep_freed_memory() {
     // SAFETY: both are bounds of the allocator's, to be set at any time.
+    #[cfg(target_env = "gnu")]
     unsafe {
         libc::mallopt(libc::M_TRIM_THRESHOLD, 16 << 20);
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);

@@ -39,9 +39,9 @@ pub(crate) fn debian(content: &Content) -> Result<Vec<Entry>, Failure> {
     Ok(entries)
 }
 
-/// A tarball for any prefix; gives its path.
-pub(crate) fn tarball(content: &Content, out: &Path) -> Result<PathBuf, Failure> {
-    let name = format!("underpass-{}-{}-linux", content.version, std::env::consts::ARCH);
+/// A tarball for any prefix; gives its path. `kind` ends its name.
+pub(crate) fn tarball(content: &Content, out: &Path, kind: &str) -> Result<PathBuf, Failure> {
+    let name = format!("underpass-{}-{}-linux{kind}", content.version, std::env::consts::ARCH);
     let mut entries = Vec::new();
     for File { name: file, kind, bytes } in &content.files {
         let below = match kind {

@@ -52,6 +52,9 @@ struct Cli {
     /// Take the programs from this folder instead of building them
     #[arg(long, global = true, value_name = "DIR")]
     programs: Option<PathBuf>,
+    /// Build the launcher and the agent as static programs, with musl
+    #[arg(long, global = true, conflicts_with = "programs")]
+    musl: bool,
 }
 
 #[derive(Subcommand)]
@@ -94,13 +97,13 @@ fn run(cli: &Cli) -> Result<PathBuf, Failure> {
     let content = || {
         let programs = match &cli.programs {
             Some(folder) => folder.clone(),
-            None => programs::build(&cli.source)?,
+            None => programs::build(&cli.source, cli.musl)?,
         };
         Content::gather(&cli.source, &programs, time)
     };
     match cli.command {
         Command::Deb => deb::make(&content()?, &cli.out),
-        Command::Tarball => layout::tarball(&content()?, &cli.out),
+        Command::Tarball => layout::tarball(&content()?, &cli.out, if cli.musl { "-musl" } else { "" }),
         Command::Pages => {
             for file in content::pages(&cli.source, time)? {
                 let path = cli.out.join(&file.name);

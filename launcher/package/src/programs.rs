@@ -1,8 +1,8 @@
 //! The three programs of a package.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use crate::Failure;
 
@@ -10,11 +10,16 @@ pub(crate) const LAUNCHER: &str = "underpass";
 pub(crate) const AGENT: &str = "underpass-agent";
 pub(crate) const LIBRARY: &str = "libunderpass.so";
 
-/// Builds them from the sources; gives the folder that they are in.
+/// Rust's name of musl on this machine.
+const MUSL: &str =
+    if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-musl" } else { "x86_64-unknown-linux-musl" };
+
+/// Builds them from the sources; gives the folder that they are in. The launcher and the agent are static programs with
+/// musl, if `musl`; the library is what glibc's programs load in any case.
 ///
 /// It is a target directory of its own: no path of this machine is to be in the programs, and what says so to the
 /// compiler would have the next ordinary build begin anew.
-pub(crate) fn build(source: &Path) -> Result<PathBuf, Failure> {
+pub(crate) fn build(source: &Path, musl: bool) -> Result<PathBuf, Failure> {
     let source = source.canonicalize().map_err(|error| Failure::of(source, &error))?;
     let target = source.join("target/package-build");
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
@@ -26,21 +31,40 @@ pub(crate) fn build(source: &Path) -> Result<PathBuf, Failure> {
         let pairs = places.iter().map(|(place, name)| format!("{option}={}={name}", place.display()));
         pairs.collect::<Vec<_>>()
     };
-    let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--locked", "--manifest-path"])
-        .arg(source.join("Cargo.toml"))
-        .args(["-p", LAUNCHER, "-p", AGENT, "-p", "underpass-preload", "--target-dir"])
-        .arg(&target)
-        // As cargo separates them, so that a path may hold a space.
-        .env("CARGO_ENCODED_RUSTFLAGS", mapped("--remap-path-prefix").join("\x1f"))
-        // What is written in C says its own file's name, too.
-        .env("CFLAGS", mapped("-ffile-prefix-map").join(" "))
-        .status();
-    match built {
-        Ok(status) if status.success() => Ok(target.join("release")),
-        Ok(status) => Err(Failure(format!("cargo build: {status}"))),
-        Err(error) => Err(Failure(format!("cargo cannot be started: {error}\nhint: https://rustup.rs"))),
+    let cargo = |packages: &[&str], options: &[&str]| {
+        let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--release", "--locked", "--manifest-path"])
+            .arg(source.join("Cargo.toml"))
+            .args(packages.iter().flat_map(|package| ["-p", package]))
+            .args(options)
+            .arg("--target-dir")
+            .arg(&target)
+            // As cargo separates them, so that a path may hold a space.
+            .env("CARGO_ENCODED_RUSTFLAGS", mapped("--remap-path-prefix").join("\x1f"))
+            // What is written in C says its own file's name, too.
+            .env("CFLAGS", mapped("-ffile-prefix-map").join(" "))
+            .status();
+        match built {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(Failure(format!("cargo build: {status}"))),
+            Err(error) => Err(Failure(format!("cargo cannot be started: {error}\nhint: https://rustup.rs"))),
+        }
+    };
+    if !musl {
+        cargo(&[LAUNCHER, AGENT, "underpass-preload"], &[])?;
+        return Ok(target.join("release"));
     }
+    cargo(&["underpass-preload"], &[])?;
+    cargo(&[LAUNCHER, AGENT], &["--target", MUSL]).map_err(|Failure(why)| {
+        Failure(format!("{why}\nhint: it needs musl-gcc (Debian: musl-tools), and rustup target add {MUSL}"))
+    })?;
+    let together = target.join("musl");
+    let fail = |error| Failure::of(&together, &error);
+    fs::create_dir_all(&together).map_err(fail)?;
+    for (folder, name) in [(MUSL, LAUNCHER), (MUSL, AGENT), ("", LIBRARY)] {
+        fs::copy(target.join(folder).join("release").join(name), together.join(name)).map_err(fail)?;
+    }
+    Ok(together)
 }
 
 /// The newest version of glibc that one of these programs asks for (`2.34`), if one asks for any.

@@ -12,12 +12,14 @@
 //! | `ci` | the examples for CI systems |
 //! | `fresh` | long: a fresh Debian, in which the guide is followed |
 //! | `built` | long: the programs, built in two places |
+//! | `musl` | long: launcher and agent as static programs |
 
 mod built;
 mod ci;
 mod completions;
 mod deb;
 mod fresh;
+mod musl;
 mod options;
 mod pages;
 mod tarball;

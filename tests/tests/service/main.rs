@@ -11,7 +11,9 @@
 //! | `started` | sockets and credentials that are passed; `run` without anything; a relay's configuration that is judged |
 //! | `upgraded` | another process takes their place |
 //! | `units` | the unit files, as systemd judges them |
+//! | `booted` | long: the unit files, as systemd runs them |
 
+mod booted;
 mod drained;
 mod place;
 mod ports;

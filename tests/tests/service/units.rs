@@ -10,7 +10,7 @@ macro_rules! unit {
     };
 }
 
-const UNITS: [(&str, &str); 6] = [
+pub(crate) const UNITS: [(&str, &str); 6] = [
     unit!("system/underpass-agent.service"),
     unit!("system/underpass-agent.socket"),
     unit!("system/underpass-relay.service"),

@@ -50,13 +50,14 @@ pub(crate) fn receive_many_from(
         header.msg_namelen = name.size_of();
         header.msg_name = std::ptr::from_mut(name).cast();
         header.msg_control = std::ptr::from_mut(control).cast();
-        header.msg_controllen = size_of::<Control>();
+        header.msg_controllen = size_of::<Control>() as _;
     }
     let (fd, flags) = (socket.as_fd().as_raw_fd(), libc::MSG_DONTWAIT);
     // SAFETY: each message has one buffer, one room for an address and one for control messages, which outlive the
     // call; no time-out is given.
-    let count =
-        unsafe { libc::recvmmsg(fd, messages.as_mut_ptr(), MANY as c_uint, flags, std::ptr::null_mut()) };
+    let count = unsafe {
+        libc::recvmmsg(fd, messages.as_mut_ptr(), MANY as c_uint, flags as _, std::ptr::null_mut())
+    };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     for (at, (message, name)) in messages[..count.min(MANY)].iter().zip(names).enumerate() {
         lengths[at] = message.msg_len as usize;
@@ -80,7 +81,7 @@ fn original(header: &msghdr) -> Option<SocketAddr> {
         };
         // SAFETY: CMSG_LEN and CMSG_DATA calculate alone, and the data are as long as the header says.
         unsafe {
-            if length != 0 && message.cmsg_len >= libc::CMSG_LEN(length as c_uint) as usize {
+            if length != 0 && message.cmsg_len >= libc::CMSG_LEN(length as c_uint) as _ {
                 let mut storage = SockAddrStorage::zeroed();
                 let to = std::ptr::from_mut(&mut storage).cast::<u8>();
                 std::ptr::copy_nonoverlapping(libc::CMSG_DATA(message), to, length);
@@ -109,7 +110,7 @@ pub(crate) fn send_many_to(socket: &impl AsFd, datagrams: &[(IoSlice<'_>, Socket
     let count = datagrams.len().min(MANY) as c_uint;
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the first `count` messages have one buffer and one address each, which outlive the call.
-    let sent = unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), count, flags) };
+    let sent = unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), count, flags as _) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 

@@ -1,5 +1,5 @@
 //! Several datagrams in one call (recvmmsg(2), sendmmsg(2)), which no crate here has a form for that
-//! neither allocates nor adds control messages.
+//! neither allocates nor adds control messages. Flags and lengths have other types of integers with musl.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::zeroed;
@@ -27,8 +27,9 @@ pub(crate) fn receive_many(
     let (fd, flags) = (socket.as_fd().as_raw_fd(), libc::MSG_DONTWAIT);
     // SAFETY: each message has one buffer, which outlives the call; no address and no control message is
     // asked for, and no time-out is given.
-    let count =
-        unsafe { libc::recvmmsg(fd, messages.as_mut_ptr(), MANY as c_uint, flags, std::ptr::null_mut()) };
+    let count = unsafe {
+        libc::recvmmsg(fd, messages.as_mut_ptr(), MANY as c_uint, flags as _, std::ptr::null_mut())
+    };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     for (length, message) in lengths.iter_mut().zip(&messages[..count.min(MANY)]) {
         *length = message.msg_len as usize;
@@ -54,7 +55,7 @@ pub(crate) fn send_many(socket: &impl AsFd, buffers: &[IoSlice<'_>]) -> io::Resu
     }
     let count = buffers.len().min(MANY) as c_uint;
     // SAFETY: the first `count` messages have one buffer each, which outlives the call, and no address.
-    let sent = unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), count, flags) };
+    let sent = unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), count, flags as _) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
