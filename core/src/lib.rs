@@ -8,7 +8,7 @@
 //! - [`lookup`]: what the arguments of the resolver functions mean.
 //! - [`preload_path`]: keeping our library first in `LD_PRELOAD`.
 //! - [`privilege`]: whether a program is started with rights that keep our library out.
-//! - `config`, `control`, `upstream`, `runtime_dir`, `failure` (feature `config`): what only the
+//! - `config`, `control`, `upstream`, `runtime_dir`, `failure`, `processes` (feature `config`): what only the
 //!   launcher and the agent need.
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,8 @@ pub mod config;
 pub mod control;
 #[cfg(feature = "config")]
 pub mod failure;
+#[cfg(feature = "config")]
+pub mod processes;
 #[cfg(feature = "config")]
 pub mod runtime_dir;
 #[cfg(feature = "config")]

@@ -1,6 +1,6 @@
 //! Where an agent of this user lives: the directory that holds its sockets.
 //!
-//! One agent serves one user, one network namespace and one wire version, so all three choose the
+//! One agent serves one user, one network namespace, one process namespace and one wire version, so all four choose the
 //! directory. Every directory on the way that is ours is made here and then looked at: its owner,
 //! its mode, and that it is no symbolic link, since whoever controls it receives the traffic.
 //! Nothing is repaired: a directory that is not as we would have made it is not used.
@@ -34,6 +34,8 @@ pub struct Surroundings {
     pub uid: u32,
     /// Inode of `/proc/self/ns/net`; `None` where it cannot be told, and then nothing is shared.
     pub network: Option<u64>,
+    /// [`crate::processes::namespace`]: the agent looks at those who ask by their numbers.
+    pub processes: Option<u64>,
     /// `/run`: what the system keeps for root.
     pub system: PathBuf,
     /// `XDG_RUNTIME_DIR`.
@@ -106,7 +108,7 @@ pub fn agent_directory(around: &Surroundings) -> Result<AgentDirectory, Vec<Unus
     let mut passed_over = Vec::new();
     if let Some(network) = around.network {
         for place in places(around) {
-            match shared(&place, network, around.uid) {
+            match shared(&place, &agent_name(network, around.processes), around.uid) {
                 Ok(path) => return Ok(AgentDirectory { path, shared: true, passed_over }),
                 Err(unusable) => passed_over.push(unusable),
             }
@@ -124,7 +126,7 @@ pub fn agent_directory(around: &Surroundings) -> Result<AgentDirectory, Vec<Unus
 /// Where an agent that launches share may be, best place first. Nothing is made or looked at.
 pub fn shared_directories(around: &Surroundings) -> Vec<PathBuf> {
     let below = |place: Place| {
-        let agent = around.network.map(agent_name)?;
+        let agent = agent_name(around.network?, around.processes);
         Some(place.below.iter().fold(place.base, |path, name| path.join(name)).join(agent))
     };
     places(around).filter_map(below).collect()
@@ -171,22 +173,30 @@ fn places(around: &Surroundings) -> impl Iterator<Item = Place> {
     [system, runtime, home].into_iter().flatten()
 }
 
-/// An agent's directory among those of other networks and versions.
-fn agent_name(network: u64) -> String {
-    format!("v{VERSION}-{network}")
+/// An agent's directory among those of other networks, processes and versions.
+fn agent_name(network: u64, processes: Option<u64>) -> String {
+    /// Below the numbers of all namespaces (linux/proc_ns.h): counted from there they are short, and a
+    /// socket's path has little room.
+    const FIRST: u64 = 0xefff_ff00;
+    match processes {
+        None => format!("v{VERSION}-{network}"),
+        Some(processes) => {
+            let [network, processes] = [network, processes].map(|inode| inode.wrapping_sub(FIRST));
+            format!("v{VERSION}-{network:x}-{processes:x}")
+        }
+    }
 }
 
 fn set(variable: &Option<OsString>) -> Option<PathBuf> {
     variable.as_ref().filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-fn shared(place: &Place, network: u64, uid: u32) -> Result<PathBuf, Unusable> {
+fn shared(place: &Place, agent: &str, uid: u32) -> Result<PathBuf, Unusable> {
     let mut path = place.base.clone();
     if !path.is_absolute() {
         return Err(unusable(&path, Reason::Relative));
     }
-    let agent = agent_name(network);
-    let full = place.below.iter().fold(path.clone(), |path, name| path.join(name)).join(&agent);
+    let full = place.below.iter().fold(path.clone(), |path, name| path.join(name)).join(agent);
     fits(&full)?;
     let found = look(&path, uid)?;
     if found & place.forbidden != 0 {
@@ -202,7 +212,7 @@ fn shared(place: &Place, network: u64, uid: u32) -> Result<PathBuf, Unusable> {
             return Err(unusable(&path, Reason::Mode(found)));
         }
     }
-    for name in [own, agent.as_str()] {
+    for name in [own, agent] {
         path.push(name);
         make(&path, place.mode)?;
         verify(&path, uid, place.mode)?;

@@ -1,6 +1,8 @@
 //! Asking the agent for a session or a check, and starting one agent where there is none.
 
 mod check;
+#[allow(unsafe_code, reason = "rustix knows peers that have a number alone")]
+mod owner;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -15,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags};
 use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE, SOCKET};
@@ -24,6 +26,7 @@ use underpass_core::session_env::{OUTSIDE, SessionEnv, VARIABLE};
 use crate::messages::{Failure, Verbosity, Waiting, reason};
 
 pub(crate) use check::{Checked, check};
+use owner::owner;
 
 /// An agent answers at once, or it is not well.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -98,7 +101,7 @@ fn failure(place: Place<'_>, why: impl std::fmt::Display) -> Failure {
 fn begin(place: Place<'_>, request: &ControlRequest) -> Result<Option<UnixStream>, Failure> {
     let failed = |error| cannot_ask(place, &error);
     let Some(stream) = connect(&place.directory.join(SOCKET)).map_err(failed)? else { return Ok(None) };
-    let owner = socket_peercred(&stream).map_err(|error| failed(error.into()))?.uid.as_raw();
+    let owner = owner(&stream).map_err(failed)?;
     if owner != place.uid {
         return Err(failure(place, format_args!("belongs to user {owner}, so it gets nothing of ours")));
     }

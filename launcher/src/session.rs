@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use underpass_core::config::Config;
 use underpass_core::control::ControlRequest;
+use underpass_core::processes;
 use underpass_core::runtime_dir::{AgentDirectory, Surroundings, agent_directory};
 
 use crate::agent::{self, Checked, Place};
@@ -85,6 +86,7 @@ fn directory(uid: u32) -> Result<AgentDirectory, Failure> {
     let around = Surroundings {
         uid,
         network: fs::metadata("/proc/self/ns/net").ok().map(|namespace| namespace.ino()),
+        processes: processes::namespace(),
         system: "/run".into(),
         runtime: env::var_os("XDG_RUNTIME_DIR"),
         home: env::var_os("HOME"),

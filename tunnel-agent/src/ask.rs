@@ -9,15 +9,16 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::net::sockopt::socket_peercred;
 use underpass_core::control::{
     ConnectionStatus, ControlReply, ControlRequest, FailureStatus, HopStatus, ListenerStatus, SOCKET,
     UnhookedStatus,
 };
+use underpass_core::processes;
 use underpass_core::runtime_dir::{Surroundings, shared_directories};
 
 use crate::diagram::{Diagram, Language};
 use crate::patience::Waiting;
+use crate::sys;
 use crate::table::Table;
 
 /// How long an agent may say nothing.
@@ -258,9 +259,9 @@ fn connect(directory: &Path) -> Result<Option<UnixStream>, Unanswered> {
         }
         Err(error) => return Err(failed(&error)),
     };
-    let owner = socket_peercred(&stream).map_err(|error| failed(&error))?.uid;
-    if owner != rustix::process::geteuid() {
-        return Err(failed(&format_args!("its agent belongs to user {}", owner.as_raw())));
+    let owner = sys::asker(&stream).map_err(|error| failed(&error))?.uid;
+    if owner != rustix::process::geteuid().as_raw() {
+        return Err(failed(&format_args!("its agent belongs to user {owner}")));
     }
     let patience = Some(PATIENCE);
     stream
@@ -275,6 +276,7 @@ pub(crate) fn surroundings() -> Surroundings {
     Surroundings {
         uid: rustix::process::geteuid().as_raw(),
         network: fs::metadata("/proc/self/ns/net").ok().map(|namespace| namespace.ino()),
+        processes: processes::namespace(),
         system: PathBuf::from("/run"),
         runtime: env::var_os("XDG_RUNTIME_DIR"),
         home: env::var_os("HOME"),

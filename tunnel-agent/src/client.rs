@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, UCred};
+use rustix::net::SocketFlags;
 use tokio::io::Interest;
 use underpass_core::destination::DNS_PORT;
 use underpass_core::failure::errno;
@@ -20,12 +20,14 @@ use crate::datagram::{self, Ask};
 use crate::facts::Facts;
 use crate::frames::{self, NoFrame, Received};
 use crate::plan::Plan;
+use crate::processes::numbered;
 use crate::service::elder::{Elder, passed_on};
 use crate::service::link::Message;
 use crate::shortage;
 use crate::socket::{cookie_of, network_of};
+use crate::sys::{self, Asker};
 use crate::upstream::hop::Client;
-use crate::{dns, expose, log, sys};
+use crate::{dns, expose, log};
 
 /// Serves programs for ever.
 pub(crate) async fn accept(agent: &Arc<Agent>, listener: &OwnedFd) -> io::Result<()> {
@@ -51,14 +53,14 @@ pub(crate) async fn accept(agent: &Arc<Agent>, listener: &OwnedFd) -> io::Result
 }
 
 /// Who asks. Another user has to be one whom root's programs have become, and to know a token.
-fn peer(agent: &Agent, connection: &OwnedFd) -> Option<UCred> {
-    let peer = rustix::net::sockopt::socket_peercred(connection).ok()?;
-    (peer.uid.as_raw() == agent.uid || agent.uid == 0).then_some(peer)
+fn peer(agent: &Agent, connection: &OwnedFd) -> Option<Asker> {
+    let peer = sys::asker(connection).ok()?;
+    (peer.uid == agent.uid || agent.uid == 0).then_some(peer)
 }
 
 fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
     let Some(peer) = peer(agent, &connection) else { return };
-    agent.lifetime.seen(peer.pid.as_raw_pid());
+    agent.lifetime.seen(peer.pid);
     match frames::try_receive(&connection) {
         Ok(received) => answer(agent, connection, received, peer),
         Err(NoFrame::Never) => {}
@@ -84,7 +86,7 @@ pub(crate) fn answer_received(agent: &Arc<Agent>, connection: OwnedFd, received:
 }
 
 /// A connection that shows no session, or no frame, is closed without an answer.
-fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer: UCred) {
+fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer: Asker) {
     if is_answered_by_elder(agent, &connection, &received, peer) {
         return;
     }
@@ -157,7 +159,7 @@ pub(crate) fn answer_passed(agent: &Arc<Agent>, message: Message) {
 }
 
 /// Whether a question of one of our sessions was the predecessor's to answer. Without one nothing is looked at.
-fn is_answered_by_elder(agent: &Agent, connection: &OwnedFd, received: &Received, peer: UCred) -> bool {
+fn is_answered_by_elder(agent: &Agent, connection: &OwnedFd, received: &Received, peer: Asker) -> bool {
     if agent.elder.get().is_none() {
         return false;
     }
@@ -203,7 +205,7 @@ fn connect(
     plan: Arc<Plan>,
     connection: OwnedFd,
     (socket, second): (OwnedFd, Option<OwnedFd>),
-    peer: UCred,
+    peer: Asker,
     asked: Request<'_>,
 ) {
     let completing = second.filter(|completing| network_of(completing) != agent.network);
@@ -212,10 +214,10 @@ fn connect(
             (address, watched, held_at, client(&plan, peer), false)
         }
         Request::Supervised { process, watched, address } => {
-            (address, watched, 0, client_of(&plan, process as i32, peer), true)
+            (address, watched, 0, supervised_by(&plan, peer, process as i32), true)
         }
         Request::Sealed { process, address } if completing.is_some() => {
-            (address, true, 0, client_of(&plan, process as i32, peer), true)
+            (address, true, 0, supervised_by(&plan, peer, process as i32), true)
         }
         _ => return frames::reply(&connection, &Reply::Refuse { errno: errno::ENETUNREACH }),
     };
@@ -255,19 +257,41 @@ fn connect(
 }
 
 /// Who asks, as far as anything depends on it.
-fn client(plan: &Plan, peer: UCred) -> Client {
-    client_of(plan, peer.pid.as_raw_pid(), peer)
+fn client(plan: &Plan, peer: Asker) -> Client {
+    client_of(plan, peer.pid, peer)
 }
 
-/// For whom a supervisor asks, with the rights of its own user.
-fn client_of(plan: &Plan, pid: i32, peer: UCred) -> Client {
-    let program = if plan.asks_for_program() || crate::log::is_on() { program_of(pid) } else { None };
-    Client { pid, program, user: Some(peer.uid.as_raw()) }
+/// For whom a supervisor asks. In a process namespace of its own it knows its programs by numbers that are others' here: then nobody
+/// knows which program it is.
+fn supervised_by(plan: &Plan, peer: Asker, process: i32) -> Client {
+    if tells(plan) && !has_our_numbers(peer.pid) {
+        return Client { pid: peer.pid, program: None, user: Some(peer.uid) };
+    }
+    client_of(plan, process, peer)
+}
+
+/// proc(5): NSpid has a number for each namespace, from that of /proc down to its own.
+fn has_our_numbers(pid: i32) -> bool {
+    let Some(process) = numbered(pid) else { return false };
+    let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    numbers.is_some_and(|numbers| numbers.split_whitespace().count() == 1)
+}
+
+/// Whether anything depends on which program it is.
+fn tells(plan: &Plan) -> bool {
+    plan.asks_for_program() || crate::log::is_on()
+}
+
+/// With the rights of the peer's user.
+fn client_of(plan: &Plan, pid: i32, peer: Asker) -> Client {
+    let program = if tells(plan) { program_of(pid) } else { None };
+    Client { pid, program, user: Some(peer.uid) }
 }
 
 /// The file that a process runs.
 pub(crate) fn program_of(pid: i32) -> Option<String> {
-    let file = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let file = std::fs::read_link(numbered(pid)?.join("exe")).ok()?;
     Some(file.to_string_lossy().into_owned())
 }
 
@@ -276,7 +300,7 @@ fn look_up(
     agent: &Arc<Agent>,
     plan: Arc<Plan>,
     connection: OwnedFd,
-    peer: UCred,
+    peer: Asker,
     name: &[u8],
     family: Family,
 ) {
@@ -290,7 +314,7 @@ fn look_up(
 }
 
 /// Answers a message of DNS, which a program that knows no server would send to the one on this machine.
-fn query(agent: &Arc<Agent>, plan: Arc<Plan>, connection: OwnedFd, peer: UCred, message: &[u8]) {
+fn query(agent: &Arc<Agent>, plan: Arc<Plan>, connection: OwnedFd, peer: Asker, message: &[u8]) {
     let Some(room) = agent.take_room() else { return };
     let (agent, message, client) = (Arc::clone(agent), message.to_vec(), client(&plan, peer));
     tokio::spawn(async move {

@@ -18,7 +18,7 @@ use tokio::io::Interest;
 use tokio::sync::Notify;
 
 use crate::agent::Agent;
-use crate::processes::any_program;
+use crate::processes::{any_program, below_first, numbered};
 
 /// How long an agent waits for the next launch, as ssh's ControlPersist does.
 const LINGER: Duration = Duration::from_secs(600);
@@ -33,8 +33,10 @@ pub(crate) struct Lifetime {
     /// Programs that were launched, and relays.
     in_use: AtomicUsize,
     used: AtomicBool,
-    /// The last launch was made outside CI.
+    /// The last launch was made outside CI, and what it was made in goes on.
     linger: AtomicBool,
+    /// Processes that are seen to end: in a process namespace those whose next launch is waited for.
+    waited_for: Mutex<HashSet<i32>>,
     changed: Notify,
     /// Processes that have asked: some do not let their memory map be read (prctl(2), PR_SET_DUMPABLE).
     seen: Mutex<HashSet<i32>>,
@@ -73,7 +75,7 @@ impl Lifetime {
     /// The processes that have asked and still live.
     pub(crate) fn seen_and_alive(&self) -> HashSet<i32> {
         let mut seen = self.seen.lock();
-        seen.retain(|pid| Path::new(&format!("/proc/{pid}")).exists());
+        seen.retain(|pid| numbered(*pid).is_some_and(|process| process.exists()));
         seen.clone()
     }
 
@@ -98,7 +100,12 @@ impl Lifetime {
 
     /// The process `pid` opens a session and is about to become its program. `None` if it cannot be watched.
     pub(crate) fn watch(agent: &Arc<Agent>, pid: i32, linger: bool) -> Option<Keeper> {
+        // Where it cannot be told what the launch was made in, nobody is to wait for us.
+        let linger = linger && numbered(pid).is_some();
         agent.lifetime.linger.store(linger, Ordering::Relaxed);
+        if linger && let Some(below) = below_first(pid) {
+            Self::linger_with(agent, below);
+        }
         let usage = Self::begin(agent);
         let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())?;
         let life = Arc::new(());
@@ -108,6 +115,25 @@ impl Lifetime {
             drop((usage, life));
         });
         Some(keeper)
+    }
+
+    /// Waits for no launch once this process has ended: the first process of a sandbox may wait for all that are in it, as
+    /// bwrap's does, and only its child's end tells that nobody starts anything more.
+    fn linger_with(agent: &Arc<Agent>, below: i32) {
+        if !agent.lifetime.waited_for.lock().insert(below) {
+            return;
+        }
+        let pidfd = Pid::from_raw(below).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let agent = Arc::clone(agent);
+        tokio::spawn(async move {
+            if let Some(pidfd) = pidfd {
+                ended(pidfd).await;
+            }
+            let lifetime = &agent.lifetime;
+            lifetime.waited_for.lock().remove(&below);
+            lifetime.linger.store(false, Ordering::Relaxed);
+            lifetime.changed.notify_one();
+        });
     }
 }
 

@@ -8,9 +8,14 @@ use std::collections::HashSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
+use underpass_core::processes as numbers;
 use underpass_core::session_env::{SessionEnv, VARIABLE};
 use underpass_core::wire::Token;
+
+/// No line of ancestors is longer.
+const ANCESTORS: usize = 64;
 
 /// What a process has to do with the agent whose data socket it is.
 enum Tie {
@@ -39,11 +44,12 @@ pub(crate) fn sessions(socket: &Path, seen: &HashSet<i32>) -> Option<HashSet<Tok
 }
 
 /// Whether we are the last process of this user in our network namespace. The processes of others have no
-/// business in our directory.
+/// business in our directory, nor has the first one of a process namespace, which waits for us as for all in it.
 pub(crate) fn is_last_here() -> bool {
     let network = |process: &Path| fs::read_link(process.join("ns/net")).ok();
     let Some((others, here)) = others().zip(network(Path::new("/proc/self"))) else { return false };
-    others.map(|(_, process)| process).all(|process| match network(&process) {
+    let waits = |pid| pid == 1 && numbers::namespace().is_some();
+    others.filter(|(pid, _)| !waits(*pid)).all(|(_, process)| match network(&process) {
         Some(network) => network != here,
         None => !is_ours(&process),
     })
@@ -56,7 +62,7 @@ fn ties<'a>(socket: &'a Path, seen: &'a HashSet<i32>) -> Option<impl Iterator<It
 
 /// Every process that we can see but our own.
 fn others() -> Option<impl Iterator<Item = (i32, PathBuf)>> {
-    let own = std::process::id();
+    let own = numbers::own_number()?;
     let of = |entry: fs::DirEntry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path()));
     let all = fs::read_dir("/proc").ok()?.flatten().filter_map(of);
     Some(all.filter(move |(pid, _)| u32::try_from(*pid) != Ok(own)))
@@ -106,6 +112,22 @@ fn is_ours(process: &Path) -> bool {
 /// When a process was started, in clock ticks since boot; 0 if there is none.
 pub(crate) fn started(process: &Path) -> u64 {
     parent_and_start(process).map_or(0, |(_, start)| start)
+}
+
+/// The process below the first of our process namespace that `pid` comes from, as far as that is one which was made around
+/// something: in the machine's own there is none.
+pub(crate) fn below_first(pid: i32) -> Option<i32> {
+    numbers::namespace()?;
+    let parent = |pid: &i32| parent_and_start(&numbered(*pid)?).map(|(parent, _)| parent);
+    let mut line = std::iter::successors(Some(pid), parent).take(ANCESTORS);
+    line.find(|pid| parent(pid) == Some(1))
+}
+
+/// A process in /proc by the number that we know it by; `None` if they are others' there.
+pub(crate) fn numbered(pid: i32) -> Option<PathBuf> {
+    static NUMBERED_AS_HERE: OnceLock<bool> = OnceLock::new();
+    let listed = NUMBERED_AS_HERE.get_or_init(numbers::are_numbered_as_here);
+    listed.then(|| Path::new("/proc").join(pid.to_string()))
 }
 
 /// A process's parent, and when it was started, in clock ticks since boot (proc(5), /proc/PID/stat, fields 4 and 22).

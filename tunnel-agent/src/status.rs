@@ -16,7 +16,7 @@ use crate::course::Course;
 use crate::flow::Flow;
 use crate::names::Meaning;
 use crate::plan::Plan;
-use crate::processes::{started, unhooked};
+use crate::processes::{numbered, started, unhooked};
 use crate::sock_diag::{self, Info};
 use crate::upstream::hop::Hop;
 use crate::{client, sys};
@@ -202,6 +202,6 @@ impl Status<'_> {
 fn program(pid: i32, at: u64) -> Option<String> {
     let own = started(Path::new("/proc/self"));
     // The second has begun at most so much before.
-    let is_it = started(Path::new(&format!("/proc/{pid}"))) <= own + (at + 2) * TICKS;
+    let is_it = started(&numbered(pid)?) <= own + (at + 2) * TICKS;
     client::program_of(pid).filter(|_| is_it)
 }

@@ -54,11 +54,25 @@ pub(crate) fn close_from(first: u32, keep: RawFd) -> io::Result<()> {
 pub(crate) fn option<T: Copy + Default>(socket: &impl AsFd, level: c_int, name: c_int) -> io::Result<T> {
     let mut value = T::default();
     let mut len = size_of::<T>() as socklen_t;
-    // SAFETY: `value` has `len` bytes, and T is one of the integer types that this module is used with.
+    // SAFETY: `value` has `len` bytes, and T is one of the integer types that this module is used with, or an array.
     let rc = unsafe {
         libc::getsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw mut value).cast::<c_void>(), &mut len)
     };
     if rc == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Who is at the other end of a Unix socket (unix(7), SO_PEERCRED).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asker {
+    /// 0: of a process namespace above ours, where it has no number for us.
+    pub(crate) pid: i32,
+    pub(crate) uid: u32,
+}
+
+/// Not by rustix, which has no value for a process without a number.
+pub(crate) fn asker(connection: &impl AsFd) -> io::Result<Asker> {
+    let [pid, uid, _] = option::<[u32; 3]>(connection, libc::SOL_SOCKET, libc::SO_PEERCRED)?;
+    Ok(Asker { pid: pid.cast_signed(), uid })
 }
 
 /// Sets an integer option of a socket.

@@ -26,6 +26,7 @@ impl Scratch {
         Surroundings {
             uid: me(),
             network: Some(7),
+            processes: None,
             system: self.path("absent"),
             runtime: None,
             home: None,
@@ -58,6 +59,13 @@ fn the_runtime_directory_is_taken_and_found_again() {
     assert!(first.shared);
     assert_eq!((mode(&first.path), mode(&runtime.join("underpass"))), (0o700, 0o700));
     assert_eq!(agent_directory(&around), Ok(first.clone()));
+    let other = agent_directory(&Surroundings {
+        network: Some(0xf000_0a01),
+        processes: Some(0xf000_02ba),
+        ..around.clone()
+    })
+    .unwrap();
+    assert_eq!(other.path, runtime.join("underpass/v1-b01-3ba"));
     let other = agent_directory(&Surroundings { network: Some(8), ..around }).unwrap();
     assert_ne!(other.path, first.path);
 }
@@ -137,7 +145,7 @@ fn the_base_must_be_real_absolute_and_ours() {
     ];
     for (base, uid, reason) in table {
         let place = Place { base, forbidden: 0o077, below: &["underpass"], mode: PRIVATE };
-        assert_eq!(shared(&place, 7, uid).map_err(|unusable| unusable.reason), Err(reason));
+        assert_eq!(shared(&place, "v1-7", uid).map_err(|unusable| unusable.reason), Err(reason));
     }
 }
 

@@ -10,6 +10,7 @@ use libc::{
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, socket_timeout};
+use rustix::process::Pid;
 use underpass_core::destination::{DNS_PORT, canonical, is_local};
 use underpass_core::wire::{Reply, Request};
 
@@ -19,6 +20,7 @@ use super::kernel;
 use super::link::{Link, Session};
 use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
+use super::numbers::in_proc;
 use super::pending::{handles_signal, has_signal};
 use super::sealed::Here;
 use super::sockets::Sockets;
@@ -124,7 +126,7 @@ pub(crate) fn begin(
         Kind::Foreign => return Err(Answer::Fail(ENETUNREACH)),
     }
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
-    let watched = !has_one_thread(process);
+    let watched = !has_one_thread(call.thread);
     match session.ask(&Request::Supervised { process, watched, address }, Some(copy.as_fd())) {
         Ok(link) => {
             sockets.is_begun(&copy);
@@ -135,8 +137,8 @@ pub(crate) fn begin(
 }
 
 /// Whether no other thread of its process can see a socket meanwhile. Each thread is a directory.
-fn has_one_thread(thread: u32) -> bool {
-    let threads = rustix::fs::stat(format!("/proc/{thread}/task"));
+fn has_one_thread(thread: Pid) -> bool {
+    let threads = rustix::fs::stat(in_proc(thread) + "/task");
     // With itself and its parent; a literal, since the type of the number is the architecture's.
     threads.is_ok_and(|threads| threads.st_nlink == 3)
 }

@@ -11,6 +11,7 @@ use rustix::process::Pid;
 
 use super::kernel;
 use super::notification::{Answer, Notification};
+use super::numbers::in_proc;
 
 /// How many copies there are at most; the oldest goes first.
 const MAX_COPIES: usize = 512;
@@ -64,7 +65,7 @@ fn inode(socket: &OwnedFd) -> Result<u64, Errno> {
 
 /// The inode of the socket that a number stands for in another process; `None` if it is no socket.
 pub(crate) fn socket_behind(thread: Pid, number: c_int) -> Result<Option<u64>, Errno> {
-    let place = format!("/proc/{}/fd/{number}", thread.as_raw_nonzero());
+    let place = format!("{}/fd/{number}", in_proc(thread));
     match rustix::fs::readlink(place, Vec::new()) {
         Ok(link) => {
             let inode = link.to_str().ok().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']'));

@@ -18,7 +18,7 @@
 //! # Layout
 //!
 //! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child; [`family`]: what they tell each other.
-//! - [`stopped`]: whether a process is. [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
+//! - [`stopped`]: whether a process is. [`numbers`]: where /proc has it. [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
 //! - [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
 
 mod begun;
@@ -33,6 +33,7 @@ mod life;
 mod link;
 mod memory;
 mod notification;
+mod numbers;
 mod pending;
 mod probe;
 mod sealed;

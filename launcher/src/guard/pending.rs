@@ -2,10 +2,12 @@
 
 use rustix::process::Pid;
 
+use super::numbers::{in_proc, number_in_proc};
+
 /// Whether one is pending that the thread does not block. One that ends the process needs no help of ours, and one that
 /// is ignored is never pending.
 pub(crate) fn has_signal(thread: Pid) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_nonzero()));
+    let status = std::fs::read_to_string(in_proc(thread) + "/status");
     status.is_ok_and(|status| is_signalled(&status))
 }
 
@@ -14,9 +16,10 @@ pub(crate) fn has_signal(thread: Pid) -> bool {
 /// What is for the whole process the kernel has given to one thread, to the first rather than to others: another has woken to
 /// take it, and so is seen running, or waits for us as well. While one is seen so, it is not known whose it is.
 pub(crate) fn handles_signal(thread: Pid) -> bool {
-    let tasks = format!("/proc/{}/task", thread.as_raw_nonzero());
+    let number = number_in_proc(thread);
+    let tasks = format!("/proc/{number}/task");
     let status = |task: &str| std::fs::read_to_string(format!("{tasks}/{task}/status")).unwrap_or_default();
-    let own = thread.as_raw_nonzero().to_string();
+    let own = number.to_string();
     match whose(&status(&own)) {
         Whose::Nobodys => false,
         Whose::Its => true,

@@ -5,9 +5,11 @@ use std::fs;
 
 use rustix::process::Pid;
 
+use super::numbers::in_proc;
+
 /// Of one that is not there: no.
 pub(crate) fn is_stopped(process: Pid) -> bool {
-    let line = fs::read(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap_or_default();
+    let line = fs::read(in_proc(process) + "/stat").unwrap_or_default();
     state(&line) == Some(b'T')
 }
 

@@ -170,6 +170,9 @@ fn the_last_process_of_a_network_takes_the_directory_along() {
         running.close_input();
         running.wait();
         wait("the agent leaves", || world.agents().len() == 1);
+        if !stays {
+            wait("its directory goes", || !exists(there));
+        }
         assert_eq!(exists(there), stays, "{there}");
     }
     assert!(exists(&here));

@@ -6,6 +6,15 @@ use crate::{bare, no_leaks};
 
 const BWRAP: &str = "bwrap --unshare-all --share-net --ro-bind / / --dev /dev --proc /proc";
 
+/// A program that says what the far server does, reached by name.
+fn hello(world: &World) -> String {
+    let script =
+        "import socket; print(socket.create_connection(('far.test', 7001)).recv(9).decode(), end='')";
+    let file = world.directory().join("get.py");
+    std::fs::write(&file, script).expect("the directory is ours");
+    file.display().to_string()
+}
+
 #[test]
 fn what_a_sandbox_starts_is_carried() {
     let world = World::new();
@@ -13,10 +22,7 @@ fn what_a_sandbox_starts_is_carried() {
     let proxy = proxies::fake(&world);
     let apart = BWRAP.replace(" --share-net", "");
     let static_program = "busybox nc 10.99.0.1 7001";
-    let script =
-        "import socket; print(socket.create_connection(('far.test', 7001)).recv(9).decode(), end='')";
-    std::fs::write(world.directory().join("get.py"), script).expect("the directory is ours");
-    let file = world.directory().join("get.py").display().to_string();
+    let file = hello(&world);
     let mut carried = 0;
     for tier in ["auto", "guard"] {
         for sandbox in [
@@ -45,6 +51,55 @@ fn what_a_sandbox_starts_is_carried() {
         carried += 1;
     }
     assert_eq!(proxy.requests().len(), carried);
+    no_leaks(&world);
+}
+
+/// Where it has processes of its own it has an agent of its own, whoever else's is in the same directory.
+#[test]
+fn a_sandbox_around_the_launcher_changes_nothing() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    let outside = ["-x", proxy.url(), "--", "sh", "-c", "echo there; exec sleep 1000"];
+    let mut outside = world.client(artifacts::underpass()).args(outside).spawn();
+    assert_eq!(outside.next_line(), "there");
+    let file = hello(&world);
+    let (launcher, mut carried) = (artifacts::underpass().display().to_string(), 0);
+    let within = BWRAP.replace("ro-bind", "bind");
+    // The others see the processes of the machine in /proc, under other numbers than their own.
+    for sandbox in [&*within, "bwrap --unshare-pid --dev-bind / /", "bwrap --bind / / --new-session"] {
+        for tier in ["hook", "auto", "guard", "sealed"] {
+            let line =
+                format!("{sandbox} {launcher} -x {} --tier {tier} -- /usr/bin/python3 {file}", proxy.url());
+            let mut words = line.split(' ');
+            let done = world.client(words.next().unwrap_or_default()).args(words).run();
+            assert_eq!((&*done.stdout, done.code()), ("hello\n", 0), "{tier}, {sandbox}: {done}");
+            carried += 1;
+        }
+    }
+    assert_eq!(proxy.requests().len(), carried);
+    no_leaks(&world);
+    drop(outside);
+}
+
+/// One that waits for everything in it ends with what it was made for, though its agent waits for the next launch until then.
+#[test]
+fn a_sandbox_does_not_wait_for_its_agent() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    let [launcher, agent] =
+        [artifacts::underpass(), artifacts::agent()].map(|file| file.display().to_string());
+    let one = format!("{launcher} -x {} -- /usr/bin/python3 {}", proxy.url(), hello(&world));
+    let places = "find /run/underpass \"$XDG_RUNTIME_DIR\" -name 'v*-*' 2>/dev/null";
+    let script = format!("{one}; {one}; {agent} status >/dev/null && echo waits; {places} | wc -l");
+    let within = BWRAP.replace("ro-bind", "bind");
+    let mut words = within.split(' ').chain(["sh", "-c", &script]);
+    let done = world.client(words.next().unwrap_or_default()).args(words).run();
+    let said: Vec<&str> = done.stdout.lines().collect();
+    assert_eq!(said, ["hello", "hello", "waits", "1"], "{done}");
+    let left = world.client("sh").args(["-c", places]).run();
+    assert_eq!((&*left.stdout, world.agents()), ("", vec![]), "{left}");
     no_leaks(&world);
 }
 

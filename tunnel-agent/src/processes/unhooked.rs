@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{contains, others, parent_and_start, session_of};
+use super::{ANCESTORS, contains, others, parent_and_start, session_of};
 use crate::agent::Agent;
 use crate::client::program_of;
 use crate::log;
@@ -18,8 +18,6 @@ use crate::log;
 const LOOK: Duration = Duration::from_secs(10);
 /// The supervisor of guard, as the kernel names its process.
 const SUPERVISOR: &str = "underpass";
-/// No line of ancestors is longer.
-const ANCESTORS: usize = 64;
 
 /// A program that is not carried by the library.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

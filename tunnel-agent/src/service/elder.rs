@@ -5,14 +5,12 @@ use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::net::UCred;
-use rustix::process::{Gid, Pid, Uid};
-
 use super::link::{self, Message};
 use crate::frames::Received;
+use crate::sys::Asker;
 
 /// Bytes before the frame: who asks.
-const HEAD: usize = 12;
+const HEAD: usize = 8;
 
 /// The predecessor, while it is there.
 #[derive(Debug)]
@@ -39,14 +37,13 @@ impl Elder {
     }
 
     /// Has it answer; whether it will.
-    pub(crate) fn answers(&self, connection: &OwnedFd, received: &Received, peer: UCred) -> bool {
+    pub(crate) fn answers(&self, connection: &OwnedFd, received: &Received, peer: Asker) -> bool {
         if self.gone.load(Ordering::Relaxed) {
             return false;
         }
         let mut bytes = Vec::with_capacity(HEAD + received.frame().len());
-        bytes.extend(peer.pid.as_raw_pid().to_ne_bytes());
-        bytes.extend(peer.uid.as_raw().to_ne_bytes());
-        bytes.extend(peer.gid.as_raw().to_ne_bytes());
+        bytes.extend(peer.pid.to_ne_bytes());
+        bytes.extend(peer.uid.to_ne_bytes());
         bytes.extend(received.frame());
         let mut sockets: Vec<BorrowedFd<'_>> = vec![connection.as_fd()];
         sockets.extend([&received.socket, &received.second].into_iter().flatten().map(AsFd::as_fd));
@@ -62,14 +59,10 @@ impl Elder {
 }
 
 /// What a successor has passed on: the program's connection, its request, and who it is.
-pub(crate) fn passed_on(message: Message) -> Option<(OwnedFd, Received, UCred)> {
+pub(crate) fn passed_on(message: Message) -> Option<(OwnedFd, Received, Asker)> {
     let (head, frame) = message.bytes.split_at_checked(HEAD)?;
     let number = |at: usize| head.get(at..at + 4)?.try_into().ok();
-    let peer = UCred {
-        pid: Pid::from_raw(i32::from_ne_bytes(number(0)?))?,
-        uid: Uid::from_raw(u32::from_ne_bytes(number(4)?)),
-        gid: Gid::from_raw(u32::from_ne_bytes(number(8)?)),
-    };
+    let peer = Asker { pid: i32::from_ne_bytes(number(0)?), uid: u32::from_ne_bytes(number(4)?) };
     let mut sockets = message.sockets.into_iter();
     let connection = sockets.next()?;
     Some((connection, Received::of(frame, sockets.next(), sockets.next())?, peer))

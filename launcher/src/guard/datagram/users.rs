@@ -5,10 +5,12 @@ use std::io;
 
 use rustix::process::Pid;
 
+use crate::guard::numbers::in_proc;
+
 /// Maps all users that there are, or, for who may not, the one that this is.
 pub(super) fn map(process: Pid) -> io::Result<()> {
-    let process = process.as_raw_nonzero();
-    let write = |file: &str, text: &str| fs::write(format!("/proc/{process}/{file}"), text);
+    let process = in_proc(process);
+    let write = |file: &str, text: &str| fs::write(format!("{process}/{file}"), text);
     let own = |file: &str| fs::read_to_string(format!("/proc/self/{file}"));
     if rustix::process::geteuid().is_root()
         && write("gid_map", &identity(&own("gid_map")?)).is_ok()

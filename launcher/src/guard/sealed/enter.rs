@@ -9,6 +9,7 @@ use rustix::process::DumpableBehavior;
 
 use super::{Seal, mounts, refused, system};
 use crate::guard::datagram::namespace::Namespace;
+use crate::guard::numbers::number_in_proc;
 
 /// Goes in. An error is said in words; the process is then neither in nor out, and has to end.
 /// What is given back is to be kept as long as the program starts: letting go of it takes the kernel some milliseconds.
@@ -26,7 +27,7 @@ pub(crate) fn enter(namespace: &Namespace, seal: Seal<'_>) -> Result<OwnedFd, St
     system::leave(CLONE_NEWUSER | CLONE_NEWNS).map_err(said("a second user namespace"))?;
     // Who has changed namespaces is not looked at any more (prctl(2)); who gives it its users has to.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable);
-    namespace.map(std::process::id()).map_err(said("users of its own"))?;
+    namespace.map(number_in_proc(rustix::process::getpid())).map_err(said("users of its own"))?;
     // A new user namespace has all of them.
     system::keep_capabilities(bound).map_err(said("its capabilities"))?;
     Ok(above.into())

@@ -21,6 +21,7 @@ use super::here::User;
 use crate::guard::datagram::namespace::Namespace;
 use crate::guard::datagram::netlink::Message;
 use crate::guard::notification::Answer;
+use crate::guard::numbers::in_proc;
 
 /// linux/sock_diag.h, linux/netlink.h, linux/unix_diag.h
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -113,14 +114,14 @@ impl Sockets {
 
 /// What a path leads to, for that thread. What is behind a link of /proc that is not a path's is not found.
 fn opened(thread: Pid, path: &[u8]) -> Result<OwnedFd, i32> {
-    let thread = thread.as_raw_nonzero();
     let (from, resolve) = match path.first() {
         Some(b'/') => ("root", ResolveFlags::IN_ROOT),
         _ => ("cwd", ResolveFlags::NO_MAGICLINKS),
     };
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let from = rustix::fs::open(format!("/proc/{thread}/{from}"), flags | OFlags::DIRECTORY, Mode::empty())
-        .map_err(|_| EACCES)?;
+    let from =
+        rustix::fs::open(format!("{}/{from}", in_proc(thread)), flags | OFlags::DIRECTORY, Mode::empty())
+            .map_err(|_| EACCES)?;
     let path = Path::new(std::ffi::OsStr::from_bytes(path));
     rustix::fs::openat2(&from, path, flags, Mode::empty(), resolve).map_err(|error| {
         match error.raw_os_error() {
@@ -137,7 +138,7 @@ fn user_of(thread: Pid) -> Option<User> {
     if !ours.is_root() {
         return None;
     }
-    let status = fs::read_to_string(format!("/proc/{}/status", thread.as_raw_nonzero())).ok()?;
+    let status = fs::read_to_string(in_proc(thread) + "/status").ok()?;
     // Real, effective, saved, and of files.
     let id = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -179,7 +180,7 @@ fn kernel_device(major: u32, minor: u32) -> u32 {
 fn device_of_mount(thread: Pid, place: &OwnedFd) -> Option<u32> {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", place.as_raw_fd())).ok()?;
     let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
-    let mounts = fs::read(format!("/proc/{}/mountinfo", thread.as_raw_nonzero())).ok()?;
+    let mounts = fs::read(in_proc(thread) + "/mountinfo").ok()?;
     let mounts = std::ffi::OsString::from_vec(mounts);
     let mounts = mounts.to_string_lossy();
     let mut words = mounts
