@@ -7,6 +7,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, socklen_t};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use underpass_core::destination::{canonical, is_local};
 use underpass_core::wire::{Purpose, Reply, Request};
 
@@ -159,9 +160,26 @@ impl ProgramSocket {
 
     /// Notes an addition to an epoll set.
     pub(crate) fn watched(&self) {
-        if !WATCHES_UNCONNECTED.load(Ordering::Relaxed) && self.state() == Ok(State::Closed) {
+        if !WATCHES_UNCONNECTED.load(Ordering::Relaxed) && self.may_be_unconnected() {
             WATCHES_UNCONNECTED.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether it is a TCP socket in state CLOSE, or might be one that was connected before. The kernel is asked for options only
+    /// of what looks like a new one: programs that confine themselves (Chromium) are ended by such a question, not by poll(2).
+    fn may_be_unconnected(&self) -> bool {
+        // SAFETY: as above.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.0) };
+        let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::IN | PollFlags::OUT | PollFlags::RDHUP)];
+        if rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_err() {
+            return false;
+        }
+        let [now] = polled.map(|fd| fd.revents());
+        if !now.contains(PollFlags::OUT | PollFlags::HUP) {
+            return false;
+        }
+        // Both directions of a socket have ended, of whatever kind it is.
+        now.contains(PollFlags::RDHUP) || self.state() == Ok(State::Closed)
     }
 }
 

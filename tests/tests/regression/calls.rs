@@ -117,6 +117,14 @@ fn an_exec_on_a_small_signal_stack_was_killed() {
     Both::new().write("r_small_stack", &[], "fine\n");
 }
 
+/// Chromium's processes are ended by their filter for a question about a socket's options.
+#[test]
+fn an_addition_to_an_epoll_set_ended_a_program_that_confines_itself() {
+    let expected = "add 0\nadd 0\nadd 0\nadd 0\nsendmsg 5, wait 1, recvmsg 5 hello\nsend 1, recv 1\nwrite 2, read 2\n\
+                    recv -1 Resource temporarily unavailable\ndup 1, shutdown 0, close 0\nchild 7\n";
+    Both::new().write("r_confined", &[], expected);
+}
+
 #[test]
 fn names_that_look_like_numbers_were_asked_of_the_name_server() {
     let both = Both::new();
