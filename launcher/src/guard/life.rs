@@ -27,7 +27,7 @@ use rustix::net::{
 };
 use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit};
 
-use super::datagram::namespace::Namespace;
+use super::datagram::namespace::{Bare, Namespace};
 use super::family::Family;
 use super::kernel::{self, Disposition, Forked, Listener, Signals};
 use super::link::Session;
@@ -209,12 +209,13 @@ fn supervise(
     // As the agent knows us by, whatever name we were started by.
     let _ = rustix::thread::set_name(SUPERVISOR);
     let (ours, theirs) = pair().map_err(|error| said("socketpair", error))?;
-    let sealed = match start.seal {
+    let refused = |error| sealed::refused("a network of its own", &error);
+    let (sealed, bare) = match start.seal {
         Some(seal) => {
-            let refused = |error| sealed::refused("a network of its own", &error);
-            Some((Namespace::for_program().map_err(refused)?, seal))
+            let (namespace, bare) = Namespace::for_program().map_err(refused)?;
+            (Some((namespace, seal)), Some(bare))
         }
-        None => None,
+        None => (None, None),
     };
     let program = match kernel::fork().map_err(|error| said("fork", error))? {
         Forked::Child => {
@@ -224,6 +225,7 @@ fn supervise(
         Forked::Parent(program) => program,
     };
     drop(theirs);
+    bare.map_or(Ok(()), Bare::lay).map_err(refused)?;
     let (listener, above, number) = receive_listener(&ours)?;
     // Before it is the program: our own copy, so what we may do to it we may do to all that follows.
     if probe::look_at(program, number, Some(&PROBED))? != copies {

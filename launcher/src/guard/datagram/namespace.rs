@@ -28,6 +28,12 @@ pub(in crate::guard) struct Namespace {
     pub(super) own: Own,
 }
 
+/// What is to be laid in a namespace ([`cable`]) before it is a program's.
+pub(in crate::guard) struct Bare {
+    route: OwnedFd,
+    own: Own,
+}
+
 /// What a process enters a namespace by, that is in none of its own yet.
 pub(in crate::guard) struct Handles {
     pub(in crate::guard) users: OwnedFd,
@@ -37,19 +43,23 @@ pub(in crate::guard) struct Handles {
 impl Namespace {
     /// Makes one. It needs user namespaces, or to be root.
     pub(super) fn new() -> io::Result<Self> {
-        Self::within(CLONE_NEWUSER | CLONE_NEWNET, For::Sockets).or_else(|error| {
-            // Root needs none to own its network, and a container may refuse them.
-            let is_root = rustix::process::geteuid().is_root();
-            if is_root { Self::within(CLONE_NEWNET, For::Sockets) } else { Err(error) }
-        })
+        let (namespace, bare) =
+            Self::within(CLONE_NEWUSER | CLONE_NEWNET, For::Sockets).or_else(|error| {
+                // Root needs none to own its network, and a container may refuse them.
+                let is_root = rustix::process::geteuid().is_root();
+                if is_root { Self::within(CLONE_NEWNET, For::Sockets) } else { Err(error) }
+            })?;
+        bare.lay()?;
+        Ok(namespace)
     }
 
-    /// Makes one that programs may enter: the users in there are those out here, as far as this one may say so.
-    pub(in crate::guard) fn for_program() -> io::Result<Self> {
+    /// Makes one that programs may enter: the users in there are those out here, as far as this one may say so. The cable is
+    /// laid while a program enters, which takes both about as long.
+    pub(in crate::guard) fn for_program() -> io::Result<(Self, Bare)> {
         Self::within(CLONE_NEWUSER | CLONE_NEWNET, For::Programs)
     }
 
-    fn within(namespaces: c_int, wanted: For) -> io::Result<Self> {
+    fn within(namespaces: c_int, wanted: For) -> io::Result<(Self, Bare)> {
         let flags = SocketFlags::CLOEXEC;
         let (control, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
@@ -61,8 +71,8 @@ impl Namespace {
             rustix::net::send(&namespace.control, &[0], SendFlags::NOSIGNAL)?;
         }
         let route = namespace.socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
-        cable::lay(&route, namespace.own)?;
-        Ok(namespace)
+        let own = namespace.own;
+        Ok((namespace, Bare { route, own }))
     }
 
     /// By which a process of this user enters.
@@ -120,6 +130,13 @@ impl Namespace {
             0 => Ok(passed.next()),
             errno => Err(io::Error::from_raw_os_error(errno)),
         }
+    }
+}
+
+impl Bare {
+    /// Without a word to the helper, whom the program that enters asks meanwhile.
+    pub(in crate::guard) fn lay(self) -> io::Result<()> {
+        cable::lay(&self.route, self.own)
     }
 }
 

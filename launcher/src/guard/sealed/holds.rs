@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn what_completes_is_bound_where_nobody_answers() {
-        let namespace = Namespace::for_program().unwrap();
+        let (namespace, bare) = Namespace::for_program().unwrap();
+        bare.lay().unwrap();
         let mut holds = Holds::default();
         for ipv6 in [false, true] {
             let completing = holds.completing(&namespace, ipv6).unwrap();
