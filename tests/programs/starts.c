@@ -43,6 +43,12 @@ int main(int argc, char **argv) {
         return waited(error, pid);
     }
     if (!strcmp(form, "system")) return WEXITSTATUS(system(line));
+    if (!strcmp(form, "popen")) {
+        FILE *output = popen(line, "r");
+        if (!output) return 94;
+        for (int c; (c = fgetc(output)) != EOF;) putchar(c);
+        return WEXITSTATUS(pclose(output));
+    }
     if (!strcmp(form, "vfork")) {
         pid = vfork();
         if (pid == 0) {

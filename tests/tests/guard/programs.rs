@@ -43,6 +43,7 @@ fn a_hooked_program_starts_others_under_guard_in_each_way() {
         "posix_spawn",
         "posix_spawnp",
         "system",
+        "popen",
         "vfork",
     ];
     for form in forms {
