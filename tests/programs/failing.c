@@ -2,7 +2,7 @@
  *
  * Standard input says which: "N ERRNO" has the N-th call from then on fail, of those that are named; with N = 0 they
  * are only counted. The answer is the number of calls since the line before. Once the program has ended, "ended STATUS"
- * is written (128 and the signal, if that was it).
+ * is written (128 and the signal, if that was it). Standard error has what has failed, among what the program says.
  *
  * The kernel asks before each of these calls (seccomp_unotify(2)); who is told to go on makes the call himself. */
 #define _GNU_SOURCE
@@ -108,8 +108,14 @@ int main(int argc, char **argv)
                 struct seccomp_notif_resp answer = { .id = call.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
                 /* A write(2) of eight bytes wakes a thread by an eventfd(2), which does not fail. */
                 int wakes = call.data.nr == SYS_write && call.data.args[2] == 8;
-                if (!wakes && ++count == which)
+                if (!wakes && ++count == which) {
                     answer = (struct seccomp_notif_resp){ .id = call.id, .error = -error };
+                    size_t at = 0;
+                    while (at + 1 < sizeof calls / sizeof *calls && calls[at].number != (unsigned)call.data.nr)
+                        at++;
+                    fprintf(stderr, "failing: %s(%lld, %#llx, %#llx), thread %d of %d\n", calls[at].name,
+                            call.data.args[0], call.data.args[1], call.data.args[2], call.pid, child);
+                }
                 /* Whoever was killed meanwhile wants no answer. */
                 ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
             }

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::net::Shutdown;
 use tokio::io::unix::AsyncFd;
 
 use crate::sys;
@@ -35,6 +37,15 @@ pub(crate) fn cut_on_close(socket: &impl AsFd) -> io::Result<()> {
     let set = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
     set.inspect_err(|_| sys::dissolve(socket))?;
     Ok(())
+}
+
+/// Says that nothing more comes. An end that has gone already is no error: its reset, if it is one, comes by itself. On any
+/// other the stream has to be cut, since who reads it would wait for ever.
+pub(crate) fn tell_end(socket: &impl AsFd) -> io::Result<()> {
+    match rustix::net::shutdown(socket, Shutdown::Write) {
+        Err(Errno::NOTCONN) => Ok(()),
+        told => Ok(told?),
+    }
 }
 
 /// All has been sent: closing ends the stream.
@@ -76,4 +87,16 @@ fn has_hung_up(socket: &AsyncFd<OwnedFd>) -> bool {
     let mut fds = [PollFd::new(socket.get_ref(), PollFlags::empty())];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_has_gone_is_no_error_and_what_has_none_is() {
+        let alone = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        assert!(tell_end(&alone).is_ok());
+        assert!(tell_end(&std::fs::File::open("/dev/null").unwrap()).is_err());
+    }
 }

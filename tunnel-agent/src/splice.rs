@@ -15,14 +15,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::Shutdown;
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::unix::AsyncFd;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use crate::counted::Counted;
-use crate::ends::{cut_on_close, drain, end_on_close, is_broken, keep_alive};
+use crate::ends::{cut_on_close, drain, end_on_close, is_broken, keep_alive, tell_end};
 use crate::flow::{Ended, Flow};
 use crate::pipes::{Pipe, Pipes};
 use crate::upstream::stream::{Bare, Duplex, Stream};
@@ -237,9 +236,11 @@ impl Direction {
                 Poll::Ready(Ok(0)) if self.from_broken || self.was_reset(from) => return Now::FromBroken,
                 Poll::Ready(Ok(0)) => {
                     self.release(pipes);
+                    if tell_end(to.get_ref()).is_err() {
+                        self.broken = true;
+                        return Now::ToBroken;
+                    }
                     self.ended = true;
-                    // The other end may have gone already; its reset, if it is one, comes by itself.
-                    let _ = rustix::net::shutdown(to.get_ref(), Shutdown::Write);
                 }
                 Poll::Ready(Ok(count)) => moved += count,
                 Poll::Ready(Err(_)) => return Now::FromBroken,

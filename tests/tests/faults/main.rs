@@ -5,6 +5,7 @@
 mod addresses;
 mod agent_killed;
 mod agent_socket;
+mod clocks;
 mod datagrams;
 mod descriptors;
 mod proxy;

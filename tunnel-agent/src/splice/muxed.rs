@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::unix::AsyncFd;
 
-use crate::ends::{STANDSTILL, drain, end_on_close, is_broken, keep_alive};
+use crate::ends::{STANDSTILL, drain, end_on_close, is_broken, keep_alive, tell_end};
 use crate::flow::{Ended, Flow};
 use crate::relay::buffers::{Buffer, Filled, LENGTH};
 use crate::relay::memory::MANY;
@@ -123,9 +123,10 @@ impl Both {
                 Poll::Ready(Some(Ok(bytes))) => self.rest = bytes,
                 Poll::Ready(Some(Err(_))) => return Now::FarBroken,
                 Poll::Ready(None) => {
+                    if tell_end(&self.program).is_err() {
+                        return Now::ProgramBroken;
+                    }
                     self.down_ended = true;
-                    // The program may have gone already; its reset, if it is one, comes by itself.
-                    let _ = rustix::net::shutdown(&self.program, Shutdown::Write);
                 }
                 Poll::Pending => return Now::Waits,
             }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{
@@ -20,6 +20,7 @@ use underpass_core::failure::Failure;
 use super::handshake::{Handshake, MAX_HEAD, Step, can_begin_head, head_end};
 use super::relay::muxed::Muxed;
 use super::tls;
+use crate::ends::tell_end;
 use crate::facts::FarOptions;
 use crate::{loopback, socket, sys};
 
@@ -175,7 +176,7 @@ impl AsyncWrite for Bare<OwnedFd> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(rustix::net::shutdown(self.0.get_ref(), Shutdown::Write).map_err(Into::into))
+        Poll::Ready(tell_end(self.0.get_ref()))
     }
 }
 

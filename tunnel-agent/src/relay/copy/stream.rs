@@ -98,8 +98,8 @@ impl Up {
                 let _ = self.receive.flow_control().release_capacity(count);
             }
             if self.eof {
+                ready!(Pin::new(&mut *far).poll_shutdown(cx)).map_err(|_| Ended::ByFar)?;
                 self.ended = true;
-                let _ = ready!(Pin::new(&mut *far).poll_shutdown(cx));
                 break;
             }
             // The last slice would keep all of what was received beside it.

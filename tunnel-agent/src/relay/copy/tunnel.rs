@@ -101,12 +101,8 @@ impl Way {
             (self.kept, self.at) = (Vec::new(), 0);
             if self.eof {
                 // To the client a farewell of TLS, and then the end of TCP.
-                let said = ready!(Pin::new(&mut *to).poll_shutdown(cx));
+                ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(|_| lost)?;
                 self.ended = true;
-                // A destination that has gone meanwhile says so where it is read.
-                if said.is_err() && lost == Ended::ByClient {
-                    return Poll::Ready(Err(lost));
-                }
                 break;
             }
             ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| lost)?;
