@@ -12,7 +12,7 @@ use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE};
 
 use crate::agent::Agent;
 use crate::lifetime::Lifetime;
-use crate::{check, reload, status};
+use crate::{check, processes, reload, status};
 
 /// How long a launcher may take to say what it wants, or to read the answer.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -37,6 +37,24 @@ pub(crate) async fn accept(agent: &Arc<Agent>, listener: &UnixListener) -> io::R
     }
 }
 
+/// Forgets sessions, where there are too many, of which nothing lives. One thread does so at a time, and none while a
+/// successor reads them.
+fn thin_out(agent: &Arc<Agent>) {
+    if !agent.sessions.are_crowded() {
+        return;
+    }
+    let Ok(alone) = Arc::clone(&agent.writing).try_lock_owned() else { return };
+    let agent = Arc::clone(agent);
+    tokio::task::spawn_blocking(move || {
+        let _alone = alone;
+        let alive = processes::sessions(&agent.sessions.socket, &agent.lifetime.seen_and_alive());
+        let has_programs = |token: &_| alive.as_ref().is_none_or(|alive| alive.contains(token));
+        if let Err(error) = agent.sessions.thin_out(has_programs) {
+            tracing::warn!(%error, "the file of sessions is not written anew");
+        }
+    });
+}
+
 async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
     let peer = stream.peer_cred()?;
     if peer.uid() != agent.uid {
@@ -57,6 +75,7 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
             let opened = agent.names.add(&config.pool).and_then(|()| metrics()).and_then(|()| {
                 agent.sessions.open_session(*config, source, Lifetime::watch(agent, keeper, linger))
             });
+            thin_out(agent);
             match opened {
                 Ok(environment) => ControlReply::Session { environment },
                 Err(message) => ControlReply::Error { message },

@@ -22,8 +22,12 @@ use crate::lifetime::Keeper;
 use crate::lines::Lines;
 use crate::plan::Plan;
 
-/// The oldest session goes when there are more. A launch needs one; nobody has that many programs.
-const MAX_SESSIONS: usize = 65_536;
+/// When there are as many, those of which nothing lives go, the oldest first, until there are half as many. A launch needs
+/// one: without that the file of an agent that runs for years would have no end.
+const CROWD: usize = 65_536;
+
+/// The oldest goes when there are as many times more, whatever lives.
+const MOST_CROWDS: usize = 4;
 
 /// Plans that are remembered though no session may use them any more.
 const MAX_SHARED: usize = 1024;
@@ -36,6 +40,8 @@ pub(crate) struct Sessions {
     lines: Mutex<Lines>,
     file: PathBuf,
     table: Mutex<Table>,
+    /// [`CROWD`].
+    crowd: usize,
 }
 
 /// A session.
@@ -45,6 +51,8 @@ struct Session {
     source: Option<Arc<Source>>,
     /// Who has opened it, and became its program or is its shell; if that is known.
     keeper: Option<Keeper>,
+    /// Somebody has asked by it since it was looked at.
+    used: bool,
 }
 
 /// A session as it is kept, behind its variable's value.
@@ -73,18 +81,25 @@ struct Table {
     shared: HashMap<String, Arc<Plan>>,
     /// Those with the same source share it, too.
     sources: Vec<Arc<Source>>,
+    /// How many were left when they were thinned out last.
+    left: usize,
 }
 
 impl Table {
     fn insert(&mut self, token: Token, plan: Arc<Plan>, source: Option<Source>, keeper: Option<Keeper>) {
         let source = source.map(|source| self.source(source));
-        self.sessions.insert(token, Session { plan, source, keeper });
+        self.sessions.insert(token, Session { plan, source, keeper, used: false });
         self.order.push_back(token);
-        if self.order.len() > MAX_SESSIONS
+        if self.order.len() > MOST_CROWDS * CROWD
             && let Some(oldest) = self.order.pop_front()
         {
             self.sessions.remove(&oldest);
         }
+    }
+
+    fn in_order(&self) -> Vec<(Token, Session)> {
+        let known = |token: &Token| Some((*token, self.sessions.get(token)?.clone()));
+        self.order.iter().filter_map(known).collect()
     }
 
     fn source(&mut self, source: Source) -> Arc<Source> {
@@ -138,7 +153,7 @@ impl Sessions {
                 table.insert(session.token, plan, source.map(Cow::into_owned), None);
             }
         }
-        Ok(Self { socket, file, table: Mutex::new(table), lines: Mutex::new(lines) })
+        Ok(Self { socket, file, table: Mutex::new(table), lines: Mutex::new(lines), crowd: CROWD })
     }
 
     /// Opens a session and gives the value of the programs' session variable, or says why not.
@@ -227,11 +242,7 @@ impl Sessions {
         if !has_changed {
             return reloaded;
         }
-        let sessions: Vec<_> = table
-            .order
-            .iter()
-            .filter_map(|token| Some((*token, table.sessions.get(token)?.clone())))
-            .collect();
+        let sessions = table.in_order();
         // Programs go on while the file is written; launches wait.
         drop(table);
         if let Err(error) = self.keep(&mut lines, &sessions) {
@@ -263,9 +274,44 @@ impl Sessions {
         lines.replace(&self.file, all.into_iter())
     }
 
-    /// The plan of a session.
+    /// The plan of a session, by which somebody asks.
     pub(crate) fn plan(&self, token: &Token) -> Option<Arc<Plan>> {
-        self.table.lock().sessions.get(token).map(|session| Arc::clone(&session.plan))
+        let mut table = self.table.lock();
+        let session = table.sessions.get_mut(token)?;
+        session.used = true;
+        Some(Arc::clone(&session.plan))
+    }
+
+    /// Whether it is time to [thin them out](Self::thin_out).
+    pub(crate) fn are_crowded(&self) -> bool {
+        let table = self.table.lock();
+        table.order.len() >= self.crowd.max(2 * table.left)
+    }
+
+    /// Forgets old sessions, also in the file, of which nothing lives: neither who has opened it nor, as `has_programs` says, any
+    /// other process, and nobody has asked by it since the last time. Not for a thread that others wait for.
+    pub(crate) fn thin_out(&self, has_programs: impl Fn(&Token) -> bool) -> io::Result<()> {
+        let mut lines = self.lines.lock();
+        let mut table = self.table.lock();
+        let Table { sessions, order, left, .. } = &mut *table;
+        let mut too_many = order.len().saturating_sub(self.crowd / 2);
+        order.retain(|token| {
+            let Some(session) = sessions.get_mut(token) else { return false };
+            let lives = session.keeper.as_ref().is_some_and(Keeper::lives) || session.used;
+            session.used = false;
+            if too_many == 0 || lives || has_programs(token) {
+                return true;
+            }
+            too_many -= 1;
+            sessions.remove(token);
+            false
+        });
+        *left = order.len();
+        order.shrink_to(2 * *left);
+        sessions.shrink_to(2 * *left);
+        let kept = table.in_order();
+        drop(table);
+        self.keep(&mut lines, &kept)
     }
 }
 
@@ -294,77 +340,4 @@ fn is_socket_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sessions_and_the_socket_outlive_the_agent() {
-        let directory = std::env::temp_dir().join(format!("underpass-sessions-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let first = Sessions::open(&directory).unwrap();
-        let config = Config::strict(vec!["socks5h://u:p@h:1".parse().unwrap()]);
-        let value = first.open_session(config.clone(), None, None).unwrap();
-        let token = SessionEnv::parse(value.as_bytes()).unwrap().token;
-        let second = Sessions::open(&directory).unwrap();
-        assert_eq!(second.socket, first.socket);
-        assert_eq!(second.plan(&token).map(|plan| plan.config.clone()), Some(config));
-        assert!(second.plan(&Token([0; 16])).is_none());
-        std::fs::remove_dir_all(directory).unwrap();
-    }
-
-    #[test]
-    fn a_reload_changes_the_sessions_of_a_file_and_keeps_them() {
-        use underpass_core::config::format::Format;
-
-        let directory = std::env::temp_dir().join(format!("underpass-reload-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let path = directory.join("c.toml");
-        let source = Source::file(&path, Format::Underpass);
-        let write = |text: &str| std::fs::write(&path, text).unwrap();
-        write("proxy = 'socks5h://a:1'\n");
-        let sessions = Sessions::open(&directory).unwrap();
-        let token = |value: &str| SessionEnv::parse(value.as_bytes()).unwrap().token;
-        let kept = |source: Option<&Source>, keeper| {
-            let config = Config::strict(vec!["socks5h://a:1".parse().unwrap()]);
-            token(&sessions.open_session(config, source.cloned(), keeper).unwrap())
-        };
-        let open = |source| kept(source, None);
-        let tokens = [open(Some(&source)), open(Some(&source)), open(None)];
-        let hops = |sessions: &Sessions| {
-            tokens.map(|token| sessions.plan(&token).unwrap().config.chains["main"].hops[0].to_string())
-        };
-        let [same, bad] = [(0, 2), (0, 2)].map(|(changed, unchanged)| (changed, unchanged, 1));
-        let counts = |it: &Reloaded| (it.changed, it.unchanged, it.fixed);
-        assert_eq!(counts(&sessions.reload(|_| false, |_| Ok(()))), same);
-        write("proxy = 'socks5h://b:2'\n");
-        assert_eq!(counts(&sessions.reload(|_| false, |_| Ok(()))), (2, 0, 1));
-        let new = ["socks5h://b:2", "socks5h://b:2", "socks5h://a:1"];
-        assert_eq!(hops(&sessions), new);
-        write("proxy = 'socks5h://c:3'\nproxi = 1\n");
-        let failed = sessions.reload(|_| false, |_| Ok(()));
-        assert_eq!((counts(&failed), failed.failures.len()), (bad, 1));
-        assert!(failed.failures[0].contains("c.toml:2:1: "), "{failed:?}");
-        assert_eq!(hops(&sessions), new);
-        // One whose program has ended follows, uncounted; one that has another program counts.
-        let (keeper, life) = Keeper::new();
-        let ended = kept(Some(&source), Some(keeper));
-        drop(life);
-        write("proxy = 'socks5h://e:5'\n");
-        assert_eq!(counts(&sessions.reload(|_| false, |_| Ok(()))), (2, 0, 1));
-        assert_eq!(sessions.plan(&ended).unwrap().config.chains["main"].hops[0].to_string(), "socks5h://e:5");
-        assert_eq!(counts(&sessions.reload(|token| *token == ended, |_| Ok(()))), (0, 3, 1));
-        write("proxy = 'socks5h://b:2'\n");
-        assert_eq!(counts(&sessions.reload(|_| false, |_| Ok(()))), (2, 0, 1));
-        let later = open(Some(&source));
-        let again = Sessions::open(&directory).unwrap();
-        assert_eq!(hops(&again), new);
-        assert!(again.plan(&later).is_some());
-        write("proxy = 'socks5h://d:4'\n");
-        assert_eq!(
-            counts(&again.reload(|_| false, |_| Ok(()))),
-            (4, 0, 1),
-            "it is not known who has opened them"
-        );
-        std::fs::remove_dir_all(directory).unwrap();
-    }
-}
+mod tests;
