@@ -37,6 +37,8 @@ pub(crate) struct Lifetime {
     linger: AtomicBool,
     /// Processes that are seen to end: in a process namespace those whose next launch is waited for.
     waited_for: Mutex<HashSet<i32>>,
+    /// One of them has ended.
+    outlives: AtomicBool,
     changed: Notify,
     /// Processes that have asked: some do not let their memory map be read (prctl(2), PR_SET_DUMPABLE).
     seen: Mutex<HashSet<i32>>,
@@ -117,6 +119,11 @@ impl Lifetime {
         Some(keeper)
     }
 
+    /// Whether what a launch of ours was made in has ended, and nothing else is there whose launches we wait for.
+    pub(crate) fn outlives_sandbox(&self) -> bool {
+        self.outlives.load(Ordering::Relaxed) && self.waited_for.lock().is_empty()
+    }
+
     /// Waits for no launch once this process has ended: the first process of a sandbox may wait for all that are in it, as
     /// bwrap's does, and only its child's end tells that nobody starts anything more.
     fn linger_with(agent: &Arc<Agent>, below: i32) {
@@ -131,6 +138,7 @@ impl Lifetime {
             }
             let lifetime = &agent.lifetime;
             lifetime.waited_for.lock().remove(&below);
+            lifetime.outlives.store(true, Ordering::Relaxed);
             lifetime.linger.store(false, Ordering::Relaxed);
             lifetime.changed.notify_one();
         });

@@ -44,12 +44,11 @@ pub(crate) fn sessions(socket: &Path, seen: &HashSet<i32>) -> Option<HashSet<Tok
 }
 
 /// Whether we are the last process of this user in our network namespace. The processes of others have no
-/// business in our directory, nor has the first one of a process namespace, which waits for us as for all in it.
-pub(crate) fn is_last_here() -> bool {
+/// business in our directory; nor has the first one of a sandbox that has `ended` and waits for us as for all in it.
+pub(crate) fn is_last_here(ended: bool) -> bool {
     let network = |process: &Path| fs::read_link(process.join("ns/net")).ok();
     let Some((others, here)) = others().zip(network(Path::new("/proc/self"))) else { return false };
-    let waits = |pid| pid == 1 && numbers::namespace().is_some();
-    others.filter(|(pid, _)| !waits(*pid)).all(|(_, process)| match network(&process) {
+    others.filter(|(pid, _)| !(ended && *pid == 1)).all(|(_, process)| match network(&process) {
         Some(network) => network != here,
         None => !is_ours(&process),
     })

@@ -113,7 +113,7 @@ impl Place {
         agent.names.remove_if_crowded();
         // The network namespace goes with us, and nobody will look for an agent of it again. A log stays, and
         // the directory with it.
-        if processes::is_last_here() {
+        if processes::is_last_here(agent.lifetime.outlives_sandbox()) {
             for name in ["names", "agent.lock", SERVING] {
                 let _ = fs::remove_file(directory.join(name));
             }
