@@ -62,7 +62,7 @@ fn chromium_keeps_its_own_sandbox() {
     let (user, owner): (&[&str], &[&str]) = if rustix::process::geteuid().is_root() {
         (&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], &["-o", "65534", "-g", "65534"])
     } else {
-        (&["unshare", "--user", "--map-user=1234"], &[])
+        (&["unshare", "--user", "--map-user=1234", "--map-group=1234"], &[])
     };
     place.world.client("chmod").args(["711", "."]).run().success();
     place.world.client("install").args(["-d", "-m", "700"]).args(owner).arg(&home).run().success();
