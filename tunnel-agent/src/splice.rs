@@ -6,7 +6,7 @@
 
 mod muxed;
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -62,31 +62,49 @@ impl Splicer {
         let _ = self.runtime.spawn(std::future::ready(())).await;
     }
 
-    /// Splicer between the program's connection and the far end until both directions have ended; `flow`
+    /// Splices between the program's connection and the far end until both directions have ended; `flow`
     /// is told what has passed.
-    pub(crate) async fn relay(&self, program: OwnedFd, far: Stream, flow: &Flow) -> Ended {
+    pub(crate) fn relay(&self, program: Bare<OwnedFd>, far: Stream, flow: &Arc<Flow>) -> Relaying {
         // However this ends, if not regularly, the program sees a reset: also when the agent is killed, since the kernel
         // closes for it.
-        let program = match cut_on_close(&program).and_then(|()| Bare::new(program)) {
-            Ok(program) => program,
-            Err(error) => return Ended::Other(error),
-        };
+        match cut_on_close(program.get()) {
+            Ok(()) => self.between(program, far, flow),
+            Err(error) => Box::pin(ready(Ended::Other(error))),
+        }
+    }
+
+    /// The same with a program's socket that the runtime does not know yet.
+    pub(crate) fn relay_socket(&self, program: OwnedFd, far: Stream, flow: &Arc<Flow>) -> Relaying {
+        match cut_on_close(&program).and_then(|()| Bare::new(program)) {
+            Ok(program) => self.between(program, far, flow),
+            Err(error) => Box::pin(ready(Ended::Other(error))),
+        }
+    }
+
+    fn between(&self, program: Bare<OwnedFd>, far: Stream, flow: &Arc<Flow>) -> Relaying {
+        let flow = Arc::clone(flow);
         match far {
-            Stream::Bare(far) => relay(program.into_watched(), far.into_watched(), &self.pipes, flow).await,
-            Stream::Muxed(far) => muxed::relay(program.into_watched(), *far, flow).await,
-            Stream::Wrapped(far) => copied(program, far, flow).await,
-            Stream::Unopened => Ended::Other(io::ErrorKind::NotConnected.into()),
+            Stream::Bare(far) => {
+                let pipes = Arc::clone(&self.pipes);
+                Box::pin(relay(program.into_watched(), far.into_watched(), pipes, flow))
+            }
+            Stream::Muxed(far) => Box::pin(muxed::relay(program.into_watched(), *far, flow)),
+            Stream::Wrapped(far) => Box::pin(copied(program, far, flow)),
+            Stream::Unopened => Box::pin(ready(Ended::Other(io::ErrorKind::NotConnected.into()))),
         }
     }
 }
+
+/// A relay until its end. Each kind takes no more room than it needs, and none of what came before: very many are idle.
+pub(crate) type Relaying = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
 /// Room for the bytes of one direction that cannot be spliced.
 const BUFFER: usize = 32 * 1024;
 
 /// Splicer what is inside TLS, which has to be copied.
-async fn copied(program: Bare<OwnedFd>, mut far: impl Duplex, flow: &Flow) -> Ended {
+async fn copied(program: Bare<OwnedFd>, mut far: impl Duplex, flow: Arc<Flow>) -> Ended {
     urgent::in_line(program.get());
-    let mut program = Counted::new(program, flow);
+    let mut program = Counted::new(program, &flow);
     let copied = tokio::io::copy_bidirectional_with_sizes(&mut program, &mut far, BUFFER, BUFFER).await;
     match copied {
         Ok(_) => {
@@ -99,7 +117,12 @@ async fn copied(program: Bare<OwnedFd>, mut far: impl Duplex, flow: &Flow) -> En
     }
 }
 
-async fn relay(program: AsyncFd<OwnedFd>, far: AsyncFd<OwnedFd>, pipes: &Pipes, flow: &Flow) -> Ended {
+async fn relay(
+    program: AsyncFd<OwnedFd>,
+    far: AsyncFd<OwnedFd>,
+    pipes: Arc<Pipes>,
+    flow: Arc<Flow>,
+) -> Ended {
     // Both ends see a reset.
     if let Err(error) = cut_on_close(&far) {
         return Ended::Other(error);
@@ -108,11 +131,11 @@ async fn relay(program: AsyncFd<OwnedFd>, far: AsyncFd<OwnedFd>, pipes: &Pipes, 
     let mut down = Direction::default();
     let up_ended = poll_fn(|cx| {
         up.from_open = !down.ended;
-        let up_now = up.poll(&program, &far, pipes, cx);
+        let up_now = up.poll(&program, &far, &pipes, cx);
         // The error has been taken by this way; read the other way, it would look like an end.
         down.from_broken |= matches!(up_now, Now::ToBroken);
         down.from_open = !up.ended;
-        let down_now = down.poll(&far, &program, pipes, cx);
+        let down_now = down.poll(&far, &program, &pipes, cx);
         flow.passed(up.delivered, down.delivered);
         match (up_now, down_now) {
             (Now::Ended, Now::Ended) => Poll::Ready(None),
@@ -135,8 +158,8 @@ async fn relay(program: AsyncFd<OwnedFd>, far: AsyncFd<OwnedFd>, pipes: &Pipes, 
         }
     })
     .await;
-    up.release(pipes);
-    down.release(pipes);
+    up.release(&pipes);
+    down.release(&pipes);
     match up_ended {
         None => {
             end_on_close(&program);

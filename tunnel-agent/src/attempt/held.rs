@@ -89,7 +89,7 @@ impl Attempt {
                 room.keep(1 + far.descriptors());
                 let _usage = (Lifetime::begin(&agent), room);
                 let listed = agent.flows.begin(trip);
-                let ended = agent.splicer.relay(program, far, &listed.flow).await;
+                let ended = agent.splicer.relay_socket(program, far, &listed.flow).await;
                 log::ended(&listed.flow, &ended);
                 if is_sealed {
                     agent.carried.forget(cookie);

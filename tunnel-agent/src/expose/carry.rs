@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::Interest;
 use underpass_core::destination::Destination;
 use underpass_core::wire::FROM;
 
@@ -18,8 +17,8 @@ use super::reverse::reset;
 use crate::agent::Agent;
 use crate::flow::Trip;
 use crate::lifetime::Lifetime;
-use crate::upstream::stream::Stream;
-use crate::{log, loopback, sys};
+use crate::upstream::stream::{Bare, Stream};
+use crate::{log, loopback};
 
 /// How long a program may take to have room in its queue.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -58,7 +57,7 @@ pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Str
     log::ended(&listed.flow, &ended);
 }
 
-async fn connected(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Result<OwnedFd> {
+async fn connected(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Result<Bare<OwnedFd>> {
     let mut tries = 0;
     loop {
         match connect(agent, exposure, peer).await {
@@ -72,7 +71,7 @@ async fn connected(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::
     }
 }
 
-async fn connect(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Result<OwnedFd> {
+async fn connect(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Result<Bare<OwnedFd>> {
     let to = exposure.local;
     let from: IpAddr = match to {
         SocketAddr::V4(_) => FROM.into(),
@@ -85,15 +84,15 @@ async fn connect(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Re
     // Before the program can ask.
     agent.exposures.comes(from, to, peer, exposure.exit);
     let connecting = crate::socket::connect_nonblocking(&socket, &to);
-    let watched = sys::watch(OwnedFd::from(socket), Interest::READABLE | Interest::WRITABLE)?;
+    let stream = Bare::new(OwnedFd::from(socket))?;
     match connecting {
         Ok(()) => {}
         Err(Errno::INPROGRESS) => {
-            let _ready = watched.writable().await?;
-            rustix::net::sockopt::socket_error(watched.get_ref())??;
+            let _ready = stream.get().writable().await?;
+            rustix::net::sockopt::socket_error(stream.get().get_ref())??;
         }
         Err(error) => return Err(error.into()),
     }
-    loopback::to_proxy(watched.get_ref());
-    Ok(watched.into_inner())
+    loopback::to_proxy(stream.get().get_ref());
+    Ok(stream)
 }

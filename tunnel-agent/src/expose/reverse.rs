@@ -33,7 +33,7 @@ use crate::upstream::bind::Bound;
 use crate::upstream::chain::listening::{AtRelay, Listener};
 use crate::upstream::hop::Client;
 use crate::upstream::local;
-use crate::upstream::stream::Stream;
+use crate::upstream::stream::{Bare, Stream};
 use crate::{log, sight};
 
 /// What has listened for so long was no failure: the next is asked for without a pause.
@@ -272,12 +272,12 @@ impl Served {
     }
 
     /// A connection to where this leads, from this machine itself.
-    async fn dial(&self) -> Result<OwnedFd, Failure> {
+    async fn dial(&self) -> Result<Bare<OwnedFd>, Failure> {
         let refused = |error: io::Error| Failure::Dial(error.raw_os_error().unwrap_or(errno::ECONNREFUSED));
         match &self.reverse.to {
             Inside::Path(path) => {
                 let stream = UnixStream::connect(path).await.map_err(refused)?;
-                Ok(stream.into_std().map_err(refused)?.into())
+                stream.into_std().and_then(|stream| Bare::new(stream.into())).map_err(refused)
             }
             Inside::Host(host) => {
                 // What stands for a name is never dialled.
@@ -286,7 +286,7 @@ impl Served {
                     Destination::Name { .. } => host,
                 };
                 match local::dial(host, &FarOptions::default()).await?.stream {
-                    Stream::Bare(stream) => Ok(stream.into_watched().into_inner()),
+                    Stream::Bare(stream) => Ok(stream),
                     _ => Err(Failure::Socket("it is no connection of this machine")),
                 }
             }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,12 +22,13 @@ use super::socks5;
 use crate::agent::Agent;
 use crate::attempt::{self, along, trip, way};
 use crate::facts::FarOptions;
-use crate::flow::Trip;
+use crate::flow::{Listed, Trip};
 use crate::lifetime::Lifetime;
 use crate::loopback;
 use crate::plan::Plan;
 use crate::room::Taken;
 use crate::socket::remote_address;
+use crate::splice::Relaying;
 use crate::upstream::Far;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::{Bare, Stream};
@@ -55,9 +57,15 @@ pub(super) struct Visit {
 /// What becomes of a visit.
 enum Next {
     /// With what it has had since it was dialled, if that was before it came.
-    Relay(OwnedFd, Stream, Trip, Option<Usage>),
+    Relay(Bare<OwnedFd>, Stream, Trip, Option<Usage>),
     Datagrams(Bare<OwnedFd>, Association),
     Nothing,
+}
+
+/// What is left to be done for one that is served: as little as that is kept of it.
+enum Rest {
+    Relay(Relaying, Listed, Option<Usage>),
+    Datagrams(Pin<Box<dyn Future<Output = io::Result<()>> + Send>>),
 }
 
 /// Serves a client on the thread that relays.
@@ -67,25 +75,28 @@ pub(super) fn begin(visit: Visit, stream: OwnedFd, mut room: Option<Taken>) {
     splicer.spawn(async move {
         let _usage = Lifetime::begin(&agent);
         // Boxed, so that a long-lived connection does not keep the room of its dial.
-        let ended = match Box::pin(visit.carried(stream)).await {
+        let rest = match Box::pin(visit.carried(stream)).await {
             Ok(Next::Relay(client, far, trip, mut usage)) => {
                 let dialled_for = usage.as_mut().map(|(_, taken)| taken);
                 if let Some(taken) = dialled_for.or(room.as_mut()) {
                     taken.keep(1 + far.descriptors());
                 }
                 let listed = agent.flows.begin(trip);
-                let ended = agent.splicer.relay(client, far, &listed.flow).await;
-                log::ended(&listed.flow, &ended);
-                Ok(())
+                Rest::Relay(agent.splicer.relay(client, far, &listed.flow), listed, usage)
             }
-            Ok(Next::Datagrams(stream, association)) => association.serve(stream).await,
-            Ok(Next::Nothing) => Ok(()),
-            Err(error) => Err(error),
+            Ok(Next::Datagrams(stream, association)) => Rest::Datagrams(Box::pin(association.serve(stream))),
+            Ok(Next::Nothing) => return,
+            Err(error) => return gone(&error),
         };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a client at the front door went away");
+        match rest {
+            Rest::Relay(relaying, listed, _dialled_for) => log::ended(&listed.flow, &relaying.await),
+            Rest::Datagrams(served) => served.await.unwrap_or_else(|error| gone(&error)),
         }
     });
+}
+
+fn gone(error: &io::Error) {
+    tracing::debug!(%error, "a client at the front door went away");
 }
 
 impl Visit {
@@ -128,9 +139,7 @@ impl Visit {
         };
         tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await??;
         match found {
-            Some(Found::Far(far, trip)) => {
-                Ok(Next::Relay(stream.into_watched().into_inner(), far, trip, None))
-            }
+            Some(Found::Far(far, trip)) => Ok(Next::Relay(stream, far, trip, None)),
             Some(Found::Datagrams(association)) => Ok(Next::Datagrams(stream, association)),
             // Nobody has told why: an end would look like an empty stream.
             None if answer.is_empty() => reset(&stream),
@@ -215,9 +224,7 @@ fn redirected(stream: &Bare<OwnedFd>) -> Option<SocketAddr> {
 fn taken(held: &Held, stream: Bare<OwnedFd>, to: SocketAddr) -> io::Result<Next> {
     let from = remote_address(stream.get().get_ref())?;
     match held.take(from, to) {
-        Some(Dialled { far, trip, usage, .. }) => {
-            Ok(Next::Relay(stream.into_watched().into_inner(), far, trip, Some(usage)))
-        }
+        Some(Dialled { far, trip, usage, .. }) => Ok(Next::Relay(stream, far, trip, Some(usage))),
         None => {
             tracing::warn!(%to, "reset: its SYN was in no queue, or waited too long behind it");
             reset(&stream)

@@ -4,6 +4,7 @@
 
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
@@ -42,7 +43,7 @@ enum Now {
 }
 
 /// Relays until both ways have ended.
-pub(super) async fn relay(program: AsyncFd<OwnedFd>, far: Muxed, flow: &Flow) -> Ended {
+pub(super) async fn relay(program: AsyncFd<OwnedFd>, far: Muxed, flow: Arc<Flow>) -> Ended {
     urgent::in_line(&program);
     let mut both =
         Both { program, far, rest: Bytes::new(), up: 0, down: 0, up_ended: false, down_ended: false };

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::super::capsule::{Malformed, varint};
 use super::request::Id;
+use crate::relay::capsule::{Malformed, varint};
 
 /// The type of these capsules; others are passed over.
 const WAITS: u64 = 0x2d75_5031;

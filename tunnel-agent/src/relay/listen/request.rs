@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::super::policy::exposing::Wish;
+use crate::relay::policy::exposing::Wish;
 
 /// The protocols, each with its version (RFC 8441 section 4).
 pub(crate) const LISTEN: &str = "underpass-listen-1";
