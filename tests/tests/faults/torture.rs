@@ -1,12 +1,12 @@
-//! Every system call of the agent's may fail. Whichever it is, it serves on, or ends in a way that the next launch mends;
-//! programs see an errno, wait for nobody, and nothing goes round the proxy.
+//! Every system call of the agent's may fail, and of a relay's. Whichever it is, it serves on, or ends in a way that the next
+//! launch mends, or the relay's next start; programs see an errno, wait for nobody, and nothing goes round the proxy.
 
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use underpass_tests::proxies;
 use underpass_tests::servers::port;
-use underpass_tests::{PATIENCE, Running, World, artifacts};
+use underpass_tests::{Command, PATIENCE, Running, artifacts};
 
 use crate::{GREETED, agent, no_leaks, world};
 
@@ -19,20 +19,19 @@ const ENFILE: i32 = 23;
 /// Longer than any deadline that is set here.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// An agent one of whose calls can be made to fail (`programs/failing.c`).
+/// An agent or a relay one of whose calls can be made to fail (`programs/failing.c`).
 struct Tortured {
     agent: Running,
 }
 
 impl Tortured {
-    fn start(world: &World, directory: &str) -> Self {
-        let failing = world.client(artifacts::program("failing")).env("UNDERPASS_LOG", "info");
-        let failing = failing.limit(Duration::MAX);
-        let agent = failing.arg(CALLS).arg(artifacts::agent()).args(["run", "--foreground", "--directory"]);
-        let mut agent = agent.arg(directory).spawn();
+    /// With these arguments of the agent's program, until it says that it is ready.
+    fn start(failing: Command, arguments: &[&str], ready: &str) -> Self {
+        let failing = failing.env("UNDERPASS_LOG", "info").limit(Duration::MAX);
+        let mut agent = failing.arg(CALLS).arg(artifacts::agent()).args(arguments).spawn();
         let limit = Instant::now() + PATIENCE;
-        while !agent.try_complaint().is_some_and(|line| line.contains("ready")) {
-            assert!(Instant::now() < limit, "the agent is not ready");
+        while !agent.try_complaint().is_some_and(|line| line.contains(ready)) {
+            assert!(Instant::now() < limit, "it is not ready");
             std::thread::sleep(Duration::from_millis(1));
         }
         Self { agent }
@@ -73,28 +72,30 @@ fn is_honest(said: &str) -> bool {
     }
 }
 
-/// Through what connections are made.
-#[derive(Clone, Copy)]
-enum Through {
-    /// A SOCKS proxy: a blocking connection is handed off, another is relayed.
-    Proxy,
-    /// A relay of our own: TLS, HTTP/2.
-    Relay,
+/// Whose calls fail.
+#[derive(Clone, Copy, PartialEq)]
+enum Whose {
+    /// The agent's, beside a SOCKS proxy: a blocking connection is handed off, another is relayed.
+    Proxied,
+    /// The agent's, beside a relay of our own: TLS, HTTP/2.
+    Relayed,
+    /// The relay's.
+    Relays,
 }
 
 /// Has one call after the other fail, `step` apart.
-fn fails(through: Through, errno: i32, step: usize) {
+fn fails(whose: Whose, errno: i32, step: usize) {
     let (world, proxy) = world();
     let key = proxies::key(&world, "client");
     let relay = proxies::relay(&world, 4433, &[&key], 1).allowed(&world);
-    let hop = match through {
-        Through::Proxy => proxy.url().to_owned(),
-        Through::Relay => relay.url(&key),
-    };
+    let hop = if whose == Whose::Proxied { proxy.url().to_owned() } else { relay.url(&key) };
     let normal = agent(&world);
     let directory = world.agent_directory(normal).display().to_string();
-    let stop = |pid| assert!(world.signal(pid, Signal::KILL));
-    stop(normal);
+    if whose == Whose::Relays {
+        relay.real.kill();
+    } else {
+        assert!(world.signal(normal, Signal::KILL));
+    }
     let configuration = world.directory().join("short.toml");
     let text = format!("proxy = '{hop}'\ndeadline = 3\n");
     std::fs::write(&configuration, text).expect("the directory is ours");
@@ -103,7 +104,19 @@ fn fails(through: Through, errno: i32, step: usize) {
         let arguments = ["v4", mode, "1", &port::GREETER.to_string()];
         underpass.arg(artifacts::program("greeting")).args(arguments).limit(LIMIT).run_or_kill()
     };
-    let mut tortured = Tortured::start(&world, &directory);
+    let settings = world.directory().join("relay-4433.toml").display().to_string();
+    let failing = artifacts::program("failing");
+    let start = || match whose {
+        Whose::Relays => {
+            Tortured::start(world.far(&failing), &["relay", "--config", &settings], "a relay serves")
+        }
+        _ => Tortured::start(
+            world.client(&failing),
+            &["run", "--foreground", "--directory", &directory],
+            "ready",
+        ),
+    };
+    let mut tortured = start();
     for mode in ["nonblocking", "blocking"] {
         assert_eq!(greets(mode).stdout, GREETED, "{}", tortured.said());
         tortured.arm(0, 0).expect("it lives");
@@ -122,7 +135,7 @@ fn fails(through: Through, errno: i32, step: usize) {
             if tortured.arm(0, 0).is_none() {
                 let status = tortured.status();
                 assert!(status < 128 || status == 134, "{mode}, call {number}: it has ended with {status}");
-                tortured = Tortured::start(&world, &directory);
+                tortured = start();
             }
             let after = greets(mode);
             let said = tortured.said();
@@ -135,15 +148,16 @@ fn fails(through: Through, errno: i32, step: usize) {
 #[test]
 #[ignore = "long: some calls fail"]
 fn some_calls_fail() {
-    fails(Through::Proxy, ENOMEM, 19);
-    fails(Through::Relay, ENFILE, 29);
+    fails(Whose::Proxied, ENOMEM, 19);
+    fails(Whose::Relayed, ENFILE, 29);
+    fails(Whose::Relays, ENOMEM, 9);
 }
 
 #[test]
 #[ignore = "long: each call fails once"]
 fn each_call_fails() {
-    for through in [Through::Proxy, Through::Relay] {
-        fails(through, ENOMEM, 1);
-        fails(through, ENFILE, 1);
+    for whose in [Whose::Proxied, Whose::Relayed, Whose::Relays] {
+        fails(whose, ENOMEM, 1);
+        fails(whose, ENFILE, 1);
     }
 }

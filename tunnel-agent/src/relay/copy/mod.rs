@@ -13,6 +13,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::net::Shutdown;
 use tokio::time::Sleep;
 
 use super::buffers::LENGTH;
@@ -87,6 +89,12 @@ impl Pace {
 /// What was written before a cut arrives before it.
 async fn settle(socket: &Bare<OwnedFd>) {
     drain(socket.get()).await;
+}
+
+/// Has a destination that takes nothing more read to the end of what it has sent, and not waited for: it may wait for what it
+/// does not get. Whether that can be.
+fn hears_out(far: &Bare<OwnedFd>) -> bool {
+    matches!(rustix::net::shutdown(far.get().get_ref(), Shutdown::Read), Ok(()) | Err(Errno::NOTCONN))
 }
 
 /// Whether what reads like an end is none: a connection whose other way is open and which the kernel has closed was

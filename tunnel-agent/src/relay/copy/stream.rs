@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Ended, FLUSH, Pace, TURN, cut_on_close, end_on_close, settle, was_reset};
+use super::{Ended, FLUSH, Pace, TURN, cut_on_close, end_on_close, hears_out, settle, was_reset};
 use crate::ends::is_broken;
 use crate::relay::buffers::{Buffer, LENGTH};
 use crate::relay::memory::{Held, Part};
@@ -41,7 +41,7 @@ pub(crate) async fn carry(
         down.open = !up.eof;
         let down_now = down.poll(&mut far, ticket, cx);
         match (up_now, down_now) {
-            (Poll::Ready(Err(Ended::ByFar)), Poll::Pending) => {
+            (Poll::Ready(Err(Ended::ByFar)), Poll::Pending) if hears_out(&far) => {
                 // What it has sent before is still delivered; nothing more is taken from the client.
                 up.ended = true;
                 Poll::Pending

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Ended, FLUSH, Pace, TURN, cut_on_close, end_on_close, settle, was_reset, with_scratch};
+use super::{
+    Ended, FLUSH, Pace, TURN, cut_on_close, end_on_close, hears_out, settle, was_reset, with_scratch,
+};
 use crate::ends::is_broken;
 use crate::relay::Tls;
 use crate::relay::policy::limits::Over;
@@ -30,7 +32,7 @@ pub(crate) async fn carry(mut tls: Tls, mut far: Bare<OwnedFd>, ticket: &Ticket)
         let mut from = FromFar { far: &mut far, cut, closed: up.eof };
         let down_now = down.poll(&mut from, &mut tls, Ended::ByClient, ticket, Ticket::down, cx);
         match (up_now, down_now) {
-            (Poll::Ready(Err(Ended::ByFar)), Poll::Pending) => {
+            (Poll::Ready(Err(Ended::ByFar)), Poll::Pending) if hears_out(&far) => {
                 // What it has sent before is still delivered; nothing more is read from the client.
                 up.ended = true;
                 Poll::Pending
