@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use underpass_tests::{PATIENCE, World};
 
 use crate::place::{EXIT, EXPOSED, Place};
+use crate::reverse::requests;
 
 fn http_server(command: underpass_tests::Command) -> underpass_tests::Command {
     command.args(["-u", "-m", "http.server", "8000"]).limit(Duration::MAX)
@@ -116,4 +117,28 @@ fn rsync_fetches_from_a_daemon_at_the_exit() {
     let url = format!("rsync://{EXIT}:8002/files/large");
     place.world.far("rsync").arg(&url).arg(&fetched).run().success();
     assert!(std::fs::read(fetched).expect("it is there") == whole);
+}
+
+/// The same servers, without an event loop of ours: none of a thousand is lost.
+#[test]
+#[ignore = "long: 1,000 connections to each of two servers"]
+fn a_thousand_come_to_each_server() {
+    let place = Place::new(EXPOSED);
+    let directory = place.world.directory();
+    std::fs::write(directory.join("page"), "from the client side\n").expect("the directory is ours");
+    let nginx = format!(
+        "daemon off;\nuser root;\npid nginx.pid;\nerror_log stderr;\nevents {{ }}\nhttp {{\naccess_log off;\n\
+         client_body_temp_path body;\nproxy_temp_path proxy;\nfastcgi_temp_path fastcgi;\nuwsgi_temp_path uwsgi;\n\
+         scgi_temp_path scgi;\nserver {{\nlisten 8001;\nroot {};\n}}\n}}\n",
+        directory.display()
+    );
+    let configuration = directory.join("nginx.conf");
+    std::fs::write(&configuration, nginx).expect("the directory is ours");
+    let nginx = place.exposed("nginx").arg("-p").arg(directory).arg("-c").arg(&configuration);
+    let _nginx = nginx.limit(Duration::MAX).spawn();
+    let _python = http_server(place.exposed("/usr/bin/python3")).spawn();
+    for port in [8000, 8001] {
+        place.wait_listening(port);
+        requests(&place.world, port, 1000);
+    }
 }

@@ -103,7 +103,7 @@ fn nginx(world: &World, port: u16) -> Running {
 
 /// So many requests from the far side, of which none is lost.
 #[track_caller]
-fn requests(world: &World, port: u16, count: u32) {
+pub(crate) fn requests(world: &World, port: u16, count: u32) {
     let url = format!("http://{EXIT}:{port}/page");
     let hey = world.far("hey").args(["-n", &count.to_string(), "-c", "20", "-disable-keepalive", "-t", "60"]);
     let said = hey.arg(&url).limit(Duration::from_secs(300)).run().success().to_owned();
