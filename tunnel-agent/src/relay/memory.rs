@@ -1,8 +1,8 @@
 //! What a relay may keep in buffers, shared among what is open. Sockets' own buffers are the kernel's to bound.
 //!
 //! Half of it is for what clients send: the windows of all connections of HTTP/2 together. The other half is for what
-//! they are sent: each stream keeps no more than its share. One that is open all the same is refused where the shares
-//! become too small.
+//! they are sent: each stream keeps no more than its share, nor more than its client has taken before and the least. One
+//! that is open all the same is refused where the shares become too small.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -50,6 +50,8 @@ use crate::{listening, sys};
 
 /// How often the addresses of this machine are looked at again.
 const REFRESH: Duration = Duration::from_secs(60);
+/// How long the audit's last lines may take to be written at the end: a busy disk has a queue, a broken one has no end.
+const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// Why a relay does not serve.
 #[derive(Debug)]
@@ -150,7 +152,7 @@ pub(crate) fn run(path: &Path, mut service: Service) -> Result<(), Failure> {
     drop(entered);
     runtime.shutdown_background();
     if let Some(log) = relay.log.lock().take() {
-        log.close();
+        log.close(LAST_LINES);
     }
     served
 }

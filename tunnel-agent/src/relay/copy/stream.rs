@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{Ended, FLUSH, Pace, TURN, cut_on_close, end_on_close, hears_out, settle, was_reset};
 use crate::ends::is_broken;
 use crate::relay::buffers::{Buffer, LENGTH};
-use crate::relay::memory::{Held, Part};
+use crate::relay::memory::{Held, LEAST, Part};
 use crate::relay::ticket::Ticket;
 use crate::relay::window::Meter;
 use crate::upstream::stream::Bare;
@@ -34,7 +34,8 @@ pub(crate) async fn carry(
     let mut up = Up { receive, kept: Bytes::new(), eof: false, ended: false, pace: Pace::default() };
     let held = Arc::default();
     let (cut, open, reads) = (false, true, false);
-    let mut down = Down { send, held, wants: false, ended: false, cut, open, reads, pace: Pace::default() };
+    let mut down =
+        Down { send, held, read: 0, wants: false, ended: false, cut, open, reads, pace: Pace::default() };
     let ended = poll_fn(|cx| {
         let up_now = up.poll(&mut far, ticket, meter, cx);
         down.cut |= matches!(up_now, Poll::Ready(Err(Ended::ByFar)));
@@ -128,6 +129,8 @@ impl Up {
 struct Down {
     send: SendStream<Part>,
     held: Arc<Held>,
+    /// In bytes, of the destination.
+    read: u64,
     /// Whether room has been asked for: only once there is something to send.
     wants: bool,
     ended: bool,
@@ -156,7 +159,11 @@ impl Down {
                 return Poll::Pending;
             }
             let share = ticket.share();
-            ready!(self.held.poll_below(share, cx));
+            // What was kept while there were few cannot be taken back when there are many: so a client is trusted with as much
+            // as it has taken before, and with the least that there is for each.
+            let taken = self.read - self.held.bytes() as u64;
+            let most = share.min(LEAST + taken);
+            ready!(self.held.poll_below(most, cx));
             let room = match self.send.capacity() {
                 0 if self.wants => match ready!(self.send.poll_capacity(cx)) {
                     Some(Ok(room)) => room,
@@ -173,8 +180,8 @@ impl Down {
                 continue;
             }
             let mut buffer = Buffer::take();
-            let mut buf =
-                ReadBuf::new(&mut buffer[..room.min(LENGTH).min(usize::try_from(share).unwrap_or(LENGTH))]);
+            let left = usize::try_from(most).map_or(LENGTH, |most| most - self.held.bytes());
+            let mut buf = ReadBuf::new(&mut buffer[..room.min(LENGTH).min(left)]);
             let read = Pin::new(&mut *far).poll_read(cx, &mut buf);
             let count = buf.filled().len();
             let Poll::Ready(read) = read else {
@@ -191,6 +198,7 @@ impl Down {
             }
             self.send.send_data(self.held.part(buffer, count, share), last).map_err(|_| Ended::ByClient)?;
             self.ended = last;
+            self.read += count as u64;
             moved += count;
             self.pace.spent(ticket.down(count))?;
             if !last {

@@ -138,10 +138,10 @@ impl Log {
         self.writer.as_ref().map_or(0, Writer::lost)
     }
 
-    /// Waits until what was taken is written, but not for long.
-    pub(crate) fn close(self) {
+    /// Waits until what was taken is written, but no longer than this.
+    pub(crate) fn close(self, most: Duration) {
         if let Some(writer) = self.writer {
-            writer.close(Duration::from_secs(1));
+            writer.close(most);
         }
     }
 }

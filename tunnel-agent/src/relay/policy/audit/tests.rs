@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::super::limits::Limits;
 use super::*;
 
+/// A busy disk takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A folder of one test.
 struct Folder(PathBuf);
 
@@ -153,7 +156,7 @@ fn files_are_bounded_in_size_and_number() {
     for number in 0..9 {
         log.write(&decision(&ann, &number.to_string()), SystemTime::UNIX_EPOCH);
     }
-    log.close();
+    log.close(PATIENCE);
     let hosts = |name: &str| {
         let text = folder.file(name);
         let host =
@@ -174,7 +177,7 @@ fn a_file_goes_on_where_it_has_ended() {
     for host in ["a", "b"] {
         let log = Log::open(&audit(&folder, 1 << 20, 1)).expect("open");
         log.write(&decision(&ann, host), SystemTime::UNIX_EPOCH);
-        log.close();
+        log.close(PATIENCE);
     }
     let text = folder.file("log");
     let lines: Vec<_> = text.lines().collect();
@@ -225,7 +228,7 @@ fn what_a_slow_disk_cannot_take_is_lost_and_counted() {
         writer.take(format!("{number}\n"));
     }
     drop(go);
-    writer.close(Duration::from_secs(60));
+    writer.close(PATIENCE);
     let lines: Vec<_> = lines.try_iter().collect();
     let count = |line: &String| serde_json::from_str::<Value>(line).ok()?.get("lost")?.as_u64();
     let lost: u64 = lines.iter().filter_map(count).sum();
@@ -246,7 +249,7 @@ fn lines_that_a_full_disk_refuses_are_counted_when_there_is_room() {
     for room in [false, false, false, true, true] {
         go.send(room).expect("a thread");
     }
-    writer.close(Duration::from_secs(60));
+    writer.close(PATIENCE);
     let lines: Vec<_> = lines.try_iter().collect();
     assert!(lines[0].ends_with(",\"lost\":2}\n"), "{lines:?}");
     assert_eq!(lines[1..], ["c\n"]);
