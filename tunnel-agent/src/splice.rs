@@ -101,7 +101,7 @@ pub(crate) type Relaying = Pin<Box<dyn Future<Output = Ended> + Send>>;
 /// Room for the bytes of one direction that cannot be spliced.
 const BUFFER: usize = 32 * 1024;
 
-/// Splicer what is inside TLS, which has to be copied.
+/// Copies what is inside TLS, which cannot be spliced.
 async fn copied(program: Bare<OwnedFd>, mut far: impl Duplex, flow: Arc<Flow>) -> Ended {
     urgent::in_line(program.get());
     let mut program = Counted::new(program, &flow);

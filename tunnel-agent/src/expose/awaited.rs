@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use underpass_core::control::ListenerStatus;
 
-use super::known::Known;
 use crate::agent::Agent;
 use crate::course::Course;
 
@@ -23,7 +23,7 @@ struct Waits {
     exit: SocketAddr,
     client: String,
     course: Option<Arc<Course>>,
-    known: Known,
+    since: Instant,
 }
 
 /// It is told of as long as this lives.
@@ -48,7 +48,7 @@ pub(crate) fn waits(
     let mut awaited = agent.exposures.awaited.lock();
     awaited.last += 1;
     let number = awaited.last;
-    awaited.by_number.insert(number, Waits { exit, client, course, known: Known::new(true) });
+    awaited.by_number.insert(number, Waits { exit, client, course, since: Instant::now() });
     Told { agent: Arc::clone(agent), number }
 }
 
@@ -68,9 +68,10 @@ impl Waits {
             pid: None,
             chain: course.and_then(|course| course.chain.as_deref()).unwrap_or_default().to_owned(),
             configuration: course.map_or(0, |course| course.configuration),
-            listens: self.known.is_listening(),
-            age_seconds: self.known.age(),
-            connections: self.known.came(),
+            listens: true,
+            age_seconds: self.since.elapsed().as_secs(),
+            // With the first it waits no longer.
+            connections: 0,
         }
     }
 }
