@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use underpass_tests::{PATIENCE, World};
+use underpass_tests::{PATIENCE, World, artifacts};
 
+use crate::calls::{self, PYTHON, visited};
 use crate::place::{EXIT, EXPOSED, Place};
 use crate::reverse::requests;
 
@@ -94,6 +95,45 @@ fn netcat_takes_a_connection_at_the_exit() {
     let caller = place.world.far("nc.openbsd").args(["-N", EXIT, "8001"]).input("from the caller\n").run();
     assert_eq!(caller.success(), "from the listener\n");
     assert_eq!(listener.wait().success(), "from the caller\n");
+}
+
+/// Of the tables of a file the first that matches decides: one program is at another port of the exit, another is at its own,
+/// and what none matches listens as without us.
+#[test]
+fn a_file_says_which_program_is_at_which_port() {
+    let place = Place::new(EXPOSED);
+    let world = &place.world;
+    let file = world.directory().join("listeners.toml");
+    let text = format!(
+        "proxy = '{}'\n[[expose]]\nprogram = 'python3*'\nport = 8001\nexit-port = 9001\nat = 'main'\n\
+         [[expose]]\nprogram = '*/nc.openbsd'\nport = ['8001-8002', 8003]\nat = 'main'\n",
+        place.relay.url(&place.key)
+    );
+    std::fs::write(&file, text).expect("the directory is ours");
+    let exposed =
+        |program: &str| world.client(artifacts::underpass()).arg("-f").arg(&file).arg("--").arg(program);
+    let (server, said) = calls::server(exposed(PYTHON), &["fork", "0.0.0.0", "8001"]);
+    assert_eq!(said, format!("listens {EXIT} 9001"));
+    visited(&place, EXIT, "9001", 3, 1);
+    assert!(!world.listens(8001));
+    server.end();
+    place.wait_closed(9001);
+
+    let (server, said) = calls::server(exposed(PYTHON), &["fork", "0.0.0.0", "8002"]);
+    assert_eq!(said, "listens 0.0.0.0 8002");
+    let beside = world.client(PYTHON).arg(calls::script("calls_in.py")).args(["127.0.0.1", "8002", "3", "1"]);
+    assert_eq!(beside.run().success(), "3 of 3\n");
+    assert!(!world.listens(8002));
+    server.end();
+
+    for port in ["8001", "8002"] {
+        let mut listener = exposed("nc.openbsd").args(["-l", "-N", port]).spawn();
+        listener.close_input();
+        place.wait_listening(port.parse().expect("a port"));
+        let caller = world.far("nc.openbsd").args(["-N", EXIT, port]).input("from the caller\n").run();
+        assert_eq!(caller.success(), "");
+        assert_eq!(listener.wait().success(), "from the caller\n");
+    }
 }
 
 /// A daemon of rsync, which forks for each.
