@@ -17,7 +17,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::unix::AsyncFd;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Sleep;
 
 use crate::counted::Counted;
@@ -55,6 +55,15 @@ impl Splicer {
     /// Runs a connection on the relay thread, from its dial to its end.
     pub(crate) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.runtime.spawn(connection).abort_handle()
+    }
+
+    /// Runs one of several tasks there.
+    pub(crate) fn spawn_into<T: Send + 'static>(
+        &self,
+        tasks: &mut JoinSet<T>,
+        task: impl Future<Output = T> + Send + 'static,
+    ) {
+        tasks.spawn_on(task, &self.runtime);
     }
 
     /// Returns as soon as the thread has done something for us.

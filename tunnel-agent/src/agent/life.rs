@@ -45,7 +45,11 @@ enum Next {
 impl Life {
     pub(super) async fn live(mut self) -> io::Result<Left> {
         loop {
-            let told = match self.accept().await {
+            let next = self.accept().await;
+            if let Some(front) = &self.front {
+                front.stop().await;
+            }
+            let told = match next {
                 Next::Ended(ended) => return self.end(None).await.and(ended).map(|()| Left::Ended),
                 Next::Order(order) => return self.end(Some(order)).await.map(|()| Left::Ended),
                 Next::Succeeded(successor) => self.hand_over(successor).await,

@@ -34,7 +34,8 @@ pub(super) fn receive() -> io::Result<Front> {
     let threshold = Threshold { service: Service::Proxy(Kind::Socks), login: None, held: None };
     let opened = Opened::Connections(Arc::new(Listener::of(listener)), Arc::new(threshold));
     let doors = vec![(String::new(), opened)];
-    Ok(Front { doors, reverses: Vec::new(), chosen: Some(chosen), session: None, launcher: Some(launcher) })
+    let (reverses, served) = Default::default();
+    Ok(Front { doors, reverses, chosen: Some(chosen), session: None, launcher: Some(launcher), served })
 }
 
 fn listener(launcher: &UnixStream) -> io::Result<TcpListener> {

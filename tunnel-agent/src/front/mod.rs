@@ -36,6 +36,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::Interest;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use underpass_core::config::expose::Reverse;
 use underpass_core::config::listen::{Door, Place, Service};
@@ -73,6 +75,7 @@ pub(crate) struct Front {
     session: Option<Token>,
     /// Serves as long as this launcher wants it.
     launcher: Option<UnixStream>,
+    served: Mutex<JoinSet<io::Result<()>>>,
 }
 
 /// A door that listens.
@@ -116,7 +119,8 @@ impl Front {
                 "no door: add --listen URL, or [[listen]] or [[expose]] with to = \"HOST:PORT\" to the file",
             ));
         }
-        Ok(Self { doors, reverses, chosen: Some(chosen), session: None, launcher: None })
+        let served = Mutex::default();
+        Ok(Self { doors, reverses, chosen: Some(chosen), session: None, launcher: None, served })
     }
 
     /// Opens the session that all doors have.
@@ -151,6 +155,11 @@ impl Front {
             Opened::Datagrams(door) => door.socket().try_clone_to_owned(),
         };
         self.doors.iter().map(|(name, opened)| Ok((format!("{DOOR}{name}"), socket(opened)?))).collect()
+    }
+
+    /// Waits until nothing more is accepted: what has been has its room by then.
+    pub(crate) async fn stop(&self) {
+        self.served.lock().await.shutdown().await;
     }
 
     /// A successor has them.
@@ -208,13 +217,14 @@ fn by_name(named: Named) -> io::Result<Opened> {
     open(door, Some(named.socket), false)
 }
 
-/// Serves the doors for ever, or as long as their launcher is there; without any it waits for ever.
+/// Serves the doors for ever, or as long as their launcher is there; without any it waits for ever. What it has begun
+/// goes on until [`Front::stop`].
 pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<&Front>) -> io::Result<()> {
     let Some((front, session)) = front.and_then(|front| Some((front, front.session?))) else {
         return std::future::pending().await;
     };
     let _usage = Lifetime::begin(agent);
-    let mut served = tokio::task::JoinSet::new();
+    let mut served = front.served.lock().await;
     for (_, door) in &front.doors {
         let agent = Arc::clone(agent);
         match door {
@@ -222,7 +232,9 @@ pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<&Front>) -> io::Resu
                 if let Some(held) = &threshold.held {
                     served.spawn(Arc::clone(held).serve(Arc::clone(&agent), session));
                 }
-                served.spawn(accept(agent, Arc::clone(listener), Arc::clone(threshold), session));
+                let accepted =
+                    accept(Arc::clone(&agent), Arc::clone(listener), Arc::clone(threshold), session);
+                agent.splicer.spawn_into(&mut served, accepted);
             }
             Opened::Datagrams(door) => {
                 served.spawn(Arc::clone(door).serve(agent, session));
@@ -245,6 +257,7 @@ pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<&Front>) -> io::Resu
     }
 }
 
+/// On the thread that relays, so that no connection changes threads.
 async fn accept(
     agent: Arc<Agent>,
     listener: Arc<Listener>,
