@@ -12,6 +12,7 @@ use underpass_core::control::{ControlReply, ControlRequest, MAX_LINE};
 
 use crate::agent::Agent;
 use crate::lifetime::Lifetime;
+use crate::session::Opened;
 use crate::{check, processes, reload, status};
 
 /// How long a launcher may take to say what it wants, or to read the answer.
@@ -70,10 +71,15 @@ async fn serve(agent: &Arc<Agent>, stream: UnixStream) -> io::Result<()> {
     }
     let reply = match line.strip_suffix('\n').map(ControlRequest::from_line) {
         Some(Ok(ControlRequest::OpenSession { config, linger, source, for_process })) => {
-            let keeper = for_process.map_or(peer.pid(), |pid| pid.try_into().ok()).unwrap_or(0);
+            let process = for_process.map_or(peer.pid(), |pid| pid.try_into().ok()).unwrap_or(0);
             let metrics = || agent.metrics.open(agent, config.metrics.as_ref());
             let opened = agent.names.add(&config.pool).and_then(|()| metrics()).and_then(|()| {
-                agent.sessions.open_session(*config, source, Lifetime::watch(agent, keeper, linger))
+                let (value, keeper) = match agent.sessions.open_session(*config, source) {
+                    Ok(Opened { value, keeper }) => (Ok(value), Some(keeper)),
+                    Err(why) => (Err(why), None),
+                };
+                Lifetime::watch(agent, process, linger, keeper);
+                value
             });
             thin_out(agent);
             match opened {

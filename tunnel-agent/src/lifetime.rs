@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 
 use crate::agent::Agent;
 use crate::processes::{any_program, below_first, numbered};
+use crate::session::Keeper;
 
 /// How long an agent waits for the next launch, as ssh's ControlPersist does.
 const LINGER: Duration = Duration::from_secs(600);
@@ -56,28 +57,11 @@ impl Drop for Use {
     }
 }
 
-/// A process that has opened a session, which lives until it is seen to end.
-#[derive(Clone, Debug)]
-pub(crate) struct Keeper(Weak<()>);
-
-impl Keeper {
-    pub(crate) fn lives(&self) -> bool {
-        self.0.strong_count() > 0
-    }
-
-    /// With what keeps it alive.
-    #[cfg(test)]
-    pub(crate) fn new() -> (Self, Arc<()>) {
-        let life = Arc::new(());
-        (Self(Arc::downgrade(&life)), life)
-    }
-}
-
 impl Lifetime {
     /// The processes that have asked and still live.
     pub(crate) fn seen_and_alive(&self) -> HashSet<i32> {
         let mut seen = self.seen.lock();
-        seen.retain(|pid| numbered(*pid).is_some_and(|process| process.exists()));
+        forget_ended(&mut seen);
         seen.clone()
     }
 
@@ -97,11 +81,18 @@ impl Lifetime {
 
     /// The process `pid` has asked something.
     pub(crate) fn seen(&self, pid: i32) {
-        self.seen.lock().insert(pid);
+        let mut seen = self.seen.lock();
+        if seen.len() == seen.capacity() {
+            forget_ended(&mut seen);
+            // Not to look again at the next one.
+            let living = seen.len();
+            seen.reserve(living);
+        }
+        seen.insert(pid);
     }
 
-    /// The process `pid` opens a session and is about to become its program. `None` if it cannot be watched.
-    pub(crate) fn watch(agent: &Arc<Agent>, pid: i32, linger: bool) -> Option<Keeper> {
+    /// The process `pid` has opened a session, if there is a `keeper`, and is about to become its program.
+    pub(crate) fn watch(agent: &Arc<Agent>, pid: i32, linger: bool, keeper: Option<Keeper>) {
         // Where it cannot be told what the launch was made in, nobody is to wait for us.
         let linger = linger && numbered(pid).is_some();
         agent.lifetime.linger.store(linger, Ordering::Relaxed);
@@ -109,14 +100,14 @@ impl Lifetime {
             Self::linger_with(agent, below);
         }
         let usage = Self::begin(agent);
-        let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())?;
-        let life = Arc::new(());
-        let keeper = Keeper(Arc::downgrade(&life));
+        // What cannot be watched is found by its session in /proc.
+        let Some(pidfd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+            return;
+        };
         tokio::spawn(async move {
             ended(pidfd).await;
-            drop((usage, life));
+            drop((usage, keeper));
         });
-        Some(keeper)
     }
 
     /// Whether what a launch of ours was made in has ended, and nothing else is there whose launches we wait for.
@@ -143,6 +134,10 @@ impl Lifetime {
             lifetime.changed.notify_one();
         });
     }
+}
+
+fn forget_ended(seen: &mut HashSet<i32>) {
+    seen.retain(|pid| numbered(*pid).is_some_and(|process| process.exists()));
 }
 
 /// Waits for the process to end.

@@ -1,10 +1,15 @@
-//! Sessions: which plan the programs of a launch follow.
+//! Sessions: which plan the programs of a launch follow. Launches that ask for the same share one, since nobody knows how long
+//! its token is kept somewhere: so what an agent remembers grows with what is asked for, not with the launches.
 //!
 //! They are kept in a file beside the socket, readable by the user alone, so that a restarted agent
 //! serves programs that were started before it. The socket's name is in it too.
 
+mod table;
+
+pub(crate) use table::Keeper;
+
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,19 +23,13 @@ use underpass_core::control::Source;
 use underpass_core::session_env::SessionEnv;
 use underpass_core::wire::Token;
 
-use crate::lifetime::Keeper;
 use crate::lines::Lines;
 use crate::plan::Plan;
+use table::{Table, Written};
 
-/// When there are as many, those of which nothing lives go, the oldest first, until there are half as many. A launch needs
-/// one: without that the file of an agent that runs for years would have no end.
+/// When there are as many, those of which nothing lives go, the oldest first, until there are half as many: each launch may
+/// ask for something new, and without that the file of an agent that runs for years would have no end.
 const CROWD: usize = 65_536;
-
-/// The oldest goes when there are as many times more, whatever lives.
-const MOST_CROWDS: usize = 4;
-
-/// Plans that are remembered though no session may use them any more.
-const MAX_SHARED: usize = 1024;
 
 /// The sessions of one agent.
 pub(crate) struct Sessions {
@@ -44,15 +43,11 @@ pub(crate) struct Sessions {
     crowd: usize,
 }
 
-/// A session.
-#[derive(Clone)]
-struct Session {
-    plan: Arc<Plan>,
-    source: Option<Arc<Source>>,
-    /// Who has opened it, and became its program or is its shell; if that is known.
-    keeper: Option<Keeper>,
-    /// Somebody has asked by it since it was looked at.
-    used: bool,
+/// What a launch gets.
+pub(crate) struct Opened {
+    /// Of the programs' session variable.
+    pub(crate) value: String,
+    pub(crate) keeper: Keeper,
 }
 
 /// A session as it is kept, behind its variable's value.
@@ -62,68 +57,14 @@ struct Kept<'a> {
     source: Option<Cow<'a, Source>>,
 }
 
-/// What has become of reading files again. Sessions that have ended are not counted.
+/// What has become of reading files again, in launches. Those that have ended are not counted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reloaded {
-    /// Sessions.
     pub(crate) changed: usize,
     pub(crate) unchanged: usize,
-    /// Sessions without a file.
+    /// Without a file.
     pub(crate) fixed: usize,
     pub(crate) failures: Vec<String>,
-}
-
-#[derive(Default)]
-struct Table {
-    sessions: HashMap<Token, Session>,
-    order: VecDeque<Token>,
-    /// Launches with the same configuration, as JSON, share one plan: its health and its warm connections.
-    shared: HashMap<String, Arc<Plan>>,
-    /// Those with the same source share it, too.
-    sources: Vec<Arc<Source>>,
-    /// How many were left when they were thinned out last.
-    left: usize,
-}
-
-impl Table {
-    fn insert(&mut self, token: Token, plan: Arc<Plan>, source: Option<Source>, keeper: Option<Keeper>) {
-        let source = source.map(|source| self.source(source));
-        self.sessions.insert(token, Session { plan, source, keeper, used: false });
-        self.order.push_back(token);
-        if self.order.len() > MOST_CROWDS * CROWD
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.sessions.remove(&oldest);
-        }
-    }
-
-    fn in_order(&self) -> Vec<(Token, Session)> {
-        let known = |token: &Token| Some((*token, self.sessions.get(token)?.clone()));
-        self.order.iter().filter_map(known).collect()
-    }
-
-    fn source(&mut self, source: Source) -> Arc<Source> {
-        if let Some(known) = self.sources.iter().find(|known| ***known == source) {
-            return Arc::clone(known);
-        }
-        if self.sources.len() >= MAX_SHARED {
-            self.sources.retain(|source| Arc::strong_count(source) > 1);
-        }
-        self.sources.push(Arc::new(source));
-        Arc::clone(&self.sources[self.sources.len() - 1])
-    }
-
-    fn plan(&mut self, json: &str, config: Config) -> Result<Arc<Plan>, String> {
-        if let Some(plan) = self.shared.get(json) {
-            return Ok(Arc::clone(plan));
-        }
-        let plan = Arc::new(Plan::new(config)?);
-        if self.shared.len() >= MAX_SHARED {
-            self.shared.retain(|_, plan| Arc::strong_count(plan) > 1);
-        }
-        self.shared.insert(json.to_owned(), Arc::clone(&plan));
-        Ok(plan)
-    }
 }
 
 impl Sessions {
@@ -150,29 +91,34 @@ impl Sessions {
                 && let Ok(json) = serde_json::to_string(&config)
                 && let Ok(plan) = table.plan(&json, config.into_owned())
             {
-                table.insert(session.token, plan, source.map(Cow::into_owned), None);
+                let source = source.map(|source| table.source(source.into_owned()));
+                drop(table.insert(session.token, plan, source, true));
             }
         }
         Ok(Self { socket, file, table: Mutex::new(table), lines: Mutex::new(lines), crowd: CROWD })
     }
 
-    /// Opens a session and gives the value of the programs' session variable, or says why not.
-    pub(crate) fn open_session(
-        &self,
-        config: Config,
-        source: Option<Source>,
-        keeper: Option<Keeper>,
-    ) -> Result<String, String> {
-        let kept = |error: &dyn std::fmt::Display| format!("the session cannot be kept: {error}");
-        let json = serde_json::to_string(&config).map_err(|error| kept(&error))?;
+    /// Opens a session, or gives the one that is there of the same configuration and source; or says why not.
+    pub(crate) fn open_session(&self, config: Config, source: Option<Source>) -> Result<Opened, String> {
+        let json = serde_json::to_string(&config).map_err(|error| unkept(&error))?;
         let plan = self.table.lock().plan(&json, config)?;
-        let token = Token(random().map_err(|error| kept(&error))?);
-        let value = self.value(token, &plan).map_err(|error| kept(&error))?;
-        let line = line(&value, &plan, source.as_ref()).map_err(|error| kept(&error))?;
+        self.give(&plan, source).map_err(|error| unkept(&error))
+    }
+
+    fn give(&self, plan: &Arc<Plan>, source: Option<Source>) -> io::Result<Opened> {
         let lines = self.lines.lock();
-        lines.append(&line).map_err(|error| kept(&error))?;
-        self.table.lock().insert(token, plan, source, keeper);
-        Ok(value)
+        let mut table = self.table.lock();
+        let source = source.map(|source| table.source(source));
+        let shared = table.shared(plan, source.as_ref());
+        drop(table);
+        if let Some((token, keeper)) = shared {
+            return Ok(Opened { value: self.value(token, plan)?, keeper });
+        }
+        let token = Token(random()?);
+        let value = self.value(token, plan)?;
+        lines.append(&line(&value, plan, source.as_deref())?)?;
+        let keeper = self.table.lock().insert(token, Arc::clone(plan), source, false);
+        Ok(Opened { value, keeper })
     }
 
     /// The value of the session variable.
@@ -223,8 +169,8 @@ impl Sessions {
         let mut table = self.table.lock();
         let mut has_changed = false;
         for (token, session) in &mut table.sessions {
-            let lives = session.keeper.as_ref().is_none_or(Keeper::lives) || has_programs(token);
-            let counted = usize::from(lives);
+            let known = session.keepers() + usize::from(session.inherited);
+            let counted = known.max(usize::from(has_programs(token)));
             let Some(source) = &session.source else {
                 reloaded.fixed += counted;
                 continue;
@@ -242,6 +188,7 @@ impl Sessions {
         if !has_changed {
             return reloaded;
         }
+        table.index();
         let sessions = table.in_order();
         // Programs go on while the file is written; launches wait.
         drop(table);
@@ -265,11 +212,11 @@ impl Sessions {
     }
 
     /// Writes the file of sessions anew.
-    fn keep(&self, lines: &mut Lines, sessions: &[(Token, Session)]) -> io::Result<()> {
+    fn keep(&self, lines: &mut Lines, sessions: &[Written]) -> io::Result<()> {
         let name = self.socket.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut all = vec![name];
-        for (token, session) in sessions {
-            all.push(line(&self.value(*token, &session.plan)?, &session.plan, session.source.as_deref())?);
+        for (token, plan, source) in sessions {
+            all.push(line(&self.value(*token, plan)?, plan, source.as_deref())?);
         }
         lines.replace(&self.file, all.into_iter())
     }
@@ -297,7 +244,7 @@ impl Sessions {
         let mut too_many = order.len().saturating_sub(self.crowd / 2);
         order.retain(|token| {
             let Some(session) = sessions.get_mut(token) else { return false };
-            let lives = session.keeper.as_ref().is_some_and(Keeper::lives) || session.used;
+            let lives = session.lives();
             session.used = false;
             if too_many == 0 || lives || has_programs(token) {
                 return true;
@@ -309,6 +256,7 @@ impl Sessions {
         *left = order.len();
         order.shrink_to(2 * *left);
         sessions.shrink_to(2 * *left);
+        table.index();
         let kept = table.in_order();
         drop(table);
         self.keep(&mut lines, &kept)
@@ -319,6 +267,10 @@ impl Sessions {
 fn line(value: &str, plan: &Plan, source: Option<&Source>) -> io::Result<String> {
     let kept = Kept { config: Cow::Borrowed(&plan.config), source: source.map(Cow::Borrowed) };
     Ok(format!("{value} {}", serde_json::to_string(&kept)?))
+}
+
+fn unkept(error: &dyn std::fmt::Display) -> String {
+    format!("the session cannot be kept: {error}")
 }
 
 fn random() -> io::Result<[u8; 16]> {

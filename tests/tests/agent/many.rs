@@ -63,8 +63,12 @@ fn each_network_namespace_has_an_agent_of_its_own() {
 fn two_hundred_launches_leave_nothing_behind() {
     let (world, proxy) = world();
     let underpass = artifacts::underpass().display().to_string();
-    let hundred = |program: &str| {
-        let line = format!("{underpass} -x {} {program}", proxy.url());
+    let configuration = world.directory().join("c.toml");
+    std::fs::write(&configuration, format!("proxy = '{}'\n", proxy.url())).expect("the directory is ours");
+    let through = ["-x", proxy.url()];
+    let by_file = ["-f", configuration.to_str().expect("UTF-8")];
+    let hundred = |options: [&str; 2], program: &str| {
+        let line = format!("{underpass} {} {program}", options.join(" "));
         let script = format!("for i in $(seq 100); do {line} || exit 1; done");
         let done = world.client("bash").args(["-c", &script]).limit(Duration::from_secs(300)).run();
         assert_eq!((done.code(), &*done.stderr), (0, ""), "{done}");
@@ -73,8 +77,10 @@ fn two_hundred_launches_leave_nothing_behind() {
     let descriptors =
         |agent: u32| std::fs::read_dir(format!("/proc/{agent}/fd")).expect("the agent lives").count();
     assert_eq!(says_hello(&world, &proxy).run().stdout, "hello\n");
+    assert_eq!(world.client(&underpass).args(by_file).arg("true").run().code(), 0);
     let (agent, place) = (agent(&world), directory(&world));
-    let now = || (world.processes().len(), listed(&world, &place), descriptors(agent));
+    let sessions = || world.client("cat").arg(place.join("sessions")).run().success();
+    let now = || (world.processes().len(), (listed(&world, &place), sessions()), descriptors(agent));
     // What the launch has opened is closed some time after it.
     let mut before = now();
     wait("all is quiet", || {
@@ -82,8 +88,8 @@ fn two_hundred_launches_leave_nothing_behind() {
         let last = std::mem::replace(&mut before, now());
         last == before
     });
-    hundred("true");
-    let said = hundred(&format!("bash -c '{HELLO}'"));
+    hundred(by_file, "true");
+    let said = hundred(through, &format!("bash -c '{HELLO}'"));
     assert_eq!(said, "hello\n".repeat(100));
     // Connections that are kept warm, to a proxy that looks far away on a busy machine, may have been there before.
     wait("all is as it was", || {

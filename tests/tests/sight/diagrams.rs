@@ -1,6 +1,6 @@
 //! The running chains as a picture, drawn by Graphviz itself.
 
-use underpass_tests::proxies;
+use underpass_tests::{proxies, wait};
 
 use crate::{STAYS, ask, connected, file, script, world};
 
@@ -16,7 +16,11 @@ fn the_running_chains_are_drawn() {
     let file = file(&world, "c.toml", &text);
     let script = |text: &str| script(&world, &file, text);
     let stays = connected(script(&format!("head -n1 </dev/tcp/far.test/7001 >/dev/null; {STAYS}")));
-    let dot = ask(&world, &["status", "--dot"]).run().success();
+    let mut dot = String::new();
+    wait("the first connection has ended", || {
+        dot = ask(&world, &["status", "--dot"]).run().success();
+        !dot.contains("program1")
+    });
     let picture = world.client("dot").args(["-Tplain"]).input(dot.clone()).run().success();
     let nodes: Vec<&str> = picture.lines().filter(|line| line.starts_with("node ")).collect();
     let edges: Vec<Vec<&str>> = picture

@@ -139,7 +139,8 @@ fn an_agent_tells_what_has_become_of_connections() {
     assert_eq!(told.value("underpass_hop_up", &hop), 0.0);
     assert_eq!(told.value("underpass_hop_failures", &hop), 2.0);
     assert!(told.value("underpass_hop_round_trip_seconds", &hop) > 0.0);
-    assert_eq!(told.value("underpass_sessions", &[]), 3.0);
+    // Two of the three launches have asked for the same.
+    assert_eq!(told.value("underpass_sessions", &[]), 2.0);
     assert!(
         told.value("process_open_fds", &[]) > 5.0 && told.value("process_resident_memory_bytes", &[]) > 1e5
     );

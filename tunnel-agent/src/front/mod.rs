@@ -52,6 +52,7 @@ use crate::listening::Listener;
 use crate::service::inherited::DOOR;
 use crate::service::passed::{Named, Passed};
 use crate::service::successor::Sockets;
+use crate::session::{Keeper, Opened as Session};
 use crate::sys;
 use configuration::Chosen;
 use datagram_door::DatagramDoor;
@@ -72,7 +73,7 @@ pub(crate) struct Front {
     reverses: Vec<Reverse>,
     /// Until the session is open.
     chosen: Option<Chosen>,
-    session: Option<Token>,
+    session: Option<(Token, Keeper)>,
     /// Serves as long as this launcher wants it.
     launcher: Option<UnixStream>,
     served: Mutex<JoinSet<io::Result<()>>>,
@@ -128,10 +129,9 @@ impl Front {
         let Some(chosen) = self.chosen.take() else { return Ok(()) };
         agent.names.add(&chosen.config.pool).map_err(io::Error::other)?;
         agent.metrics.open(agent, chosen.config.metrics.as_ref()).map_err(io::Error::other)?;
-        let value =
-            agent.sessions.open_session(chosen.config, chosen.source, None).map_err(io::Error::other)?;
-        let session = SessionEnv::parse(value.as_bytes());
-        self.session = session.map(|session| session.token);
+        let Session { value, keeper } =
+            agent.sessions.open_session(chosen.config, chosen.source).map_err(io::Error::other)?;
+        self.session = SessionEnv::parse(value.as_bytes()).map(|session| (session.token, keeper));
         Ok(())
     }
 
@@ -220,7 +220,7 @@ fn by_name(named: Named) -> io::Result<Opened> {
 /// Serves the doors for ever, or as long as their launcher is there; without any it waits for ever. What it has begun
 /// goes on until [`Front::stop`].
 pub(crate) async fn serve(agent: &Arc<Agent>, front: Option<&Front>) -> io::Result<()> {
-    let Some((front, session)) = front.and_then(|front| Some((front, front.session?))) else {
+    let Some((front, session)) = front.and_then(|front| Some((front, front.session.as_ref()?.0))) else {
         return std::future::pending().await;
     };
     let _usage = Lifetime::begin(agent);

@@ -14,7 +14,7 @@ use crate::tally::{MOST, OTHERS};
 pub(super) fn tell(agent: &Agent) -> String {
     let mut text = Text::default();
     process::tell(&mut text);
-    let help = "Sessions: launches whose programs may be carried, and doors.";
+    let help = "Sessions: configurations of launches whose programs may be carried, and of doors.";
     text.single("underpass_sessions", Kind::Gauge, help, agent.sessions.count());
     let help = "Connections for which there is still room.";
     text.single("underpass_connections_free", Kind::Gauge, help, agent.room.free());
