@@ -4,6 +4,7 @@ mod help;
 mod options;
 
 use std::ffi::OsString;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use lexopt::Arg::{Long, Short, Value};
@@ -22,8 +23,8 @@ pub(crate) enum Task {
     Run(Run),
     /// Start a program where what would leave is counted.
     Leaktest(Run),
-    /// Start a program in the session that we are in, under guard.
-    Within { file: PathBuf, program: Program },
+    /// Start a program in the session that we are in, under guard. It does not have this descriptor.
+    Within { file: PathBuf, program: Program, close_on_exec: Option<RawFd> },
     /// Print the environment of a session for the shell that asks.
     Shell { given: Given, verbosity: Verbosity },
     /// Try each hop.
@@ -52,7 +53,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     let mut source = Source::default();
     let mut verbosity = Verbosity::Normal;
     let mut asked: Vec<(&Opt, Option<OsString>)> = Vec::new();
-    let (mut argv0, mut leaktest) = (None, false);
+    let (mut argv0, mut close_on_exec, mut leaktest) = (None, None, false);
     let mut command = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| misuse(&error))? {
         let option = match argument {
@@ -76,6 +77,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
             Name::Tier => source.tier = Some(value()?),
             Name::LetIn => source.let_in.push(value()?.into()),
             Name::Argv0 => argv0 = Some(value()?),
+            Name::CloseOnExec => close_on_exec = Some(descriptor(&value()?)?),
             Name::Dns => source.dns = Some(value()?),
             Name::Quiet => verbosity = Verbosity::Quiet,
             Name::Verbose => verbosity = Verbosity::Verbose,
@@ -98,7 +100,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
     if let Some(name) = argv0 {
         let file = words.next().ok_or_else(|| Failure::setup("--argv0: no program given"))?;
         let program = Program { name, arguments: words.collect() };
-        return Ok(Task::Within { file: file.into(), program });
+        return Ok(Task::Within { file: file.into(), program, close_on_exec });
     }
     match (asked.pop(), words.next()) {
         (Some((option, _)), Some(word)) => {
@@ -203,6 +205,11 @@ fn proxy(url: OsString) -> Result<Upstream, Failure> {
     // The URL may hold a password, so it is not repeated.
     let url = url.into_string().map_err(|_| Failure::setup("--proxy: not a URL in UTF-8"))?;
     url.parse().map_err(|error| Failure::setup(format_args!("--proxy: {error}")))
+}
+
+fn descriptor(number: &OsString) -> Result<RawFd, Failure> {
+    let number = number.to_str().and_then(|number| number.parse().ok());
+    number.ok_or_else(|| Failure::setup("--close-on-exec: not the number of a descriptor"))
 }
 
 fn value(parser: &mut lexopt::Parser, option: &Opt) -> Result<OsString, Failure> {

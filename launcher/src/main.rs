@@ -76,7 +76,9 @@ fn run(words: Vec<OsString>) -> Result<u8, Failure> {
             match launch::launch(configuration::find(run.given)?, &run.program, run.verbosity)? {}
         }
         Task::Leaktest(run) => leaktest::leaktest(run),
-        Task::Within { file, program } => match within::start(&file, &program)? {},
+        Task::Within { file, program, close_on_exec } => {
+            match within::start(&file, &program, close_on_exec)? {}
+        }
         Task::Shell { given, verbosity } => done(&shell::exports(configuration::find(given)?, verbosity)?),
         Task::Check { given } => check::check(configuration::find(given)?),
         Task::Chains { given } => {

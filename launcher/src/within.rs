@@ -4,9 +4,11 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::env;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::io::FdFlags;
 use underpass_core::privilege::Asker;
 use underpass_core::session_env::{SessionEnv, VARIABLE};
 
@@ -14,8 +16,17 @@ use crate::launch::Program;
 use crate::messages::{CANNOT_EXECUTE, Failure, reason};
 use crate::{environment, exec, guard, program};
 
-/// Starts the program as execve(2) would: `file` is not searched. Returns only if that failed.
-pub(crate) fn start(file: &Path, program: &Program) -> Result<Infallible, Failure> {
+/// Starts the program as execve(2) would: `file` is not searched. Returns only if that failed. `close_on_exec` is a descriptor
+/// that the library has kept open for us, since `file` is a path of it.
+pub(crate) fn start(
+    file: &Path,
+    program: &Program,
+    close_on_exec: Option<RawFd>,
+) -> Result<Infallible, Failure> {
+    if let Some(descriptor) = close_on_exec.and_then(exec::inherited_descriptor) {
+        rustix::io::fcntl_setfd(descriptor, FdFlags::CLOEXEC)
+            .map_err(|error| Failure::setup(format_args!("--close-on-exec: {}", reason(&error.into()))))?;
+    }
     let session = env::var_os(VARIABLE);
     let outer = session.as_deref().and_then(|value| SessionEnv::parse(value.as_bytes()));
     let outer = outer.ok_or_else(|| Failure::setup("--argv0: we are in no session"))?;

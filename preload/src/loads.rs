@@ -23,6 +23,12 @@ const MAX_SEGMENTS: u64 = 128;
 const PT_INTERP: u64 = 3;
 const GLIBC: &[u8] =
     if cfg!(target_arch = "aarch64") { b"ld-linux-aarch64.so.1" } else { b"ld-linux-x86-64.so.2" };
+/// The same by the ABI's path.
+const LOADER: &CStr = if cfg!(target_arch = "aarch64") {
+    c"/lib/ld-linux-aarch64.so.1"
+} else {
+    c"/lib64/ld-linux-x86-64.so.2"
+};
 const MACHINE: u64 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
 
 /// Whether the kernel would start `path` as a program that cannot load us, or does not show whether it can. `except` is
@@ -39,7 +45,8 @@ pub(crate) fn cannot_load(path: &CStr, except: &CStr) -> bool {
         let mut start = [0; LINE];
         let start = read(&file, 0, &mut start);
         if start.starts_with(b"\x7fELF") {
-            let is_foreign = || foreign(&file, start) && !is_same(&file, except) && !is_loader(next);
+            let is_known = || is_loader(next) || [except, LOADER].iter().any(|other| is_same(&file, other));
+            let is_foreign = || foreign(&file, start) && !is_known();
             return is_secure(&file) || is_foreign();
         }
         let Some(interpreter) = interpreter(start) else { return false };
@@ -52,7 +59,13 @@ pub(crate) fn cannot_load(path: &CStr, except: &CStr) -> bool {
     false
 }
 
-/// A file that may be executed and not read.
+/// Whether the kernel would start this by the interpreter that it names.
+pub(crate) fn is_script(path: &CStr) -> bool {
+    let mut start = [0; 2];
+    open(path).is_ok_and(|file| file.is_some_and(|file| read(&file, 0, &mut start) == b"#!"))
+}
+
+/// A file that may be executed and not read, or not now.
 struct Hidden;
 
 /// Opens what may be executed; whatever is wrong with a path is left for execve to say.
@@ -65,8 +78,10 @@ fn open(path: &CStr) -> Result<Option<OwnedFd>, Hidden> {
             let is_file = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
             Ok(rustix::fs::fstat(&file).is_ok_and(|found| is_file(found.st_mode)).then_some(file))
         }
-        Err(Errno::ACCESS) => Err(Hidden),
-        Err(_) => Ok(None),
+        // It is gone, or never was a file.
+        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => Ok(None),
+        // By its rights, or as the process has no descriptor left: the kernel would execute it all the same.
+        Err(_) => Err(Hidden),
     }
 }
 

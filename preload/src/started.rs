@@ -1,12 +1,13 @@
 //! What the exec family starts: as it is, or by the launcher, which holds by the kernel what cannot load us (tier auto) or
 //! says why it is not started (tier hook).
 
+mod descriptor;
+
 use std::ffi::{CStr, c_char, c_int};
-use std::io::Write;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use crate::loads::cannot_load;
+use crate::loads::{cannot_load, is_script};
 use crate::pointers::with_array;
 use crate::{session, variables};
 
@@ -86,37 +87,48 @@ pub(crate) unsafe fn is_needed(name: *const c_char, in_path: bool) -> bool {
     !matches!(unsafe { way(path.map_or(name, CStr::as_ptr)) }, Way::AsItIs)
 }
 
-/// Whether what execveat(2) would execute cannot load us: the launcher could not be told which file it is, since the
-/// descriptor may not outlive the call.
+/// Calls `as_it_is`, or `start` with the launcher and its arguments, for execveat(2).
 ///
 /// # Safety
 ///
-/// `path` is null or a C string.
-pub(crate) unsafe fn is_refused(directory: c_int, path: *const c_char) -> bool {
-    // Who is under guard is held whatever it executes.
-    if path.is_null() || session::session().is_none_or(|session| session.supervised) {
-        return false;
+/// As for execveat(2).
+pub(crate) unsafe fn by_descriptor<T>(
+    (directory, path, flags): (c_int, *const c_char, c_int),
+    argv: Strings,
+    as_it_is: impl FnOnce() -> T,
+    start: impl FnOnce(*const c_char, Strings) -> T,
+) -> T {
+    // Other flags ask something, or are wrong: nothing is executed.
+    let is_known = flags & !(libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW) == 0;
+    if path.is_null() || !is_known || session::session().is_none() {
+        return as_it_is();
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: not null, and so a C string by the caller's promise.
     let name = unsafe { CStr::from_ptr(path) };
-    let mut room = [0; LONGEST];
-    let path = match name.to_bytes() {
-        [b'/', ..] => Some(name),
-        _ if directory == libc::AT_FDCWD => Some(name),
-        name => below(&mut room, directory, name),
-    };
-    // SAFETY: a C string.
-    path.is_none_or(|path| !matches!(unsafe { way(path.as_ptr()) }, Way::AsItIs))
-}
-
-/// The path of a descriptor, or of what is below it; `None` if it is too long.
-fn below<'b>(room: &'b mut [u8; LONGEST], directory: c_int, name: &[u8]) -> Option<&'b CStr> {
-    let mut rest = &mut room[..];
-    write!(rest, "/proc/self/fd/{directory}").ok()?;
-    if !name.is_empty() {
-        rest.write_all(b"/").and_then(|()| rest.write_all(name)).ok()?;
+    let is_below = directory != libc::AT_FDCWD && !name.to_bytes().starts_with(b"/");
+    let is_nothing = name.is_empty() && (flags & libc::AT_EMPTY_PATH == 0 || directory == libc::AT_FDCWD);
+    if is_nothing || is_below && !descriptor::is_open(directory) {
+        return as_it_is();
     }
-    CStr::from_bytes_until_nul(room).ok()
+    let mut room = [0; LONGEST];
+    let path = if is_below { descriptor::path(&mut room, directory, name.to_bytes()) } else { Some(name) };
+    let Some(path) = path else {
+        // Too long, or without /proc, it cannot be judged.
+        let is_held = session::session().is_some_and(|session| session.supervised);
+        return if is_held { as_it_is() } else { start(NOTHING.as_ptr(), argv) };
+    };
+    let is_link = || !name.is_empty() && flags & libc::AT_SYMLINK_NOFOLLOW != 0 && descriptor::is_link(path);
+    // SAFETY: a C string.
+    match unsafe { way(path.as_ptr()) } {
+        Way::AsItIs => as_it_is(),
+        // The kernel refuses links here, and scripts that their interpreters could not open (execveat(2)).
+        _ if is_link() || is_below && descriptor::is_closed_by_exec(directory) && is_script(path) => {
+            as_it_is()
+        }
+        // SAFETY: a C string, and the caller's promise.
+        Way::By(launcher) => unsafe { with_launcher(launcher, path.as_ptr(), argv, start) },
+        Way::NotAtAll => start(NOTHING.as_ptr(), argv),
+    }
 }
 
 /// What execvp(3) would find; `None` where it does not search.
@@ -179,8 +191,11 @@ unsafe fn with_launcher<T>(
     let words = || unsafe { variables::entries(argv) }.map(|word| word.as_ptr().cast::<c_char>());
     // Without one, the path (execve(2) puts an empty word there).
     let name = words().next().unwrap_or(path);
-    let ours = WORDS.map(CStr::as_ptr).into_iter().chain([name, END.as_ptr(), path]);
-    let count = WORDS.len() + 3 + words().count();
+    // SAFETY: the caller's promise.
+    let kept = descriptor::Kept::of(unsafe { CStr::from_ptr(path) });
+    let option = kept.as_ref().map(|kept| kept.option().as_ptr());
+    let ours = WORDS.map(CStr::as_ptr).into_iter().chain([name]).chain(option).chain([END.as_ptr(), path]);
+    let count = WORDS.len() + 4 + words().count();
     let program = launcher.as_ptr();
     with_array(count, ours.chain(words().skip(1)), std::iter::empty(), |words| start(program, words))
 }

@@ -2,6 +2,7 @@
 #include "leak.h"
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 extern char **environ;
 
@@ -37,6 +38,25 @@ static int by_memory(char **words) {
     return fails("fexecve");
 }
 
+/* Below the folder that it lies in. */
+static int below(char **words) {
+    char *name = strrchr(words[0], '/');
+    *name++ = 0;
+    int folder = open(words[0], O_PATH | O_CLOEXEC);
+    name[-1] = '/';
+    syscall(SYS_execveat, folder, name, words, environ, 0);
+    return fails("execveat");
+}
+
+/* With no descriptor left until the exec closes those that were taken. */
+static int full(char **words) {
+    struct rlimit few = {32, 32};
+    setrlimit(RLIMIT_NOFILE, &few);
+    while (fcntl(0, F_DUPFD_CLOEXEC, 0) >= 0) {}
+    execv(words[0], words);
+    return fails("execv");
+}
+
 /* A grandchild in a session of its own, which goes on when its parents have ended. */
 static int in_the_background(char **words) {
     int ends[2];
@@ -65,6 +85,8 @@ int main(int argc, char **argv) {
     if (!strcmp(way, "clean-syscall")) syscall(SYS_execve, words[0], words, none);
     if (!strcmp(way, "clean-bare")) bare_execve(words[0], words, none);
     if (!strcmp(way, "memory")) return by_memory(words);
+    if (!strcmp(way, "below")) return below(words);
+    if (!strcmp(way, "full")) return full(words);
     if (!strcmp(way, "background")) return in_the_background(words);
     if (!strcmp(way, "spawn")) return posix_spawn(&child, words[0], NULL, NULL, words, environ) ? fails("spawn") : ended(child);
     if (!strcmp(way, "clean-spawn")) return posix_spawn(&child, words[0], NULL, NULL, words, none) ? fails("spawn") : ended(child);

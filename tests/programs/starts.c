@@ -1,10 +1,15 @@
 /* Starts `busybox nc HOST PORT` in the way that is named, and ends as it does: FORM HOST PORT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +22,39 @@ static int waited(int error, pid_t pid) {
     int status;
     if (error || waitpid(pid, &status, 0) != pid) return 99;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 98;
+}
+
+/* A file without a name. */
+static int in_memory(void) {
+    int source = open(FILE_, O_RDONLY | O_CLOEXEC), image = memfd_create("image", MFD_CLOEXEC);
+    while (sendfile(image, source, NULL, 1 << 20) > 0) {}
+    close(source);
+    return image;
+}
+
+/* No descriptor is left, until an exec closes those that were taken. */
+static void fill(void) {
+    struct rlimit few = {32, 32};
+    setrlimit(RLIMIT_NOFILE, &few);
+    while (fcntl(0, F_DUPFD_CLOEXEC, 0) >= 0) {}
+}
+
+/* By a descriptor, which is closed then unless the form says that it is not. */
+static void by_descriptor(const char *form, char **words, char **none) {
+    char path[64];
+    int file = open(FILE_, O_RDONLY | O_CLOEXEC), folder = open("/usr/bin", O_PATH | O_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    if (!strcmp(form, "fexecve")) fexecve(file, words, none);
+    if (!strcmp(form, "fexecve-open")) fexecve(open(FILE_, O_RDONLY), words, environ);
+    if (!strcmp(form, "fexecve-path")) fexecve(open(FILE_, O_PATH | O_CLOEXEC), words, environ);
+    if (!strcmp(form, "fexecve-memory")) fexecve(in_memory(), words, environ);
+    if (!strcmp(form, "execveat")) execveat(file, "", words, none, AT_EMPTY_PATH);
+    if (!strcmp(form, "execveat-folder")) execveat(folder, NAME, words, none, 0);
+    if (!strcmp(form, "execveat-open")) execveat(open("/usr", O_PATH), "bin/" NAME, words, environ, 0);
+    if (!strcmp(form, "execveat-here") && !chdir("/usr/bin")) execveat(AT_FDCWD, NAME, words, environ, 0);
+    if (!strcmp(form, "execveat-whole")) execveat(-1, FILE_, words, environ, 0);
+    if (!strcmp(form, "execveat-number")) syscall(SYS_execveat, folder, NAME, words, none, AT_SYMLINK_NOFOLLOW);
+    if (!strcmp(form, "execve-path")) execve(path, words, none);
 }
 
 int main(int argc, char **argv) {
@@ -41,6 +79,24 @@ int main(int argc, char **argv) {
     if (!strcmp(form, "posix_spawnp")) {
         int error = posix_spawnp(&pid, NAME, NULL, NULL, words, none);
         return waited(error, pid);
+    }
+    by_descriptor(form, words, none);
+    if (!strcmp(form, "full")) fill(), execve(FILE_, words, environ);
+    if (!strcmp(form, "posix_spawn-path")) {
+        int file = open(FILE_, O_RDONLY | O_CLOEXEC);
+        snprintf(line, sizeof line, "/dev/fd/%d", file);
+        int error = posix_spawn(&pid, line, NULL, NULL, words, environ), status = waited(error, pid);
+        return fcntl(file, F_GETFD) == FD_CLOEXEC ? status : 93;
+    }
+    if (!strcmp(form, "vfork-fexecve")) {
+        int file = in_memory();
+        pid = vfork();
+        if (pid == 0) {
+            fexecve(file, words, none);
+            _exit(96);
+        }
+        int status = waited(0, pid);
+        return fcntl(file, F_GETFD) == FD_CLOEXEC ? status : 93;
     }
     if (!strcmp(form, "system")) return WEXITSTATUS(system(line));
     if (!strcmp(form, "popen")) {

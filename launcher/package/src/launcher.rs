@@ -39,7 +39,7 @@ pub(crate) fn offer(name: Name) -> Offer {
         Name::Quiet | Name::Verbose | Name::Shell | Name::Check | Name::Leaktest | Name::Chains => {
             Offer::Nothing
         }
-        Name::Help | Name::Version | Name::Argv0 => Offer::Nothing,
+        Name::Help | Name::Version | Name::Argv0 | Name::CloseOnExec => Offer::Nothing,
     }
 }
 
@@ -66,6 +66,7 @@ pub(crate) fn short(name: Name) -> &'static str {
         Name::Help => "print help",
         Name::Version => "print the version",
         Name::Argv0 => "what the program is called",
+        Name::CloseOnExec => "a descriptor that the program does not have",
     }
 }
 
@@ -134,6 +135,6 @@ pub(crate) fn long(name: Name) -> Option<&'static str> {
         }
         Name::Help => "Prints a summary.",
         Name::Version => "Prints the version.",
-        Name::Argv0 => return None,
+        Name::Argv0 | Name::CloseOnExec => return None,
     })
 }

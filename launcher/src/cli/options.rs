@@ -24,6 +24,7 @@ pub(crate) enum Name {
     Help,
     Version,
     Argv0,
+    CloseOnExec,
 }
 
 /// An option.
@@ -50,7 +51,7 @@ pub(crate) enum Brief {
 }
 
 /// All of them, in the order of `--help`.
-pub(crate) static OPTIONS: [Opt; 20] = [
+pub(crate) static OPTIONS: [Opt; 21] = [
     Opt {
         name: Name::Proxy,
         short: Some('x'),
@@ -108,6 +109,14 @@ pub(crate) static OPTIONS: [Opt; 20] = [
     Opt { name: Name::Chains, short: None, long: "chains", value: None, brief: Brief::Hidden },
     // What the library starts us with, instead of a program that cannot load it.
     Opt { name: Name::Argv0, short: None, long: "argv0", value: Some("NAME"), brief: Brief::Hidden },
+    // Where the program's path is one of a descriptor, which it would not have itself.
+    Opt {
+        name: Name::CloseOnExec,
+        short: None,
+        long: "close-on-exec",
+        value: Some("FD"),
+        brief: Brief::Hidden,
+    },
 ];
 
 const fn long(long: &'static str, name: Name, value: &'static str, lines: &'static [&'static str]) -> Opt {

@@ -108,9 +108,14 @@ fn the_tier_goes_with_any_source() {
 
 #[test]
 fn the_library_names_a_file_and_what_it_is_called() {
-    let program = Program { name: "-sh".into(), arguments: vec!["-c".into(), "x".into()] };
-    assert_eq!(read("--argv0 -sh -- /bin/sh -c x"), Ok(Task::Within { file: "/bin/sh".into(), program }));
+    let within = |file: &str, close_on_exec| {
+        let program = Program { name: "-sh".into(), arguments: vec!["-c".into(), "x".into()] };
+        Ok(Task::Within { file: file.into(), program, close_on_exec })
+    };
+    assert_eq!(read("--argv0 -sh -- /bin/sh -c x"), within("/bin/sh", None));
+    assert_eq!(read("--argv0 -sh --close-on-exec=5 -- /dev/fd/5 -c x"), within("/dev/fd/5", Some(5)));
     assert_eq!(refused("--argv0 a").0, "--argv0: no program given");
+    assert_eq!(refused("--argv0 a --close-on-exec=x b").0, "--close-on-exec: not the number of a descriptor");
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn cannot_start(links: &[Link], file: &Path, status: u8, why: &str) -> Failure {
 }
 
 fn inspect(path: &Path) -> io::Result<Link> {
-    let link = |kind| Ok(Link { path: path.to_owned(), kind });
+    let link = |kind| Ok(Link { path: named(path), kind });
     let found = fs::metadata(path)?;
     if !found.is_file() {
         return Err(io::ErrorKind::PermissionDenied.into());
@@ -235,6 +235,13 @@ fn inspect(path: &Path) -> io::Result<Link> {
         Some(interpreter) => link(Kind::Script(interpreter)),
         None => link(Kind::Unknown),
     }
+}
+
+/// What people know a file by: a descriptor says nothing to them. What has no name is called as it is.
+fn named(path: &Path) -> PathBuf {
+    let is_descriptor = ["/dev/fd/", "/proc/self/fd/"].iter().any(|folder| path.starts_with(folder));
+    let real = if is_descriptor { path.canonicalize().ok() } else { None };
+    real.unwrap_or_else(|| path.to_owned())
 }
 
 fn is_same_file(found: &fs::Metadata, other: &str) -> bool {

@@ -30,16 +30,16 @@ hooks! {
     /// fexecve(3).
     fn fexecve(fd: c_int, argv: Strings, envp: Strings) -> c_int,
         closed errno::fail(libc::ENOMEM) => match real::fexecve.get() {
-            _ if started::is_refused(fd, c"".as_ptr()) => errno::fail(libc::EACCES),
-            Some(fexecve) => repaired(envp, |envp| fexecve(fd, argv, envp)),
+            // libc says EINVAL, where execveat(2) goes without.
+            Some(fexecve) if argv.is_null() || envp.is_null() => fexecve(fd, argv, envp),
+            Some(fexecve) => by_descriptor_in((fd, c"".as_ptr(), libc::AT_EMPTY_PATH), argv, envp, |envp| fexecve(fd, argv, envp)),
             None => errno::fail(libc::ENOSYS),
         };
 
     /// execveat(2), which glibc has since 2.34.
     fn execveat(directory: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int) -> c_int,
         closed errno::fail(libc::ENOMEM) => match real::execveat.get() {
-            _ if started::is_refused(directory, path) => errno::fail(libc::EACCES),
-            Some(execveat) => repaired(envp, |envp| execveat(directory, path, argv, envp, flags)),
+            Some(execveat) => by_descriptor_in((directory, path, flags), argv, envp, |envp| execveat(directory, path, argv, envp, flags)),
             None => errno::fail(libc::ENOSYS),
         };
 
@@ -102,6 +102,24 @@ pub(super) unsafe fn execvpe_in(file: *const c_char, argv: Strings, envp: String
         },
         None => errno::fail(libc::ENOSYS),
     }
+}
+
+/// # Safety
+///
+/// The arguments are as execveat(2) requires.
+unsafe fn by_descriptor_in(
+    file: (c_int, *const c_char, c_int),
+    argv: Strings,
+    envp: Strings,
+    as_it_is: impl FnOnce(Strings) -> c_int,
+) -> c_int {
+    let start = |path, argv| match real::execve.get() {
+        // SAFETY: the launcher, with the program's own arguments and an environment that lives until the call returns.
+        Some(execve) => unsafe { repaired(envp, |envp| execve(path, argv, envp)) },
+        None => errno::fail(libc::ENOSYS),
+    };
+    // SAFETY: the caller's promise.
+    unsafe { started::by_descriptor(file, argv, || repaired(envp, as_it_is), start) }
 }
 
 /// # Safety

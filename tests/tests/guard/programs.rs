@@ -3,6 +3,7 @@
 use underpass_tests::servers::port;
 use underpass_tests::{World, artifacts, proxies, servers};
 
+use crate::worlds::{Both, Case};
 use crate::{bare, guarded, no_leaks};
 
 const BANNER: [&str; 2] = ["10.99.0.1", "7001"];
@@ -45,6 +46,20 @@ fn a_hooked_program_starts_others_under_guard_in_each_way() {
         "system",
         "popen",
         "vfork",
+        "fexecve",
+        "fexecve-open",
+        "fexecve-path",
+        "fexecve-memory",
+        "execveat",
+        "execveat-folder",
+        "execveat-open",
+        "execveat-here",
+        "execveat-whole",
+        "execveat-number",
+        "execve-path",
+        "posix_spawn-path",
+        "vfork-fexecve",
+        "full",
     ];
     for form in forms {
         let done = world.wrapped(proxy.url(), &program).arg(form).args(BANNER).run();
@@ -52,6 +67,19 @@ fn a_hooked_program_starts_others_under_guard_in_each_way() {
     }
     assert_eq!(proxy.requests().len(), forms.len());
     no_leaks(&world);
+}
+
+#[test]
+fn what_is_executed_by_a_descriptor_sees_what_it_would_see() {
+    let both = Both::new();
+    artifacts::compiled("executed", "executed-static", &["-static"]);
+    let carried: [&[&str]; 7] =
+        [&["file"], &["kept"], &["memory"], &["below"], &["below-kept"], &["named"], &["script"]];
+    let case = |way| Case::new("executed", port::ECHO).more(way);
+    both.compare_in(&carried.map(case), &["v4"], &["blocking"]);
+    assert_eq!(both.proxy.requests().len(), carried.len());
+    both.compare_in(&[case(&["refused"])], &["v4"], &["blocking"]);
+    both.no_leaks();
 }
 
 #[test]

@@ -82,6 +82,8 @@ pub(crate) const CASES: &[Case] = &[
     case("L07", "Python's subprocess with env={}", "/usr/bin/python3 {subprocess} {plain} blocking"),
     case("L07", "execve by instruction without an environment", "{start} clean-bare {plain} blocking"),
     case("L08", "a static image in memory (memfd, fexecve)", "{start} memory {static} blocking"),
+    case("L08", "a static program below a folder's descriptor (execveat)", "{start} below {static} blocking"),
+    case("L08", "a static program, with no descriptor left", "{start} full {static} blocking"),
     case("L08", "a script of a static interpreter", "sh {script} {busyscript}").prepared(around::web),
     case("L09", "a grandchild that outlives its parents", "{start} background {plain} blocking"),
     case("L10", "with jemalloc", "env LD_PRELOAD=libjemalloc.so.2 {wrapper} {plain} blocking"),
