@@ -5,6 +5,7 @@ pub(crate) mod arguments;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Parser;
 
@@ -18,6 +19,7 @@ use arguments::{Cli, Command, Forward, Keygen};
 use crate::ask::{self, Shape, Unanswered};
 use crate::diagram::Language;
 use crate::front::{Front, configuration};
+use crate::lines::Log;
 use crate::service::Service;
 use crate::service::inherited::{self, Inherited};
 use crate::service::passed::Passed;
@@ -205,10 +207,9 @@ fn in_background(directory: &Path, private: bool, inherited: Option<Inherited>) 
     let log = || {
         // Off unless asked for; a file, since nobody reads a background process's standard error.
         if std::env::var_os(log::FILTER).is_some_and(|filter| !filter.is_empty())
-            && let Ok(file) =
-                std::fs::File::options().create(true).append(true).open(directory.join("agent.log"))
+            && let Ok(file) = Log::open(&directory.join("agent.log"))
         {
-            log::to(file, "warn")?;
+            log::to(Arc::new(file), "warn")?;
         }
         io::Result::Ok(())
     };

@@ -119,6 +119,34 @@ impl Lines {
     }
 }
 
+/// A log, which is written a line at a time: all of one, or nothing of it.
+pub(crate) struct Log(Mutex<File>);
+
+impl Log {
+    /// To be appended to.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Self(Mutex::new(file)))
+    }
+}
+
+impl Write for &Log {
+    /// What a full disk has taken of a line is cut off again.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut file = self.0.lock();
+        let before = file.metadata()?.len();
+        if let Err(error) = file.write_all(line) {
+            file.set_len(before)?;
+            return Err(error);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ mod agent_socket;
 mod clocks;
 mod datagrams;
 mod descriptors;
+mod full_disk;
 mod proxy;
 mod relays;
 mod torture;

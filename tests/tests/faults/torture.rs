@@ -146,7 +146,6 @@ fn fails(whose: Whose, errno: i32, step: usize) {
 }
 
 #[test]
-#[ignore = "long: some calls fail"]
 fn some_calls_fail() {
     fails(Whose::Proxied, ENOMEM, 19);
     fails(Whose::Relayed, ENFILE, 29);
