@@ -63,6 +63,18 @@ struct Known {
     state: State,
 }
 
+impl Known {
+    fn take(&mut self) -> Option<Dialled> {
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Dialled(dialled) => Some(dialled),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+}
+
 enum State {
     Dialling,
     Dialled(Dialled),
@@ -144,16 +156,17 @@ impl Held {
     }
 
     /// What was dialled for a connection that has come to the door.
+    ///
+    /// It may come from another port than its SYN, where netfilter still knows a connection from that port to the door (ended, and
+    /// once to another destination). Then it has what waits between the two hosts for this destination: those are alike.
     pub(super) fn take(&self, from: SocketAddr, to: SocketAddr) -> Option<Dialled> {
+        let ends = (plain(from), plain(to));
         let mut table = self.table.lock();
-        let known = table.get_mut(&(plain(from), plain(to)))?;
-        match std::mem::replace(&mut known.state, State::Taken) {
-            State::Dialled(dialled) => Some(dialled),
-            other => {
-                known.state = other;
-                None
-            }
+        if let Some(dialled) = table.get_mut(&ends).and_then(Known::take) {
+            return Some(dialled);
         }
+        let alike = |other: &Ends| (other.0.ip(), other.1) == (ends.0.ip(), ends.1);
+        table.iter_mut().filter(|(other, _)| alike(other)).find_map(|(_, known)| known.take())
     }
 
     /// The far end has accepted.
