@@ -1,4 +1,4 @@
-//! Metrics of an agent and of a relay, read as strictly as Prometheus does, and compared with `docs/metrics.md`.
+//! Metrics of an agent and of a relay, judged by Prometheus' own tool, and compared with `docs/metrics.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,9 +85,20 @@ fn read(text: &str) -> Told {
     Told { types, samples }
 }
 
-fn curl(world: &World, socket: &str) -> Told {
+/// Prometheus reads it, and has nothing to say about it.
+#[track_caller]
+fn judged(world: &World, text: &str) {
+    let done = world.client("promtool").args(["check", "metrics"]).input(text).run();
+    assert_eq!((done.code(), &*done.stdout, &*done.stderr), (0, "", ""), "{done}\n{text}");
+}
+
+fn text(world: &World, socket: &str) -> String {
     let client = world.client("curl").args(["-sS", "--fail", "--unix-socket", socket]);
-    read(&client.arg("http://localhost/metrics").run().success())
+    client.arg("http://localhost/metrics").run().success()
+}
+
+fn curl(world: &World, socket: &str) -> Told {
+    read(&text(world, socket))
 }
 
 /// Names and types of the document's tables under these headings.
@@ -117,6 +128,7 @@ fn an_agent_tells_what_has_become_of_connections() {
     let vain = "for i in 1 2; do exec 3<>/dev/tcp/far.test/7007; done; true";
     assert_eq!(script(&world, &never, vain).run().code(), 0);
 
+    judged(&world, &text(&world, &socket));
     let told = curl(&world, &socket);
     let total =
         |outcome| told.value("underpass_connections_total", &[("chain", "main"), ("outcome", outcome)]);
@@ -219,11 +231,13 @@ fn a_relay_tells_what_its_clients_use() {
     let settings = file(&world, "c.toml", &format!("proxy = '{}'\n", relay.url(&key)));
     let program = connected(script(&world, &settings, STAYS));
     assert_ne!(script(&world, &settings, "exec 3<>/dev/tcp/far.test/7008").run().code(), 0);
-    let told = || {
+    let text = || {
         let client = world.far("curl").args(["-sS", "--fail", "--unix-socket", &socket]);
-        read(&client.arg("http://localhost/metrics").run().success())
+        client.arg("http://localhost/metrics").run().success()
     };
+    let told = || read(&text());
     let client = ("client", "client-0");
+    judged(&world, &text());
     let shown = told();
     assert_eq!(shown.value("underpass_relay_streams_total", &[client]), 2.0);
     assert_eq!(shown.value("underpass_relay_streams_open", &[client]), 1.0);
