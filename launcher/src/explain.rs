@@ -38,6 +38,7 @@ fn describe(text: &mut String, link: &Link) {
             line(text, "set-id", &set_id(privilege));
             line(text, "capabilities", &capabilities(privilege));
             line(text, "go", if elf.go { "yes" } else { "no" });
+            line(text, "sandbox", &sandbox(link, elf));
         }
         Kind::Script(interpreter) => {
             let by_env = interpreter.by_env.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
@@ -86,6 +87,14 @@ fn loader(elf: &Elf, known: Option<Known>) -> String {
             };
             format!("{name} ({libc})")
         }
+    }
+}
+
+fn sandbox(link: &Link, elf: &Elf) -> String {
+    match (&program::sandbox::signs(&link.path)[..], &elf.loader) {
+        ([], None) => "none seen, as it imports nothing".to_owned(),
+        ([], Some(_)) => "none seen".to_owned(),
+        (signs, _) => format!("its own, by {}", signs.join(", ")),
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn launch(
                     name: &program.name,
                     arguments: &program.arguments,
                     environment: &environment,
+                    verbosity,
                     seal,
                 };
                 return Err(guard::run(value, &start));

@@ -13,7 +13,7 @@ use underpass_core::privilege::Asker;
 use underpass_core::session_env::{SessionEnv, VARIABLE};
 
 use crate::launch::Program;
-use crate::messages::{CANNOT_EXECUTE, Failure, reason};
+use crate::messages::{CANNOT_EXECUTE, Failure, Verbosity, reason};
 use crate::{environment, exec, guard, program};
 
 /// Starts the program as execve(2) would: `file` is not searched. Returns only if that failed. `close_on_exec` is a descriptor
@@ -58,6 +58,7 @@ pub(crate) fn start(
         name: &program.name,
         arguments: &program.arguments,
         environment: &environment,
+        verbosity: Verbosity::Normal,
         seal: None,
     };
     Err(guard::run(&session, &start))

@@ -8,7 +8,8 @@ use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
 use super::kernel;
-use super::life::STATUS;
+use super::life::{HIDDEN, STATUS};
+use super::numbers::in_proc;
 use super::stopped::is_stopped;
 
 /// The supervisor's relatives.
@@ -19,12 +20,14 @@ pub(crate) struct Family {
     program: Option<Pid>,
     /// How often it has stopped, counted by both sides.
     stops: u8,
+    /// Whether the front has been told of one whose connections are refused.
+    has_told: bool,
 }
 
 impl Family {
     /// `signals` tells of children.
     pub(super) fn new(front: OwnedFd, signals: OwnedFd, program: Pid) -> Self {
-        Self { front, signals, program: Some(program), stops: 0 }
+        Self { front, signals, program: Some(program), stops: 0, has_told: false }
     }
 
     pub(crate) fn front(&self) -> BorrowedFd<'_> {
@@ -33,6 +36,16 @@ impl Family {
 
     pub(crate) fn signals(&self) -> BorrowedFd<'_> {
         self.signals.as_fd()
+    }
+
+    /// One whose connections are refused, since it does not let itself be looked at. The front says so, of the first one.
+    pub(crate) fn tell_of_hidden(&mut self, thread: Pid) {
+        if std::mem::replace(&mut self.has_told, true) {
+            return;
+        }
+        let name = std::fs::read(format!("{}/comm", in_proc(thread))).unwrap_or_default();
+        let message = [&[HIDDEN], name.trim_ascii_end()].concat();
+        let _ = rustix::net::send(&self.front, &message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }
 
     pub(crate) fn has_program(&self) -> bool {

@@ -36,7 +36,7 @@ use super::sockets::Copies;
 use super::stopped::is_stopped;
 use super::supervisor::Supervisor;
 use super::{filter, probe};
-use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, failed, reason};
+use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, Verbosity, failed, note, reason};
 use crate::{exec, lookup};
 
 /// What the front passes on. The others stay blocked.
@@ -49,6 +49,7 @@ const SUPERVISOR: &CStr = c"underpass";
 const MAX_MESSAGE: usize = 512;
 /// What a message from the supervisor begins with.
 pub(super) const STATUS: u8 = b's';
+pub(super) const HIDDEN: u8 = b'h';
 const FAILURE: u8 = b'f';
 
 /// A program to start.
@@ -57,6 +58,7 @@ pub(crate) struct Start<'a> {
     pub(crate) name: &'a OsStr,
     pub(crate) arguments: &'a [OsString],
     pub(crate) environment: &'a [Cow<'a, CStr>],
+    pub(crate) verbosity: Verbosity,
     /// In tier sealed.
     pub(crate) seal: Option<Seal<'a>>,
 }
@@ -164,6 +166,10 @@ fn told_by(supervisor: &OwnedFd, start: &Start<'_>, stops: &mut u8) -> Option<u8
     let len = rustix::net::recv(supervisor, &mut message, RecvFlags::empty()).map_or(0, |(len, _)| len);
     let status = match message.get(..len) {
         Some([STATUS, raw @ ..]) => raw.try_into().ok().map(u64::from_ne_bytes),
+        Some([HIDDEN, name @ ..]) => {
+            warn_of_hidden(&String::from_utf8_lossy(name), start.verbosity);
+            return None;
+        }
         Some([FAILURE, why @ ..]) => {
             return Some(failed(&start.failure(String::from_utf8_lossy(why))));
         }
@@ -191,6 +197,19 @@ fn told_by(supervisor: &OwnedFd, start: &Start<'_>, stops: &mut u8) -> Option<u8
         return Some(128 + signal as u8);
     }
     None
+}
+
+/// A name is whatever its program has chosen: nothing in it moves the cursor.
+fn warn_of_hidden(name: &str, verbosity: Verbosity) {
+    if verbosity < Verbosity::Normal {
+        return;
+    }
+    let said = format!(
+        "warning: {}: its connections are refused: it does not let itself be looked at (PR_SET_DUMPABLE)",
+        name.escape_debug()
+    );
+    let hint = "sudo underpass carries it, started by root";
+    note(format_args!("{said}\nhint: {hint}"));
 }
 
 /// The supervisor: starts the program, and stays.

@@ -31,6 +31,11 @@ pub(crate) fn address(call: &Notification, pointer: u64, len: i32) -> Result<Giv
     Ok(parse(room))
 }
 
+/// Whether the caller does not let itself be looked at (prctl(2), `PR_SET_DUMPABLE`): not even an address can be read of it.
+pub(crate) fn is_hidden(call: &Notification) -> bool {
+    read_memory(call.thread, call.pointer(1), &mut [0]) == Err(Errno::PERM)
+}
+
 /// The longest that connect(2) takes: `struct sockaddr_storage`.
 const LONGEST: usize = 128;
 

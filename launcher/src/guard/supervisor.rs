@@ -19,6 +19,7 @@ use super::datagram::namespace::Namespace;
 use super::family::Family;
 use super::kernel::Listener;
 use super::link::{Link, Session};
+use super::memory;
 use super::notification::{Answer, Notification};
 use super::sealed::{self, Seal, Sealed};
 use super::socket;
@@ -105,7 +106,7 @@ impl Supervisor {
             let [others, calls] = ready.map(|fd| fd.revents());
             if calls.contains(PollFlags::IN) {
                 if let Some(call) = self.listener.receive()? {
-                    self.judge(call);
+                    self.judge(call, family);
                 }
             } else if !calls.is_empty() {
                 // How the last has ended is still to be learnt.
@@ -150,7 +151,7 @@ impl Supervisor {
         Ok(false)
     }
 
-    fn judge(&mut self, call: Notification) {
+    fn judge(&mut self, call: Notification, family: &mut Family) {
         let Self { listener, session, begun, sockets, datagrams, sealed, .. } = self;
         let truth = |(link, asking)| (link, What::Truth(asking));
         let asked = match call.number {
@@ -175,7 +176,13 @@ impl Supervisor {
         };
         match asked {
             Ok((link, what)) => self.wait(Waiting { call, link, what }),
-            Err(answer) => self.answer(call.id, answer),
+            Err(answer) => {
+                let is_refused = matches!(answer, Answer::Fail(libc::EACCES));
+                if is_refused && call.number == libc::SYS_connect && memory::is_hidden(&call) {
+                    family.tell_of_hidden(call.thread);
+                }
+                self.answer(call.id, answer);
+            }
         }
     }
 

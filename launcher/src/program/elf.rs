@@ -12,6 +12,13 @@ const PT_NOTE: u32 = 4;
 /// Type of the note that Go's linker writes, with the name "Go".
 const GO_BUILD_ID: u32 = 4;
 
+const SHT_DYNSYM: u64 = 11;
+/// `Elf64_Sym`
+const SYMBOL: usize = 24;
+/// Bytes of symbols that are read, and of the name of each.
+const MOST_SYMBOLS: u64 = 1 << 20;
+const LONGEST_NAME: usize = 32;
+
 /// Bytes at offsets. A read past the end gives what there is.
 pub(crate) trait Source {
     fn read(&self, offset: u64, length: usize) -> Vec<u8>;
@@ -112,6 +119,33 @@ pub(crate) fn read(source: &(impl Source + ?Sized)) -> Option<Elf> {
     Some(elf)
 }
 
+/// Which of these functions the file takes from libraries, by its section `.dynsym`; none where it has no sections.
+pub(crate) fn imports<'a>(source: &(impl Source + ?Sized), wanted: &[&'a str]) -> Vec<&'a str> {
+    let names = imported(source).unwrap_or_default();
+    wanted.iter().copied().filter(|wanted| names.iter().any(|name| name == wanted.as_bytes())).collect()
+}
+
+fn imported(source: &(impl Source + ?Sized)) -> Option<Vec<Vec<u8>>> {
+    let table = sections(&source.read(0, 64))?;
+    let table = (table.read(source), table.entry.max(1));
+    let section = |index| table.0.chunks_exact(table.1).nth(index);
+    let of_kind = |section: &&[u8]| number(section, 4, 4) == Some(SHT_DYNSYM);
+    let symbols = table.0.chunks_exact(table.1).find(of_kind)?;
+    let names_at = number(section(number(symbols, 40, 4)? as usize)?, 24, 8)?;
+    let (offset, size) = (number(symbols, 24, 8)?, number(symbols, 32, 8)?);
+    let mut names = Vec::new();
+    for at in (0..size.min(MOST_SYMBOLS)).step_by(SYMBOL) {
+        let symbol = source.read(offset.checked_add(at)?, SYMBOL);
+        // Defined nowhere in the file.
+        if number(&symbol, 6, 2)? == 0 {
+            let mut name = source.read(names_at.checked_add(number(&symbol, 0, 4)?)?, LONGEST_NAME);
+            name.truncate(name.iter().position(|&byte| byte == 0).unwrap_or(0));
+            names.push(name);
+        }
+    }
+    Some(names)
+}
+
 /// A table of headers: program headers or section headers.
 struct Table {
     offset: u64,
@@ -143,16 +177,17 @@ fn has_go_note(mut notes: &[u8]) -> bool {
 /// `.go.buildinfo`, which is also in a Go program that was linked by the system's linker, or
 /// without a build ID.
 fn has_go_section(source: &(impl Source + ?Sized), header: &[u8]) -> Option<bool> {
-    let sections = Table {
-        offset: number(header, 40, 8)?,
-        entry: number(header, 58, 2)? as usize,
-        count: number(header, 60, 2)? as usize,
-    };
+    let sections = sections(header)?;
     let names_at = number(header, 62, 2)? as usize;
     let table = sections.read(source);
     let section = table.chunks_exact(sections.entry.max(1)).nth(names_at)?;
     let names = source.read(number(section, 24, 8)?, usize::try_from(number(section, 32, 8)?).ok()?);
     Some(names.split(|&byte| byte == 0).any(|name| matches!(name, b".go.buildinfo" | b".note.go.buildid")))
+}
+
+fn sections(header: &[u8]) -> Option<Table> {
+    let (offset, entry, count) = (number(header, 40, 8)?, number(header, 58, 2)?, number(header, 60, 2)?);
+    Some(Table { offset, entry: entry as usize, count: count as usize })
 }
 
 /// A little-endian number of up to eight bytes.
@@ -215,6 +250,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_a_program_imports_is_found_by_whole_names() {
+        let whole = std::fs::read("/bin/true").unwrap();
+        assert_eq!(
+            imports(&whole[..], &["unshare", "abor", "abort", "__libc_start_main"]),
+            ["abort", "__libc_start_main"]
+        );
+        for end in 0..whole.len() {
+            let _ = imports(&whole[..end], &[]);
+        }
+        assert!(imports(&crafted(None, b"")[..], &["abort"]).is_empty());
+    }
+
+    #[test]
     fn no_single_wrong_byte_in_the_headers_panics() {
         let whole = std::fs::read("/bin/true").unwrap();
         for at in 0..1024 {
@@ -222,6 +270,7 @@ pub(crate) mod tests {
                 let mut file = whole.clone();
                 file[at] = value;
                 let _ = read(&file[..]);
+                let _ = imports(&file[..], &[]);
             }
         }
     }

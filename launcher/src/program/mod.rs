@@ -4,6 +4,7 @@
 //! program would run and connect directly. So what can be seen before the start is refused.
 
 pub(crate) mod elf;
+pub(crate) mod sandbox;
 pub(crate) mod script;
 
 use std::ffi::OsStr;

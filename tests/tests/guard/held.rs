@@ -125,15 +125,24 @@ fn what_does_not_let_itself_be_looked_at_is_refused() {
     servers::start(&world);
     let proxy = proxies::fake(&world);
     // With its capabilities root may look at everything.
-    let plain = world.client("setpriv").args(["--bounding-set=-all", "--inh-caps=-all", "--"]);
-    let line = ["-x", proxy.url(), "--tier", "guard", "--", "busybox", "env", "-i", "/usr/bin/python3", "-c"];
+    let plain = |option: &[&str]| {
+        let least = ["--bounding-set=-all", "--inh-caps=-all", "--"];
+        let line = ["-x", proxy.url(), "--tier", "guard", "--"];
+        let launcher = world.client("setpriv").args(least).arg(underpass_tests::artifacts::underpass());
+        launcher.args(option).args(line).args(["busybox", "env", "-i", "/usr/bin/python3", "-c"])
+    };
     let script = r#"
 import ctypes, socket
 ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
-print(socket.socket().connect_ex(("10.99.0.1", 7001)))
+print([socket.socket().connect_ex(("10.99.0.1", 7001)) for _ in range(3)])
 "#;
-    let done = plain.arg(underpass_tests::artifacts::underpass()).args(line).arg(script).run();
-    assert_eq!(done.clone().success(), "13\n", "{done}");
+    let done = plain(&[]).arg(script).run();
+    let said =
+        "underpass: warning: python3: its connections are refused: it does not let itself be looked at ";
+    assert!(done.stderr.starts_with(said) && done.stderr.lines().count() == 2, "{done}");
+    assert_eq!(done.success(), "[13, 13, 13]\n");
+    let quiet = plain(&["-q"]).arg(script).run();
+    assert_eq!((&*quiet.stdout, &*quiet.stderr), ("[13, 13, 13]\n", ""), "{quiet}");
     no_leaks(&world);
 }
 

@@ -93,6 +93,19 @@ fn explain_says_what_a_program_is() {
     let busybox = underpass(&world, &["--explain", "busybox"]).run().success();
     assert!(busybox.contains("statically linked"), "{busybox}");
     assert!(busybox.contains("  tier          guard\n"), "{busybox}");
+    // Go's own, and sandboxes: one that makes namespaces, and a browser's.
+    let hey = underpass(&world, &["--explain", "hey"]).run().success();
+    assert!(hey.contains("  go            yes\n") && hey.contains("  tier          guard\n"), "{hey}");
+    let sandbox = |program: &str| {
+        let text = underpass(&world, &["--explain", program]).run().success();
+        let line = text.lines().find_map(|line| line.trim_start().strip_prefix("sandbox "));
+        line.unwrap_or_else(|| panic!("{text}")).trim_start().to_owned()
+    };
+    assert_eq!(sandbox("true"), "none seen");
+    assert_eq!(sandbox("busybox"), "none seen, as it imports nothing");
+    assert_eq!(sandbox("bwrap"), "its own, by unshare, setns");
+    let browser = sandbox("/usr/lib/chromium/chromium");
+    assert!(browser.starts_with("its own, by chrome") && browser.ends_with("_crashpad_handler"), "{browser}");
     let chain = underpass(&world, &["--explain", &script.display().to_string()]).run().success();
     let files: Vec<&str> = chain.lines().filter(|line| line.starts_with('/')).collect();
     assert_eq!(files.len(), 3, "the script, env and busybox: {chain}");
