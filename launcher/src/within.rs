@@ -1,9 +1,12 @@
 //! A carried program starts one that cannot load the library: the library starts us in its place. In tier auto we start it
-//! under guard, in the session that it is in already; in tier hook we say why it is not started.
+//! under guard, in the session that it is in already; in tier hook we say why it is not started. What the library could not
+//! look at, and loads it after all, is started as it is.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::env;
+use std::ffi::OsStr;
+use std::fs::File;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -37,10 +40,12 @@ pub(crate) fn start(
         true => environment::without_library(environment),
         false => Ok(environment),
     };
-    if outer.supervised || !outer.auto {
-        if !outer.supervised {
-            program::judge(&links, &Asker::this_process())?;
-        }
+    // It loads the library after all, where that was not to be seen beforehand.
+    let loads = program::judge(&links, &Asker::this_process()).and_then(|()| library_is_there());
+    if !outer.supervised && !outer.auto {
+        loads.as_ref().map_err(Failure::clone)?;
+    }
+    if outer.supervised || loads.is_ok() {
         let environment = without_library(inherited)?;
         let error = exec::exec(file, &program.name, &program.arguments, &environment);
         return Err(Failure::new(CANNOT_EXECUTE, format_args!("{}: {}", file.display(), reason(&error))));
@@ -62,4 +67,14 @@ pub(crate) fn start(
         seal: None,
     };
     Err(guard::run(&session, &start))
+}
+
+/// ld.so goes on without a library that it cannot open.
+fn library_is_there() -> Result<(), Failure> {
+    let preload = env::var_os(environment::PRELOAD).unwrap_or_default();
+    let first = preload.as_bytes().split(|byte| matches!(byte, b':' | b' ')).find(|entry| !entry.is_empty());
+    let library = Path::new(OsStr::from_bytes(first.unwrap_or_default()));
+    File::open(library).map(drop).map_err(|error| {
+        Failure::new(CANNOT_EXECUTE, format_args!("{}: {}", library.display(), reason(&error)))
+    })
 }

@@ -128,5 +128,7 @@ real_functions! {
     system: fn(*const c_char) -> c_int = libc::system;
     popen: fn(*const c_char, *const c_char) -> *mut libc::FILE = libc::popen;
     posix_spawn: fn(*mut pid_t, *const c_char, *const actions, *const attributes, SpawnStrings, SpawnStrings) -> c_int = libc::posix_spawn;
+    posix_spawn_file_actions_addchdir_np: fn(*mut actions, *const c_char) -> c_int = libc::posix_spawn_file_actions_addchdir_np;
+    posix_spawn_file_actions_addfchdir_np: fn(*mut actions, c_int) -> c_int = libc::posix_spawn_file_actions_addfchdir_np;
     posix_spawnp: fn(*mut pid_t, *const c_char, *const actions, *const attributes, SpawnStrings, SpawnStrings) -> c_int = libc::posix_spawnp;
 }

@@ -5,6 +5,7 @@ mod descriptor;
 
 use std::ffi::{CStr, c_char, c_int};
 
+use libc::posix_spawn_file_actions_t as actions;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::loads::{cannot_load, is_script};
@@ -32,7 +33,44 @@ const NAME: &CStr = c"underpass";
 const WORDS: [&CStr; 2] = [NAME, c"--argv0"];
 const END: &CStr = c"--";
 
-/// Calls `start` with the path and the arguments, or with the launcher's.
+/// In the last reserved word of spawn actions that change the folder (spawn.h, `__pad`): they are zero in actions that are
+/// new, libc looks at none of them, and what becomes of the actions becomes of the word.
+const ELSEWHERE: c_int = 0x756e6472;
+
+/// # Safety
+///
+/// Null, or spawn actions.
+unsafe fn reserved(file_actions: *mut actions) -> Option<*mut c_int> {
+    let words = size_of::<actions>() / size_of::<c_int>();
+    // SAFETY: within the actions, which are words and pointers and so aligned for words.
+    (!file_actions.is_null()).then(|| unsafe { file_actions.cast::<c_int>().add(words - 1) })
+}
+
+/// Notes that these actions change the folder, if they do by now. Gives what libc has said.
+///
+/// # Safety
+///
+/// Null, or spawn actions.
+pub(crate) unsafe fn noted(file_actions: *mut actions, said: c_int) -> c_int {
+    // SAFETY: the caller's promise.
+    if let Some(word) = unsafe { reserved(file_actions) }.filter(|_| said == 0) {
+        // SAFETY: within the actions, which are the caller's to change.
+        unsafe { word.write(ELSEWHERE) };
+    }
+    said
+}
+
+/// Whether what is started with these actions is started in another folder.
+///
+/// # Safety
+///
+/// Null, or spawn actions.
+pub(crate) unsafe fn goes_elsewhere(file_actions: *const actions) -> bool {
+    // SAFETY: the caller's promise; they are read alone.
+    unsafe { reserved(file_actions.cast_mut()).is_some_and(|word| word.read() == ELSEWHERE) }
+}
+
+/// Calls `start` with the path and the arguments, or with the launcher's. `elsewhere`: it is called in another folder.
 ///
 /// # Safety
 ///
@@ -40,10 +78,11 @@ const END: &CStr = c"--";
 pub(crate) unsafe fn by_path<T>(
     path: *const c_char,
     argv: Strings,
+    elsewhere: bool,
     start: impl FnOnce(*const c_char, Strings) -> T,
 ) -> T {
     // SAFETY: the caller's promise.
-    match unsafe { way(path) } {
+    match unsafe { way_from(path, elsewhere) } {
         // SAFETY: the caller's promise.
         Way::By(launcher) => unsafe { with_launcher(launcher, path, argv, start) },
         Way::AsItIs => start(path, argv),
@@ -59,6 +98,7 @@ pub(crate) unsafe fn by_path<T>(
 pub(crate) unsafe fn by_name<T>(
     name: *const c_char,
     argv: Strings,
+    elsewhere: bool,
     start: impl FnOnce(*const c_char, Strings) -> T,
 ) -> T {
     let mut room = [0; LONGEST];
@@ -66,7 +106,7 @@ pub(crate) unsafe fn by_name<T>(
     let path = unsafe { searched(name, &mut room) };
     let path = path.map_or(name, CStr::as_ptr);
     // SAFETY: the caller's promise, or a path of ours.
-    match unsafe { way(path) } {
+    match unsafe { way_from(path, elsewhere) } {
         // SAFETY: as above.
         Way::By(launcher) => unsafe { with_launcher(launcher, path, argv, start) },
         Way::AsItIs => start(name, argv),
@@ -155,6 +195,24 @@ unsafe fn searched(name: *const c_char, room: &mut [u8; LONGEST]) -> Option<&CSt
         })
         .then_some(())?;
     CStr::from_bytes_until_nul(room).ok()
+}
+
+/// The way of what is perhaps started in another folder, where a relative path is another file: the launcher judges it there.
+///
+/// # Safety
+///
+/// `path` is null or a C string.
+unsafe fn way_from(path: *const c_char, elsewhere: bool) -> Way {
+    // SAFETY: the caller's promise.
+    let is_relative = || unsafe { CStr::from_ptr(path) }.to_bytes().first().is_some_and(|&byte| byte != b'/');
+    let launcher = session::launcher().filter(|launcher| is_there(launcher));
+    match launcher {
+        Some(launcher) if elsewhere && !path.is_null() && is_relative() && session::session().is_some() => {
+            Way::By(launcher)
+        }
+        // SAFETY: the caller's promise.
+        _ => unsafe { way(path) },
+    }
 }
 
 /// # Safety

@@ -88,6 +88,25 @@ int main(int argc, char **argv) {
         int error = posix_spawn(&pid, line, NULL, NULL, words, environ), status = waited(error, pid);
         return fcntl(file, F_GETFD) == FD_CLOEXEC ? status : 93;
     }
+    /* In another folder, where a relative path is another file: one that loads libraries here. */
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    if (!strcmp(form, "posix_spawn-elsewhere")) {
+        posix_spawn_file_actions_addchdir_np(&actions, "/usr/bin");
+        int error = posix_spawn(&pid, "./" NAME, &actions, NULL, words, environ);
+        return waited(error, pid);
+    }
+    if (!strcmp(form, "posix_spawnp-elsewhere")) {
+        posix_spawn_file_actions_addfchdir_np(&actions, open("/usr", O_PATH | O_CLOEXEC));
+        int error = posix_spawnp(&pid, "bin/" NAME, &actions, NULL, words, none);
+        return waited(error, pid);
+    }
+    if (!strcmp(form, "hooked-elsewhere")) {
+        char *rights[] = {"grep", "NoNewPrivs", "/proc/self/status", NULL};
+        posix_spawn_file_actions_addchdir_np(&actions, "/usr/bin");
+        int error = posix_spawn(&pid, "./grep", &actions, NULL, rights, environ);
+        return waited(error, pid);
+    }
     if (!strcmp(form, "vfork-fexecve")) {
         int file = in_memory();
         pid = vfork();

@@ -113,6 +113,8 @@ const HOOKS: &[&str] = &[
     "_IO_popen",
     "popen",
     "posix_spawn",
+    "posix_spawn_file_actions_addchdir_np",
+    "posix_spawn_file_actions_addfchdir_np",
     "posix_spawnp",
     "system",
 ];

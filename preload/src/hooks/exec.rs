@@ -62,7 +62,7 @@ hooks! {
     /// posix_spawn(3).
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, file_actions: *const actions, attributes: *const attributes, argv: SpawnStrings, envp: SpawnStrings) -> c_int,
         closed libc::ENOMEM => match real::posix_spawn.get() {
-            Some(spawn) => started::by_path(path, argv.cast(), |path, argv| {
+            Some(spawn) => started::by_path(path, argv.cast(), started::goes_elsewhere(file_actions), |path, argv| {
                 repaired(envp.cast(), |envp| spawn(pid, path, file_actions, attributes, argv.cast(), envp.cast()))
             }),
             None => libc::ENOSYS,
@@ -71,9 +71,23 @@ hooks! {
     /// posix_spawnp(3).
     fn posix_spawnp(pid: *mut pid_t, file: *const c_char, file_actions: *const actions, attributes: *const attributes, argv: SpawnStrings, envp: SpawnStrings) -> c_int,
         closed libc::ENOMEM => match real::posix_spawnp.get() {
-            Some(spawn) => started::by_name(file, argv.cast(), |file, argv| {
+            Some(spawn) => started::by_name(file, argv.cast(), started::goes_elsewhere(file_actions), |file, argv| {
                 repaired(envp.cast(), |envp| spawn(pid, file, file_actions, attributes, argv.cast(), envp.cast()))
             }),
+            None => libc::ENOSYS,
+        };
+
+    /// posix_spawn_file_actions_addchdir_np(3), which is remembered in the actions.
+    fn posix_spawn_file_actions_addchdir_np(file_actions: *mut actions, path: *const c_char) -> c_int,
+        closed libc::ENOMEM => match real::posix_spawn_file_actions_addchdir_np.get() {
+            Some(add) => started::noted(file_actions, add(file_actions, path)),
+            None => libc::ENOSYS,
+        };
+
+    /// posix_spawn_file_actions_addfchdir_np(3), likewise.
+    fn posix_spawn_file_actions_addfchdir_np(file_actions: *mut actions, fd: c_int) -> c_int,
+        closed libc::ENOMEM => match real::posix_spawn_file_actions_addfchdir_np.get() {
+            Some(add) => started::noted(file_actions, add(file_actions, fd)),
             None => libc::ENOSYS,
         };
 }
@@ -85,7 +99,7 @@ pub(super) unsafe fn execve_in(path: *const c_char, argv: Strings, envp: Strings
     match real::execve.get() {
         // SAFETY: the program's own arguments, with an environment that lives until the call returns.
         Some(execve) => unsafe {
-            started::by_path(path, argv, |path, argv| repaired(envp, |envp| execve(path, argv, envp)))
+            started::by_path(path, argv, false, |path, argv| repaired(envp, |envp| execve(path, argv, envp)))
         },
         None => errno::fail(libc::ENOSYS),
     }
@@ -98,7 +112,7 @@ pub(super) unsafe fn execvpe_in(file: *const c_char, argv: Strings, envp: String
     match real::execvpe.get() {
         // SAFETY: as in `execve_in`.
         Some(execvpe) => unsafe {
-            started::by_name(file, argv, |file, argv| repaired(envp, |envp| execvpe(file, argv, envp)))
+            started::by_name(file, argv, false, |file, argv| repaired(envp, |envp| execvpe(file, argv, envp)))
         },
         None => errno::fail(libc::ENOSYS),
     }

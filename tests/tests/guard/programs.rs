@@ -58,6 +58,8 @@ fn a_hooked_program_starts_others_under_guard_in_each_way() {
         "execveat-number",
         "execve-path",
         "posix_spawn-path",
+        "posix_spawn-elsewhere",
+        "posix_spawnp-elsewhere",
         "vfork-fexecve",
         "full",
     ];
@@ -66,6 +68,9 @@ fn a_hooked_program_starts_others_under_guard_in_each_way() {
         assert_eq!((done.code(), &*done.stdout), (0, "hello\n"), "{form}: {done}");
     }
     assert_eq!(proxy.requests().len(), forms.len());
+    // Which is told by what it would be held by.
+    let done = world.wrapped(proxy.url(), &program).arg("hooked-elsewhere").args(BANNER).run();
+    assert_eq!(done.success(), "NoNewPrivs:\t0\n", "what loads the library is not put under guard");
     no_leaks(&world);
 }
 
