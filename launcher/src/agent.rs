@@ -1,7 +1,6 @@
 //! Asking the agent for a session or a check, and starting one agent where there is none.
 
 mod check;
-#[allow(unsafe_code, reason = "rustix knows peers that have a number alone")]
 mod owner;
 
 use std::fs::File;

@@ -14,7 +14,7 @@
 //! - [`lookup`]: finds the program. [`program`]: what it is, and whether it can be carried.
 //! - [`library`]: where libunderpass.so is. [`agent`]: asks for a session, starts the agent.
 //! - [`inherited`]: sockets that we were started with.
-//! - [`environment`]: the program's environment. [`exec`]: becomes the program; all unsafe code.
+//! - [`environment`]: the program's environment. [`exec`]: becomes the program. [`kernel`]: system calls that rustix has not.
 //! - [`leaktest`]: a program where the only way out is counted.
 //! - [`explain`], [`why`]: answers to `--explain` and `--why`.
 #![cfg_attr(not(test), no_main)]
@@ -30,6 +30,8 @@ mod exec;
 mod explain;
 mod guard;
 mod inherited;
+#[allow(unsafe_code, reason = "fork, signals and the memory of others have no safe form in rustix")]
+mod kernel;
 mod launch;
 mod leaktest;
 mod library;

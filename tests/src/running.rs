@@ -122,7 +122,8 @@ impl Running {
         done
     }
 
-    pub(crate) fn wait_or_kill(mut self) -> Finished {
+    /// Waits for the end, or kills it at its limit and says so ([`Finished::killed`]).
+    pub fn wait_or_kill(mut self) -> Finished {
         self.stdin = None;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {

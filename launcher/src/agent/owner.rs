@@ -2,25 +2,15 @@
 //! is not ours.
 
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::ptr;
+
+use crate::kernel;
 
 /// The user at the other end (unix(7), SO_PEERCRED).
 pub(super) fn owner(stream: &UnixStream) -> io::Result<u32> {
-    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: `peer` has `len` bytes, and any bytes are a value of its integers.
-    let returned = unsafe {
-        libc::getsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            ptr::from_mut(&mut peer).cast(),
-            &mut len,
-        )
-    };
-    if returned == 0 { Ok(peer.uid) } else { Err(io::Error::last_os_error()) }
+    // struct ucred: the process, the user, the group.
+    let [_, user, _] = kernel::option::<[u32; 3]>(stream, libc::SOL_SOCKET, libc::SO_PEERCRED)?;
+    Ok(user)
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use underpass_core::wire::{Reply, Request};
 
 use super::begun::Begun;
 use super::kept::Found;
-use super::kernel;
 use super::link::{Link, Session};
 use super::memory::{self, Given};
 use super::notification::{Answer, Notification};
@@ -26,6 +25,7 @@ use super::sealed::Here;
 use super::sockets::Sockets;
 use super::supervisor::What;
 use super::truth::Asking;
+use crate::kernel;
 
 /// net/tcp_states.h
 pub(crate) const ESTABLISHED: u8 = 1;
@@ -62,15 +62,21 @@ pub(crate) enum Kind {
     Other,
 }
 
-pub(crate) fn kind(session: &Session, socket: &OwnedFd) -> Kind {
-    let int = |name| kernel::option::<c_int>(socket, SOL_SOCKET, name).ok();
-    if !matches!(int(SO_DOMAIN), Some(libc::AF_INET | libc::AF_INET6)) || !session.is_here(socket) {
-        return Kind::Other;
+/// What the socket is; nobody may guess where the kernel does not say.
+pub(crate) fn kind(session: &Session, socket: &OwnedFd) -> Result<Kind, Errno> {
+    let int = |name| kernel::option::<c_int>(socket, SOL_SOCKET, name);
+    match int(SO_DOMAIN) {
+        Ok(libc::AF_INET | libc::AF_INET6) => {}
+        Ok(_) | Err(Errno::NOTSOCK | Errno::BADF) => return Ok(Kind::Other),
+        Err(error) => return Err(error),
     }
-    if int(SO_PROTOCOL) != Some(libc::IPPROTO_TCP) {
-        return Kind::Foreign;
+    if !session.is_here(socket)? {
+        return Ok(Kind::Other);
     }
-    if is_in(socket, CLOSE) { Kind::Closed } else { Kind::Tcp }
+    if int(SO_PROTOCOL)? != libc::IPPROTO_TCP {
+        return Ok(Kind::Foreign);
+    }
+    Ok(if state(socket)? == CLOSE { Kind::Closed } else { Kind::Tcp })
 }
 
 /// The kernel's name for the socket.
@@ -78,9 +84,13 @@ pub(crate) fn cookie(socket: &OwnedFd) -> Result<u64, Errno> {
     kernel::option(socket, SOL_SOCKET, SO_COOKIE)
 }
 
+pub(crate) fn is_in(socket: &OwnedFd, wanted: u8) -> bool {
+    state(socket) == Ok(wanted)
+}
+
 /// The state is the first byte of `struct tcp_info`.
-pub(crate) fn is_in(socket: &OwnedFd, state: u8) -> bool {
-    kernel::option::<u8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO) == Ok(state)
+fn state(socket: &OwnedFd) -> Result<u8, Errno> {
+    kernel::option(socket, libc::IPPROTO_TCP, libc::TCP_INFO)
 }
 
 /// Judges the call. What waits for the agent has a link.
@@ -116,7 +126,7 @@ pub(crate) fn begin(
     if !still_waits() {
         return Err(Answer::Later);
     }
-    match kind(session, &copy) {
+    match kind(session, &copy).map_err(|_| Answer::Fail(ENETUNREACH))? {
         Kind::Closed => {}
         // A signal has ended a wait, and it goes on.
         Kind::Tcp if waits(&copy) => {}

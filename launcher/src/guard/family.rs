@@ -7,10 +7,10 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
-use super::kernel;
 use super::life::{HIDDEN, STATUS};
 use super::numbers::in_proc;
 use super::stopped::is_stopped;
+use crate::kernel;
 
 /// The supervisor's relatives.
 pub(crate) struct Family {
@@ -96,10 +96,14 @@ impl Family {
 
     fn take_in(&mut self) -> bool {
         let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
+        let mut failed = false;
         loop {
             match rustix::process::wait(options) {
                 Ok(Some((pid, status))) => self.changed(pid, status),
                 Ok(None) | Err(Errno::INTR) => return false,
+                Err(Errno::CHILD) => return true,
+                // Nobody says a second time that a child has ended.
+                Err(_) if !failed => failed = true,
                 Err(_) => return true,
             }
         }

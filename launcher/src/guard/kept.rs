@@ -9,9 +9,9 @@ use libc::{AF_INET6, EACCES, ENETUNREACH, SO_COOKIE, SO_DOMAIN, SOL_SOCKET, c_in
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::kernel;
 use super::notification::{Answer, Notification};
 use super::numbers::in_proc;
+use crate::kernel;
 
 /// How many copies there are at most; the oldest goes first.
 const MAX_COPIES: usize = 512;

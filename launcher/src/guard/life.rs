@@ -29,13 +29,14 @@ use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit};
 
 use super::datagram::namespace::{Bare, Namespace};
 use super::family::Family;
-use super::kernel::{self, Disposition, Forked, Listener, Signals};
 use super::link::Session;
+use super::listener::{self, Listener};
 use super::sealed::{self, Seal};
 use super::sockets::Copies;
 use super::stopped::is_stopped;
 use super::supervisor::Supervisor;
 use super::{filter, probe};
+use crate::kernel::{self, Disposition, Forked, Signals};
 use crate::messages::{CANNOT_EXECUTE, Failure, NOT_FOUND, Verbosity, failed, note, reason};
 use crate::{exec, lookup};
 
@@ -311,7 +312,7 @@ fn become_program(
 /// Besides it the supervisor keeps, of a program that is sealed, what that has come from.
 fn give_listener(supervisor: &OwnedFd, above: Option<OwnedFd>, copies: Copies) -> Result<(), Errno> {
     rustix::thread::set_no_new_privs(true)?;
-    let listener = kernel::install(&mut filter::program(above.is_some(), copies))?;
+    let listener = listener::install(&mut filter::program(above.is_some(), copies))?;
     let number = raw(&listener).to_ne_bytes();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);

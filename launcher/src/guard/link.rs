@@ -18,15 +18,19 @@ use rustix::net::{
 use underpass_core::session_env::SessionEnv;
 use underpass_core::wire::{MAX_FRAME, Reply, Request, Token};
 
-use super::kernel;
+use crate::kernel;
 
 /// How long an agent whose queue is full is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// socket(7); since Linux 5.14.
-fn network_of(socket: &OwnedFd) -> Option<u64> {
+/// socket(7); since Linux 5.14, `None` before.
+fn network_of(socket: &OwnedFd) -> Result<Option<u64>, Errno> {
     const SO_NETNS_COOKIE: i32 = 71;
-    kernel::option(socket, libc::SOL_SOCKET, SO_NETNS_COOKIE).ok()
+    match kernel::option(socket, libc::SOL_SOCKET, SO_NETNS_COOKIE) {
+        Ok(network) => Ok(Some(network)),
+        Err(Errno::NOPROTOOPT) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The session of the programs that are supervised.
@@ -48,18 +52,18 @@ impl Session {
         let address = SocketAddrUnix::new(path).ok()?;
         let ours =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
-        let network = ours.ok().and_then(|ours| network_of(&ours));
+        let network = ours.and_then(|ours| network_of(&ours)).ok().flatten();
         Some(Self { token: session.token, address, network, loopback: session.loopback })
     }
 
     /// The session of programs in the network of this socket.
     pub(crate) fn within(self, socket: &OwnedFd, loopback: bool) -> Self {
-        Self { network: network_of(socket), loopback, ..self }
+        Self { network: network_of(socket).ok().flatten(), loopback, ..self }
     }
 
     /// Whether the socket is of the programs' network namespace. What is of another is held by that.
-    pub(crate) fn is_here(&self, socket: &OwnedFd) -> bool {
-        network_of(socket) == self.network
+    pub(crate) fn is_here(&self, socket: &OwnedFd) -> Result<bool, Errno> {
+        Ok(network_of(socket)? == self.network)
     }
 
     /// Tells the agent that we go on, though the launcher that has opened the session has ended: any question does.

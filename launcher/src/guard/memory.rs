@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use libc::{AF_INET, AF_INET6};
 use rustix::io::Errno;
 
-use super::kernel::{read_memory, write_memory};
 use super::notification::Notification;
+use crate::kernel::{read_memory, write_memory};
 
 /// `struct sockaddr_in`, `struct sockaddr_in6`.
 const V4: usize = 16;

@@ -18,7 +18,7 @@
 //! # Layout
 //!
 //! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child; [`family`]: what they tell each other.
-//! - [`stopped`]: whether a process is. [`numbers`]: where /proc has it. [`probe`]: whether this system has what is needed. [`kernel`]: system calls; all unsafe code.
+//! - [`stopped`]: whether a process is. [`numbers`]: where /proc has it. [`probe`]: whether this system has what is needed. [`listener`]: where the kernel asks.
 //! - [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
 
 mod begun;
@@ -27,10 +27,10 @@ mod datagram;
 mod family;
 mod filter;
 mod kept;
-#[allow(unsafe_code, reason = "seccomp, fork and signals have no safe form in rustix")]
-pub(crate) mod kernel;
 mod life;
 mod link;
+#[allow(unsafe_code, reason = "seccomp has no safe form in rustix")]
+mod listener;
 mod memory;
 mod notification;
 mod numbers;

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use rustix::process::Pid;
 use underpass_core::processes;
 
-use super::kernel;
+use crate::kernel;
 
 /// Its number in the /proc that we see; 0, which none has, where there is none.
 pub(crate) fn number_in_proc(thread: Pid) -> u32 {

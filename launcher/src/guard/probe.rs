@@ -5,14 +5,15 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::Pid;
 
 use super::sockets::Copies;
-use super::{kept, kernel};
+use super::{kept, listener};
+use crate::kernel;
 
 /// socket(7); by number.
 const SO_BINDTOIFINDEX: i32 = 62;
 
 /// How the tier can be had; an error is why not, as far as one process can tell.
 pub(crate) fn check() -> Result<Copies, String> {
-    kernel::knows_listener_flags().map_err(|error| match error {
+    listener::knows_listener_flags().map_err(|error| match error {
         Errno::INVAL => "this kernel lets nobody supervise system calls safely (Linux 5.19 does)".to_owned(),
         error => refused("seccomp", error),
     })?;

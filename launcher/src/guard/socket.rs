@@ -7,9 +7,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
 
 use super::datagram::Datagrams;
-use super::kernel;
 use super::notification::{Answer, Notification};
 use super::sockets::Sockets;
+use crate::kernel;
 
 /// The other bits of the type are flags.
 const TYPE_MASK: c_int = 0xf;

@@ -7,8 +7,8 @@ use libc::{EACCES, EINPROGRESS, ENETUNREACH, c_int};
 use rustix::io::Errno;
 
 use super::kept::{Found, Kept};
-use super::kernel;
 use super::notification::{Answer, Notification};
+use crate::kernel;
 
 /// How the supervisor comes by the program's sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

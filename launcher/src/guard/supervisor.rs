@@ -17,7 +17,6 @@ use super::connect::{self, Connecting};
 use super::datagram::Datagrams;
 use super::datagram::namespace::Namespace;
 use super::family::Family;
-use super::kernel::Listener;
 use super::link::{Link, Session};
 use super::memory;
 use super::notification::{Answer, Notification};
@@ -25,11 +24,16 @@ use super::sealed::{self, Seal, Sealed};
 use super::socket;
 use super::sockets::{Copies, Sockets};
 use super::truth::{self, Asking};
+use crate::guard::listener::Listener;
 
 /// What the events are about; greater numbers are calls that wait.
 const FRONT: u64 = 1;
 const CHILDREN: u64 = 2;
 const FIRST: u64 = 16;
+
+/// How often in a row the loop may fail before the supervisor ends, and how long it waits each time.
+const MOST_FAILURES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A call that waits for the agent.
 struct Waiting {
@@ -92,32 +96,44 @@ impl Supervisor {
         epoll::add(&self.events, family.front(), EventData::new_u64(FRONT), EventFlags::IN)?;
         epoll::add(&self.events, family.signals(), EventData::new_u64(CHILDREN), EventFlags::IN)?;
         // Until nobody is left to ask.
-        let mut asked = true;
+        let (mut asked, mut failures) = (true, 0);
         while asked || family.has_program() {
-            let patience = self.patience();
-            let mut ready =
-                [PollFd::new(&self.events, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
-            let watched = if asked { &mut ready[..] } else { &mut ready[..1] };
-            match poll(watched, patience.as_ref()) {
-                Ok(_) => {}
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(error),
-            }
-            let [others, calls] = ready.map(|fd| fd.revents());
-            if calls.contains(PollFlags::IN) {
-                if let Some(call) = self.listener.receive()? {
-                    self.judge(call, family);
+            match self.turn(family, &mut asked) {
+                Ok(true) => return Ok(()),
+                Ok(false) => failures = 0,
+                // What the system has no memory for now it may have in a moment.
+                Err(_) if failures < MOST_FAILURES => {
+                    failures += 1;
+                    std::thread::sleep(PAUSE);
                 }
-            } else if !calls.is_empty() {
-                // How the last has ended is still to be learnt.
-                asked = false;
-            }
-            if !others.is_empty() && self.others(family)? {
-                return Ok(());
+                Err(error) => return Err(error),
             }
             self.end_waits();
         }
         Ok(())
+    }
+
+    /// Waits for what is next, and deals with it; whether nobody is left.
+    fn turn(&mut self, family: &mut Family, asked: &mut bool) -> Result<bool, Errno> {
+        let patience = self.patience();
+        let mut ready =
+            [PollFd::new(&self.events, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
+        let watched = if *asked { &mut ready[..] } else { &mut ready[..1] };
+        match poll(watched, patience.as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        let [others, calls] = ready.map(|fd| fd.revents());
+        if calls.contains(PollFlags::IN) {
+            if let Some(call) = self.listener.receive()? {
+                self.judge(call, family);
+            }
+        } else if !calls.is_empty() {
+            // How the last has ended is still to be learnt.
+            *asked = false;
+        }
+        Ok(!others.is_empty() && self.others(family)?)
     }
 
     /// The agent, the front or a child has said something; whether nobody is left.

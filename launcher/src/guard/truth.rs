@@ -12,9 +12,10 @@ use super::begun::Begun;
 use super::connect::{ESTABLISHED, Kind, cookie, is_in, kind};
 use super::kept::{self, Found};
 use super::link::{Link, Session};
+use super::memory;
 use super::notification::{Answer, Notification};
 use super::sockets::Sockets;
-use super::{kernel, memory};
+use crate::kernel;
 
 /// A call that waits for what the agent knows.
 #[derive(Debug)]
@@ -49,10 +50,7 @@ pub(crate) fn error(
             return link.map(|link| (link, Asking::ErrorOf(known))).map_err(|_| Answer::Continue);
         }
     };
-    let kind = kind(session, &copy);
-    if !matches!(kind, Kind::Closed | Kind::Tcp) {
-        return Err(Answer::Continue);
-    }
+    let Ok(kind @ (Kind::Closed | Kind::Tcp)) = kind(session, &copy) else { return Err(Answer::Continue) };
     let cookie = cookie(&copy).map_err(|_| Answer::Continue)?;
     if kind == Kind::Tcp {
         if is_in(&copy, ESTABLISHED) {
@@ -83,7 +81,7 @@ pub(crate) fn name(
     };
     local(rustix::net::getpeername(&copy))?;
     let here = local(rustix::net::getsockname(&copy).map(Some))?;
-    if kind(session, &copy) != Kind::Tcp {
+    if kind(session, &copy) != Ok(Kind::Tcp) {
         return Err(Answer::Continue);
     }
     let ipv6 = kernel::option::<c_int>(&copy, SOL_SOCKET, SO_DOMAIN) == Ok(libc::AF_INET6);

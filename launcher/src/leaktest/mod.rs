@@ -32,7 +32,7 @@ use network::Network;
 use crate::cli::Run;
 use crate::configuration::{self, Found, Origin, logins};
 use crate::guard::Own;
-use crate::guard::kernel::{self, Forked, Signals};
+use crate::kernel::{self, Forked, Signals};
 use crate::launch;
 use crate::messages::{Failure, SETUP, Verbosity, failed, reason};
 use underpass_core::config::{Config, Udp};

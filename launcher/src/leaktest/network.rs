@@ -16,7 +16,8 @@ use rustix::net::{
 use rustix::process::Signal;
 
 use super::setup;
-use crate::guard::{LOOPBACK, Own, V1, bind_to_card, kernel, lay_dead_end};
+use crate::guard::{LOOPBACK, Own, V1, bind_to_card, lay_dead_end};
+use crate::kernel;
 use crate::messages::{Failure, reason};
 
 const LAUNCHER: &str = "--leaktest: the launcher has gone";

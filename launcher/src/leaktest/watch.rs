@@ -17,7 +17,7 @@ use super::packet::{Packet, To};
 use super::tally::Tally;
 use super::{owner, setup};
 use crate::guard::is_stopped;
-use crate::guard::kernel::{self, Signals};
+use crate::kernel::{self, Signals};
 use crate::messages::{CANNOT_EXECUTE, Failure, Verbosity, note, tell};
 
 /// What is passed on, and the end of children.

@@ -9,6 +9,7 @@
 //! | `datagrams` | datagrams, and names that are asked for by them |
 //! | `held` | what is refused, and what fails closed |
 //! | `terminal` | job control, interrupts, sizes and hangups at a terminal |
+//! | `torture` | calls of the supervisor that fail |
 //! | `nested` | sandboxes and filters of the program's own |
 //! | `life` | exit status, signals, job control, what is left behind |
 
@@ -21,6 +22,7 @@ mod nested;
 mod programs;
 mod static_programs;
 mod terminal;
+mod torture;
 #[path = "../conformance/worlds.rs"]
 #[allow(dead_code, reason = "not all of it is used here")]
 mod worlds;

@@ -20,7 +20,7 @@ use rustix::net::{
 use rustix::process::{DumpableBehavior, Pid, WaitId, WaitIdOptions};
 
 use super::system::{self, Copy};
-use crate::guard::kernel;
+use crate::kernel;
 
 /// What a namespace is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,8 +35,8 @@ use libc::{EACCES, c_int};
 use rustix::event::{EventfdFlags, eventfd};
 use underpass_core::wire::{Barred, Request};
 
-use super::kernel;
 use super::link::Session;
+use crate::kernel;
 use makers::Makers;
 use namespace::Namespace;
 use pump::{Loopback, Pump};

@@ -68,7 +68,7 @@ fn put(address: SocketAddr, room: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::kernel;
+    use crate::kernel;
 
     #[test]
     fn a_bound_socket_takes_datagrams_and_a_connected_one_those_of_its_peer() {

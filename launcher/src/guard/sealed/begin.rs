@@ -10,11 +10,14 @@ use underpass_core::wire::Request;
 use super::{Here, Sealed};
 use crate::guard::connect::{self, Connecting, Kind};
 use crate::guard::datagram::namespace::Namespace;
-use crate::guard::kernel;
 use crate::guard::link::{Link, Session};
 use crate::guard::memory::{self, Given};
 use crate::guard::notification::{Answer, Notification};
 use crate::guard::sockets;
+use crate::kernel;
+
+/// Nobody can be asked.
+const UNREACHABLE: Answer = Answer::Fail(ENETUNREACH);
 
 /// What waits for the agent has a link; all else is answered here.
 pub(crate) fn begin(
@@ -37,15 +40,17 @@ pub(crate) fn begin(
     if !still_waits() {
         return Err(Answer::Later);
     }
+    // Without a word of the kernel's it might be a Unix socket.
     let domain = kernel::option::<c_int>(&copy, SOL_SOCKET, SO_DOMAIN);
-    if domain == Ok(AF_UNIX) {
+    let domain = domain.map_err(|error| Answer::Fail(error.raw_os_error()))?;
+    if domain == AF_UNIX {
         return Err(sealed.sockets.judge(call.thread, copy, address));
     }
     let Given::Inet(to) = memory::parse(&address) else {
         return Err(Answer::Here(Here::new(copy, address)));
     };
     let is_ours = is_local(canonical(to).ip()) && !session.loopback && to.port() != DNS_PORT;
-    let is_the_agents = match connect::kind(session, &copy) {
+    let is_the_agents = match connect::kind(session, &copy).map_err(|_| UNREACHABLE)? {
         Kind::Closed => !is_ours,
         // A signal has ended a wait, and it goes on.
         Kind::Tcp => !is_ours && connect::waits(&copy),
@@ -55,14 +60,13 @@ pub(crate) fn begin(
     if !is_the_agents {
         return Err(Answer::Here(Here::new(copy, address)));
     }
-    let ipv6 = domain == Ok(AF_INET6) && needs_ipv6(&copy);
-    let unreachable = |_| Answer::Fail(ENETUNREACH);
-    let completing = sealed.holds.completing(namespace, ipv6).map_err(unreachable)?;
+    let ipv6 = domain == AF_INET6 && needs_ipv6(&copy);
+    let completing = sealed.holds.completing(namespace, ipv6).map_err(|_| UNREACHABLE)?;
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
     let request = Request::Sealed { process, address: to };
     match session.ask_with(&request, &[copy.as_fd(), completing.as_fd()]) {
         Ok(link) => Ok((link, Connecting::new(copy, Some(address)))),
-        Err(_) => Err(Answer::Fail(ENETUNREACH)),
+        Err(_) => Err(UNREACHABLE),
     }
 }
 

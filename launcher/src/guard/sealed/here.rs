@@ -8,8 +8,9 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::system;
-use crate::guard::kernel::{self, Listener};
+use crate::guard::listener::Listener;
 use crate::guard::notification::Answer;
+use crate::kernel;
 
 /// The user of a thread, for the kernel to judge and to tell the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
