@@ -37,7 +37,7 @@ const SILENT: [&str; 17] = [
 ];
 
 /// What is said in these files is an answer that was asked for, or is said to a program: by a part of the path, and why.
-const OTHER: [(&str, &str); 27] = [
+const OTHER: [(&str, &str); 28] = [
     ("launcher/src/explain.rs", "the answer to --explain"),
     ("launcher/src/why.rs", "the answer to --why, but for its misuse"),
     ("launcher/src/why/words.rs", "the answer to --why"),
@@ -64,7 +64,8 @@ const OTHER: [(&str, &str); 27] = [
     ("tunnel-agent/src/relay/numbers.rs", "what metrics mean, as they are served"),
     ("tunnel-agent/src/metrics/process.rs", "what metrics mean, as they are served"),
     ("tunnel-agent/src/metrics/text.rs", "the form of metrics"),
-    ("tunnel-agent/src/metrics/serve.rs", "what a client of metrics is answered"),
+    ("tunnel-agent/src/metrics/request.rs", "what a client of metrics is answered"),
+    ("tunnel-agent/src/metrics/serve.rs", "the head of that answer"),
 ];
 
 /// With `…` for what is set in, on one line.

@@ -97,16 +97,17 @@ fn netcat_takes_a_connection_at_the_exit() {
     assert_eq!(listener.wait().success(), "from the caller\n");
 }
 
-/// Of the tables of a file the first that matches decides: one program is at another port of the exit, another is at its own,
-/// and what none matches listens as without us.
+/// Of the tables of a file the first that matches decides: one program is at another port of the exit, another is at its own, or
+/// at an address of the other family; and what none matches listens as without us.
 #[test]
-fn a_file_says_which_program_is_at_which_port() {
+fn a_file_says_which_program_is_where() {
     let place = Place::new(EXPOSED);
     let world = &place.world;
     let file = world.directory().join("listeners.toml");
     let text = format!(
         "proxy = '{}'\n[[expose]]\nprogram = 'python3*'\nport = 8001\nexit-port = 9001\nat = 'main'\n\
-         [[expose]]\nprogram = '*/nc.openbsd'\nport = ['8001-8002', 8003]\nat = 'main'\n",
+         [[expose]]\nprogram = '*/nc.openbsd'\nport = [8001, '9000-9999']\nat = 'main'\n\
+         [[expose]]\nprogram = '/usr/*/nc.openbsd'\nport = 8002\naddress = '{EXIT}'\nat = 'main'\n",
         place.relay.url(&place.key)
     );
     std::fs::write(&file, text).expect("the directory is ours");
@@ -126,8 +127,8 @@ fn a_file_says_which_program_is_at_which_port() {
     assert!(!world.listens(8002));
     server.end();
 
-    for port in ["8001", "8002"] {
-        let mut listener = exposed("nc.openbsd").args(["-l", "-N", port]).spawn();
+    for (port, family) in [("8001", "-4"), ("8002", "-6")] {
+        let mut listener = exposed("nc.openbsd").args([family, "-l", "-N", port]).spawn();
         listener.close_input();
         place.wait_listening(port.parse().expect("a port"));
         let caller = world.far("nc.openbsd").args(["-N", EXIT, port]).input("from the caller\n").run();

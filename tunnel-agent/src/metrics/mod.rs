@@ -3,9 +3,10 @@
 //!
 //! # Layout
 //!
-//! - [`text`]: the exposition format. [`serve`]: an answer to whoever asks on this machine.
+//! - [`text`]: the exposition format. [`serve`]: an answer to whoever asks on this machine, as [`request`] reads it.
 //! - [`process`]: what any process can tell of itself.
 
 pub(crate) mod process;
+pub(crate) mod request;
 pub(crate) mod serve;
 pub(crate) mod text;
