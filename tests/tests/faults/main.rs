@@ -9,6 +9,7 @@ mod clocks;
 mod datagrams;
 mod descriptors;
 mod full_disk;
+mod memory;
 mod proxy;
 mod relays;
 mod torture;
