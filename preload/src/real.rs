@@ -127,6 +127,8 @@ real_functions! {
     syscall: fn() -> c_long;
     system: fn(*const c_char) -> c_int = libc::system;
     popen: fn(*const c_char, *const c_char) -> *mut libc::FILE = libc::popen;
+    pidfd_spawn: fn(*mut c_int, *const c_char, *const actions, *const attributes, SpawnStrings, SpawnStrings) -> c_int;
+    pidfd_spawnp: fn(*mut c_int, *const c_char, *const actions, *const attributes, SpawnStrings, SpawnStrings) -> c_int;
     posix_spawn: fn(*mut pid_t, *const c_char, *const actions, *const attributes, SpawnStrings, SpawnStrings) -> c_int = libc::posix_spawn;
     posix_spawn_file_actions_addchdir_np: fn(*mut actions, *const c_char) -> c_int = libc::posix_spawn_file_actions_addchdir_np;
     posix_spawn_file_actions_addfchdir_np: fn(*mut actions, c_int) -> c_int = libc::posix_spawn_file_actions_addfchdir_np;

@@ -112,6 +112,8 @@ const HOOKS: &[&str] = &[
     "fexecve",
     "_IO_popen",
     "popen",
+    "pidfd_spawn",
+    "pidfd_spawnp",
     "posix_spawn",
     "posix_spawn_file_actions_addchdir_np",
     "posix_spawn_file_actions_addfchdir_np",

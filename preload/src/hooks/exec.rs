@@ -61,21 +61,19 @@ hooks! {
 
     /// posix_spawn(3).
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, file_actions: *const actions, attributes: *const attributes, argv: SpawnStrings, envp: SpawnStrings) -> c_int,
-        closed libc::ENOMEM => match real::posix_spawn.get() {
-            Some(spawn) => started::by_path(path, argv.cast(), started::goes_elsewhere(file_actions), |path, argv| {
-                repaired(envp.cast(), |envp| spawn(pid, path, file_actions, attributes, argv.cast(), envp.cast()))
-            }),
-            None => libc::ENOSYS,
-        };
+        closed libc::ENOMEM => spawn_in(real::posix_spawn.get(), pid, path, file_actions, attributes, argv, envp);
 
     /// posix_spawnp(3).
     fn posix_spawnp(pid: *mut pid_t, file: *const c_char, file_actions: *const actions, attributes: *const attributes, argv: SpawnStrings, envp: SpawnStrings) -> c_int,
-        closed libc::ENOMEM => match real::posix_spawnp.get() {
-            Some(spawn) => started::by_name(file, argv.cast(), started::goes_elsewhere(file_actions), |file, argv| {
-                repaired(envp.cast(), |envp| spawn(pid, file, file_actions, attributes, argv.cast(), envp.cast()))
-            }),
-            None => libc::ENOSYS,
-        };
+        closed libc::ENOMEM => spawnp_in(real::posix_spawnp.get(), pid, file, file_actions, attributes, argv, envp);
+
+    /// pidfd_spawn(3), which glibc has since 2.39.
+    fn pidfd_spawn(pidfd: *mut c_int, path: *const c_char, file_actions: *const actions, attributes: *const attributes, argv: SpawnStrings, envp: SpawnStrings) -> c_int,
+        closed libc::ENOMEM => spawn_in(real::pidfd_spawn.get(), pidfd, path, file_actions, attributes, argv, envp);
+
+    /// pidfd_spawnp(3), likewise.
+    fn pidfd_spawnp(pidfd: *mut c_int, file: *const c_char, file_actions: *const actions, attributes: *const attributes, argv: SpawnStrings, envp: SpawnStrings) -> c_int,
+        closed libc::ENOMEM => spawnp_in(real::pidfd_spawnp.get(), pidfd, file, file_actions, attributes, argv, envp);
 
     /// posix_spawn_file_actions_addchdir_np(3), which is remembered in the actions.
     fn posix_spawn_file_actions_addchdir_np(file_actions: *mut actions, path: *const c_char) -> c_int,
@@ -115,6 +113,57 @@ pub(super) unsafe fn execvpe_in(file: *const c_char, argv: Strings, envp: String
             started::by_name(file, argv, false, |file, argv| repaired(envp, |envp| execvpe(file, argv, envp)))
         },
         None => errno::fail(libc::ENOSYS),
+    }
+}
+
+type Spawn = unsafe extern "C-unwind" fn(
+    *mut pid_t,
+    *const c_char,
+    *const actions,
+    *const attributes,
+    SpawnStrings,
+    SpawnStrings,
+) -> c_int;
+
+/// # Safety
+///
+/// The arguments are as posix_spawn(3) requires.
+unsafe fn spawn_in(
+    spawn: Option<Spawn>,
+    pid: *mut pid_t,
+    path: *const c_char,
+    file_actions: *const actions,
+    attributes: *const attributes,
+    argv: SpawnStrings,
+    envp: SpawnStrings,
+) -> c_int {
+    let Some(spawn) = spawn else { return libc::ENOSYS };
+    // SAFETY: as in `execve_in`.
+    unsafe {
+        started::by_path(path, argv.cast(), started::goes_elsewhere(file_actions), |path, argv| {
+            repaired(envp.cast(), |envp| spawn(pid, path, file_actions, attributes, argv.cast(), envp.cast()))
+        })
+    }
+}
+
+/// # Safety
+///
+/// The arguments are as posix_spawnp(3) requires.
+unsafe fn spawnp_in(
+    spawn: Option<Spawn>,
+    pid: *mut pid_t,
+    file: *const c_char,
+    file_actions: *const actions,
+    attributes: *const attributes,
+    argv: SpawnStrings,
+    envp: SpawnStrings,
+) -> c_int {
+    let Some(spawn) = spawn else { return libc::ENOSYS };
+    // SAFETY: as in `execve_in`.
+    unsafe {
+        started::by_name(file, argv.cast(), started::goes_elsewhere(file_actions), |file, argv| {
+            repaired(envp.cast(), |envp| spawn(pid, file, file_actions, attributes, argv.cast(), envp.cast()))
+        })
     }
 }
 

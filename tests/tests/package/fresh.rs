@@ -15,18 +15,18 @@ const LONG: Duration = Duration::from_secs(1800);
 const NOT_COMPARED: [&str; 6] = ["/var/lib/apt", "/var/lib/dpkg", "/var/cache", "/var/log", "/proc", "/tmp"];
 
 /// A line of shell in the Debian that is in `debian/`, with processes of its own, which end with it.
-fn within(world: &World, line: &str) -> Command {
+pub(crate) fn within(world: &World, line: &str) -> Command {
     let script = "mount -t proc proc debian/proc; exec chroot debian sh -euxc \"$0\"";
     let own = world.outside("unshare").args(["--mount", "--pid", "--fork", "sh", "-ec", script, line]);
     own.env("DEBIAN_FRONTEND", "noninteractive").env("HOME", "/root").env("XDG_RUNTIME_DIR", "").limit(LONG)
 }
 
-/// Debian with what the guide takes for granted.
-fn fresh(world: &World) {
+/// Unpacks this release of Debian, with these packages, and copies our package there.
+pub(crate) fn fresh(world: &World, release: &str, packages: &str) {
     assert!(rustix::process::geteuid().is_root(), "only root can unpack a Debian");
     let debootstrap = world.outside("unshare").args(["--mount", "--pid", "--fork", "debootstrap"]);
-    debootstrap.args(["--variant=minbase", "bookworm", "debian"]).limit(LONG).run().success();
-    within(world, "apt-get install -y --no-install-recommends curl ca-certificates").run().success();
+    debootstrap.args(["--variant=minbase", release, "debian"]).limit(LONG).run().success();
+    within(world, &format!("apt-get install -y --no-install-recommends {packages}")).run().success();
     let deb = made(world, "deb");
     let name = deb.file_name().expect("it is a file");
     fs::copy(&deb, world.directory().join("debian/root").join(name)).expect("the directory is ours");
@@ -52,7 +52,8 @@ fn guide() -> Vec<String> {
 #[ignore = "long: a Debian is fetched and unpacked; for root"]
 fn the_guide_is_followed_and_removal_leaves_nothing() {
     let world = World::new();
-    fresh(&world);
+    // What the guide takes for granted.
+    fresh(&world, "bookworm", "curl ca-certificates");
     let before = files(&world);
     let lines = guide();
     assert!(lines.len() >= 4, "{lines:?}");

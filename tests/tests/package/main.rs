@@ -11,6 +11,7 @@
 //! | `completions` | in bash, zsh and fish |
 //! | `ci` | the examples for CI systems |
 //! | `fresh` | long: a fresh Debian, in which the guide is followed |
+//! | `newer` | long: the next Debian, with a newer libc |
 //! | `built` | long: the programs, built in two places |
 //! | `musl` | long: launcher and agent as static programs |
 
@@ -20,6 +21,7 @@ mod completions;
 mod deb;
 mod fresh;
 mod musl;
+mod newer;
 mod options;
 mod pages;
 mod tarball;
