@@ -5,13 +5,14 @@ use underpass_tests::{World, artifacts};
 use crate::{packager, stand_ins};
 
 /// What is typed, and what is there or offered after Tab.
-const TYPED: [(&str, &str); 7] = [
+const TYPED: [(&str, &str); 8] = [
     ("underpass --ti", "--tier"),
     ("underpass --tier se", "sealed"),
     ("underpass -f c.toml --listen-at off", "office"),
     ("underpass -x local: --explain dpkg-de", "dpkg-deb"),
     // What follows is the command's: its name, and its own completions.
     ("underpass -x socks5h://a:1 dpkg-de", "dpkg-deb"),
+    ("underpass -- underpass-agent sta", "status"),
     ("underpass-agent sta", "status"),
     ("underpass-agent status --js", "--json"),
 ];

@@ -13,9 +13,12 @@ fn man_and_mandoc_read_them_without_a_complaint() {
     packager(&world, "pages", &programs, "out").run().success();
     for page in PAGES {
         let path = format!("out/{page}");
-        let shown = world.client("man").args(["--warnings", "-l", &path]).env("MANWIDTH", "80").run();
-        assert_eq!(shown.stderr, "", "{page}");
-        assert!(shown.success().contains("NAME"), "{page}");
+        for language in ["C.UTF-8", "C"] {
+            let shown = world.client("man").args(["--warnings", "-l", &path]).env("MANWIDTH", "80");
+            let shown = shown.env("LANG", language).run();
+            assert_eq!(shown.stderr, "", "{page} {language}");
+            assert!(shown.success().contains("NAME"), "{page} {language}");
+        }
         let lint = world.client("mandoc").args(["-T", "lint", "-W", "warning", &path]).run();
         assert_eq!((lint.code(), &*lint.stdout, &*lint.stderr), (0, "", ""), "{page}");
     }

@@ -45,7 +45,8 @@ function __fish_underpass_chains
     $program -q $given --chains 2>/dev/null
 end
 
-complete -c underpass -x -a '(__fish_complete_subcommand -- @VALUED@)'
+# Without -- before them: that would count as an option with a value, too, and the command after it as this value.
+complete -c underpass -x -a '(__fish_complete_subcommand @VALUED@)'
 @OPTIONS@"#;
 
 /// The file.
@@ -55,7 +56,9 @@ pub(super) fn text() -> String {
         let short = option.short.map(|letter| format!("-{letter}"));
         short.into_iter().chain([format!("--{}", option.long)]).collect::<Vec<_>>()
     };
-    let valued: Vec<String> = shown().filter(|option| option.value.is_some()).flat_map(names).collect();
+    let mut valued: Vec<String> = shown().filter(|option| option.value.is_some()).flat_map(names).collect();
+    // What fish's function takes for its own options begins with two dashes, and ends at the first other word.
+    valued.sort_by_key(|name| name.starts_with("--"));
     let mut options = String::new();
     for option in shown() {
         let letter = option.short.map_or_else(String::new, |letter| format!(" -s {letter}"));

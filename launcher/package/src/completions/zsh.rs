@@ -26,6 +26,11 @@ _underpass_upstreams() {
 }
 
 _underpass() {
+  # _arguments offers nothing of the command behind a -- that no option is before.
+  if (( CURRENT > 2 )) && [[ $words[2] == -- ]]; then
+    shift words
+    (( CURRENT-- ))
+  fi
   _arguments -s -S \
 @OPTIONS@    '(-):command: _command_names -e' \
     '*::arguments: _normal'

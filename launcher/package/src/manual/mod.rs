@@ -35,7 +35,8 @@ pub(crate) fn pages(source: &Path, time: u64) -> Result<Vec<File>, Failure> {
     let files = pages.into_iter().map(|(name, page)| File {
         name: name.to_owned(),
         kind: Kind::Manual(if name.ends_with('1') { '1' } else { '5' }),
-        bytes: page.render().into_bytes(),
+        // A terminal for ASCII (LANG=C) would show nothing in its place.
+        bytes: page.render().replace('…', "...").into_bytes(),
     });
     Ok(files.collect())
 }
