@@ -56,6 +56,10 @@ const MAX_FAILED: usize = 1024;
 /// Lines about failures that are not written again.
 const MAX_TOLD: usize = 1024;
 
+/// Who comes when there is no room is told this.
+const NO_ROOM: Failure =
+    Failure::Socket("there are as many datagram sockets as the limit on open files allows");
+
 /// The chain that datagrams go by; `None`: from this machine.
 #[derive(Clone)]
 pub(crate) struct Course {
@@ -94,6 +98,8 @@ pub(crate) struct Datagrams {
     told: Mutex<HashSet<(u32, String)>>,
     /// In descriptors.
     room: Arc<Semaphore>,
+    /// What there was of it at first.
+    size: usize,
     sweeping: AtomicBool,
 }
 
@@ -107,6 +113,7 @@ impl Datagrams {
             failed: Mutex::default(),
             told: Mutex::default(),
             room: Arc::new(Semaphore::new(room)),
+            size: room,
             sweeping: AtomicBool::new(false),
         }
     }
@@ -122,10 +129,13 @@ impl Datagrams {
         Some((peer.given, facts::local_towards(peer.given)))
     }
 
+    /// Whether less than a sixteenth of the room is left, or than one more socket may need with its association.
+    pub(crate) fn is_short(&self) -> bool {
+        self.room.available_permits() < (self.size / 16).max(8)
+    }
+
     fn room(&self, descriptors: u32) -> Result<OwnedSemaphorePermit, Failure> {
-        Arc::clone(&self.room).try_acquire_many_owned(descriptors).map_err(|_| {
-            Failure::Socket("there are as many datagram sockets as the limit on open files allows")
-        })
+        Arc::clone(&self.room).try_acquire_many_owned(descriptors).map_err(|_| NO_ROOM)
     }
 
     /// Why the chain cannot be used at the moment, for this destination or for all.

@@ -1,6 +1,8 @@
 //! Forwards, as ssh's: one door, one destination.
 
-use underpass_tests::{World, proxies, servers};
+use std::time::Duration;
+
+use underpass_tests::{World, artifacts, proxies, servers};
 
 use crate::place::{no_leaks, python, start, wait_here, world};
 
@@ -90,6 +92,44 @@ for turn in range(3):
             pass
 print("good")
 "#;
+    assert_eq!(python(&world, script), "good\n");
+    no_leaks(&world);
+    drop(front);
+}
+
+/// As a resolver's questions come: each from a port of its own, many more than there is room for at a time. Who was idle for
+/// longest makes room.
+#[test]
+fn more_clients_send_datagrams_than_there_is_room_for() {
+    let world = World::new();
+    servers::start(&world);
+    let dante = proxies::dante(&world);
+    let script = r#"
+import socket, time
+kept = []
+for n in range(40):
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.connect(("127.0.0.1", 1083))
+    u.settimeout(0.2)
+    until = time.monotonic() + 30
+    while True:
+        assert time.monotonic() < until, n
+        u.send(b"%d" % n)
+        try:
+            assert u.recv(100) == b"%d" % n
+            break
+        except socket.timeout:
+            pass
+    kept.append(u)
+print("good")
+"#;
+    let forward = format!(
+        "ulimit -n 256; exec {} forward -L udp:1083:far.test:7007 -D 1084 -x {}",
+        artifacts::agent().display(),
+        dante.url_as("socks5h")
+    );
+    let front = world.client("bash").args(["-c", &forward]).limit(Duration::MAX).spawn();
+    wait_here(&world, 1084);
     assert_eq!(python(&world, script), "good\n");
     no_leaks(&world);
     drop(front);

@@ -180,7 +180,7 @@ impl Own {
 impl Drop for Own {
     fn drop(&mut self) {
         self.agent.datagrams.sockets.lock().remove(&self.socket.cookie);
-        self.socket.end(&self.agent.datagrams);
+        self.socket.close(&self.agent.datagrams);
     }
 }
 

@@ -141,15 +141,25 @@ impl Peer {
 
     /// Ends its task. The port is kept as long as the library may still know it.
     pub(super) fn end(self: &Arc<Self>) {
-        self.refuse();
-        if let Some(task) = self.task.lock().take() {
-            task.abort();
-        }
-        let (peer, room) = (Arc::clone(self), self.room.lock().take());
+        let room = self.stop();
+        let peer = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(AFTERLIFE).await;
             drop((peer, room));
         });
+    }
+
+    /// Ends its task, where nobody is left who knows the port.
+    pub(super) fn end_at_once(&self) {
+        drop(self.stop());
+    }
+
+    fn stop(&self) -> Option<OwnedSemaphorePermit> {
+        self.refuse();
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
+        }
+        self.room.lock().take()
     }
 }
 

@@ -184,6 +184,16 @@ impl Socket {
         let all: Vec<_> = state.peers.values().cloned().collect();
         all.iter().for_each(|peer| state.remove(datagrams, peer));
     }
+
+    /// Ends everything: the socket was the agent's own, and with it nobody is left who could send to a peer.
+    pub(super) fn close(&self, datagrams: &Datagrams) {
+        let mut state = self.state.lock();
+        let all: Vec<_> = state.peers.values().cloned().collect();
+        for peer in all {
+            state.forget(datagrams, &peer);
+            peer.end_at_once();
+        }
+    }
 }
 
 impl State {
@@ -229,6 +239,11 @@ impl State {
     }
 
     fn remove(&mut self, datagrams: &Datagrams, peer: &Arc<Peer>) {
+        self.forget(datagrams, peer);
+        peer.end();
+    }
+
+    fn forget(&mut self, datagrams: &Datagrams, peer: &Arc<Peer>) {
         if self.peers.get(&peer.given).is_some_and(|known| Arc::ptr_eq(known, peer)) {
             self.peers.remove(&peer.given);
             self.streams.remove(&peer.given);
@@ -242,7 +257,6 @@ impl State {
             }
             is_used
         });
-        peer.end();
     }
 
     /// Ends the peer that was not used for longest.

@@ -7,13 +7,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libc::{IPPROTO_IP, IPPROTO_IPV6};
+use parking_lot::Mutex;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::task::AbortHandle;
 use underpass_core::destination::{Destination, is_local};
 use underpass_core::wire::Token;
 
@@ -28,8 +30,10 @@ use crate::sys::{self, MANY};
 const IDLE: Duration = Duration::from_secs(120);
 /// Datagrams that wait, in bytes as the kernel counts them.
 const BUFFER: usize = 1 << 20;
-/// Flows of one door; the datagrams of more are lost.
+/// Flows of one door. Of more, and where descriptors are short, those end that were idle for longest.
 const MAX_FLOWS: usize = 4096;
+/// A flow in which something has moved within this time is not ended for another, whose datagrams are lost rather.
+const IN_USE: Duration = Duration::from_millis(250);
 
 /// A door that listens.
 pub(super) struct DatagramDoor {
@@ -39,8 +43,25 @@ pub(super) struct DatagramDoor {
     to: Option<Destination>,
 }
 
-/// A flow, as the door knows it, while it lasts: what leads to its destination.
-type Flow = Weak<AsyncFd<OwnedFd>>;
+/// The client, and where it has sent to.
+type Pair = (SocketAddr, SocketAddr);
+
+/// A flow, as the door knows it.
+struct Flow {
+    /// What leads to its destination, while it lasts.
+    socket: Weak<AsyncFd<OwnedFd>>,
+    used: Arc<Used>,
+    task: AbortHandle,
+}
+
+/// When something has moved last.
+struct Used(Mutex<Instant>);
+
+impl Used {
+    fn touch(&self) {
+        *self.0.lock() = Instant::now();
+    }
+}
 
 impl DatagramDoor {
     /// Begins to listen. Without a destination it takes what is for others, which needs CAP_NET_ADMIN.
@@ -89,17 +110,23 @@ impl DatagramDoor {
                 batch.with_ends().filter_map(|(ends, bytes)| Some((ends.pair()?, bytes.to_vec()))).collect()
             };
             for (ends, bytes) in came {
-                let known = flows.get(&ends).and_then(Flow::upgrade);
-                let flow = known.or_else(|| {
-                    flows.retain(|_, flow: &mut Flow| flow.strong_count() > 0);
-                    let new = (flows.len() < MAX_FLOWS).then(|| self.begin(&agent, &plan, ends))??;
-                    flows.insert(ends, Arc::downgrade(&new));
-                    Some(new)
-                });
-                if let Some(flow) = flow {
-                    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                    let _ = rustix::net::send(flow.get_ref(), &bytes, flags);
-                }
+                let known = flows.get(&ends).and_then(|flow: &Flow| flow.socket.upgrade());
+                let socket = match known {
+                    Some(socket) => socket,
+                    None => {
+                        if flows.len() >= MAX_FLOWS || agent.datagrams.is_short() {
+                            make_room(&mut flows).await;
+                        }
+                        if flows.len() >= MAX_FLOWS {
+                            continue;
+                        }
+                        let Some((socket, flow)) = self.begin(&agent, &plan, ends) else { continue };
+                        flows.insert(ends, flow);
+                        socket
+                    }
+                };
+                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                let _ = rustix::net::send(socket.get_ref(), &bytes, flags);
             }
         }
     }
@@ -109,8 +136,8 @@ impl DatagramDoor {
         &self,
         agent: &Arc<Agent>,
         plan: &Arc<Plan>,
-        (client, at): (SocketAddr, SocketAddr),
-    ) -> Option<Arc<AsyncFd<OwnedFd>>> {
+        (client, at): Pair,
+    ) -> Option<(Arc<AsyncFd<OwnedFd>>, Flow)> {
         let transparent = self.to.is_none();
         let destination = self.to.clone().unwrap_or(Destination::Address(at));
         if self.is_self(at, &destination) {
@@ -120,11 +147,14 @@ impl DatagramDoor {
         let back = back(client, at, transparent);
         let back = back.inspect_err(|error| tracing::debug!(%error, "no answers can be sent")).ok()?;
         let (socket, agent) = (own.watched(), Arc::clone(agent));
-        tokio::spawn(async move {
+        let used = Arc::new(Used(Mutex::new(Instant::now())));
+        let moves = Arc::clone(&used);
+        let task = tokio::spawn(async move {
             let _usage = Lifetime::begin(&agent);
-            carry(&agent, &own, &back).await;
+            carry(&agent, &own, &back, &moves).await;
         });
-        Some(socket)
+        let flow = Flow { socket: Arc::downgrade(&socket), used, task: task.abort_handle() };
+        Some((socket, flow))
     }
 
     /// Whether what is sent there would come in by this door again, and so for ever.
@@ -135,8 +165,28 @@ impl DatagramDoor {
     }
 }
 
+/// Ends a sixteenth of the flows: those that have been idle for longest, as far as they are idle. At least what has ended
+/// already is forgotten.
+async fn make_room(flows: &mut HashMap<Pair, Flow>) {
+    flows.retain(|_, flow| flow.socket.strong_count() > 0);
+    let mut idle: Vec<_> = flows.iter().map(|(ends, flow)| (*flow.used.0.lock(), *ends)).collect();
+    idle.retain(|(used, _)| used.elapsed() >= IN_USE);
+    let count = idle.len().min(flows.len() / 16 + 1);
+    if count == 0 {
+        return;
+    }
+    idle.select_nth_unstable(count - 1);
+    for (_, ends) in &idle[..count] {
+        if let Some(flow) = flows.remove(ends) {
+            flow.task.abort();
+        }
+    }
+    // They end when the runtime comes to them.
+    tokio::task::yield_now().await;
+}
+
 /// Carries datagrams until none has passed for a while, or one end refuses them: the next begins a flow anew.
-async fn carry(agent: &Agent, own: &Own, back: &AsyncFd<OwnedFd>) {
+async fn carry(agent: &Agent, own: &Own, back: &AsyncFd<OwnedFd>, used: &Used) {
     let watched = own.watched();
     loop {
         let sent = tokio::select! {
@@ -147,6 +197,7 @@ async fn carry(agent: &Agent, own: &Own, back: &AsyncFd<OwnedFd>) {
         if !matches!(sent, Ok(Sent::Done)) {
             return;
         }
+        used.touch();
     }
 }
 
