@@ -8,6 +8,7 @@
 //! - [`lookup`]: what the arguments of the resolver functions mean.
 //! - [`preload_path`]: keeping our library first in `LD_PRELOAD`.
 //! - [`privilege`]: whether a program is started with rights that keep our library out.
+//! - [`resolver_socket`]: where other processes look names up for a program.
 //! - `config`, `control`, `upstream`, `runtime_dir`, `failure`, `processes` (feature `config`): what only the
 //!   launcher and the agent need.
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ pub mod destination;
 pub mod lookup;
 pub mod preload_path;
 pub mod privilege;
+pub mod resolver_socket;
 pub mod session_env;
 pub mod wire;
 

@@ -2,8 +2,8 @@
 //!
 //! Its value is `1:TOKEN:PATH`: the wire version, 32 hexadecimal digits, and the absolute path of
 //! the agent's socket. Words before the path, in this order, say `loopback:` where routes say something of loopback,
-//! `foreign:` where sockets of other processes are refused, `listen:` where listeners may be exposed, `auto:` in tier
-//! auto, and `guard:` where the program is supervised. Parsing
+//! `resolver:` where names are for this machine's resolver, `foreign:` where sockets of other processes are refused, `listen:`
+//! where listeners may be exposed, `auto:` in tier auto, and `guard:` where the program is supervised. Parsing
 //! allocates nothing; it runs when the library is loaded.
 
 use crate::wire::{Token, VERSION};
@@ -23,11 +23,13 @@ pub const MAX_PATH: usize = 107;
 
 /// Before the path, which begins with a slash.
 const LOOPBACK: &[u8] = b"loopback:";
+const RESOLVER: &[u8] = b"resolver:";
 const FOREIGN: &[u8] = b"foreign:";
 const LISTEN: &[u8] = b"listen:";
 const AUTO: &[u8] = b"auto:";
 const GUARD: &[u8] = b"guard:";
-const WORDS: usize = LOOPBACK.len() + FOREIGN.len() + LISTEN.len() + AUTO.len() + GUARD.len();
+const WORDS: usize =
+    LOOPBACK.len() + RESOLVER.len() + FOREIGN.len() + LISTEN.len() + AUTO.len() + GUARD.len();
 
 /// The longest value of the variable, in bytes.
 pub const MAX_VALUE: usize = 2 + 33 + WORDS + MAX_PATH;
@@ -39,6 +41,8 @@ pub struct SessionEnv<'a> {
     pub token: Token,
     /// Whether the agent is to be asked about connections to loopback, too.
     pub loopback: bool,
+    /// Whether names are for this machine's resolver (`--dns local`): then the program may ask it, too.
+    pub asks_resolver: bool,
     /// Whether a socket that another process passes is refused if the agent does not know it.
     pub refuses_foreign: bool,
     /// Whether the agent is to be asked about sockets that are bound and listen: some are exposed elsewhere.
@@ -61,6 +65,7 @@ impl<'a> SessionEnv<'a> {
         let rest = rest.strip_prefix(b":")?;
         let word = |word, rest: &'a [u8]| rest.strip_prefix(word).map_or((false, rest), |rest| (true, rest));
         let (loopback, rest) = word(LOOPBACK, rest);
+        let (asks_resolver, rest) = word(RESOLVER, rest);
         let (refuses_foreign, rest) = word(FOREIGN, rest);
         let (listens, rest) = word(LISTEN, rest);
         let (auto, rest) = word(AUTO, rest);
@@ -73,7 +78,8 @@ impl<'a> SessionEnv<'a> {
             let &[high, low] = pair else { return None };
             *byte = digit(high)? << 4 | digit(low)?;
         }
-        Some(Self { token: Token(token), loopback, refuses_foreign, listens, auto, supervised, socket })
+        let token = Token(token);
+        Some(Self { token, loopback, asks_resolver, refuses_foreign, listens, auto, supervised, socket })
     }
 
     /// The value that [`Self::parse`] reads.
@@ -85,6 +91,9 @@ impl<'a> SessionEnv<'a> {
         value.push(b':');
         if self.loopback {
             value.extend_from_slice(LOOPBACK);
+        }
+        if self.asks_resolver {
+            value.extend_from_slice(RESOLVER);
         }
         if self.refuses_foreign {
             value.extend_from_slice(FOREIGN);
@@ -118,12 +127,21 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for words in 0..32 {
-            let [loopback, refuses_foreign, listens, auto, supervised] =
-                [1, 2, 4, 8, 16].map(|word| words & word != 0);
+        for words in 0..64 {
+            let [loopback, asks_resolver, refuses_foreign, listens, auto, supervised] =
+                [1, 2, 4, 8, 16, 32].map(|word| words & word != 0);
             let token = Token(*b"\x00\xff234567890abcde");
             let socket = b"/run/user/0/underpass/x.sock";
-            let session = SessionEnv { token, loopback, refuses_foreign, listens, auto, supervised, socket };
+            let session = SessionEnv {
+                token,
+                loopback,
+                asks_resolver,
+                refuses_foreign,
+                listens,
+                auto,
+                supervised,
+                socket,
+            };
             assert_eq!(SessionEnv::parse(&session.to_value()), Some(session));
         }
     }
@@ -134,6 +152,7 @@ mod tests {
             listens: false,
             token: Token([1; 16]),
             loopback: false,
+            asks_resolver: false,
             refuses_foreign: false,
             auto: false,
             supervised: false,

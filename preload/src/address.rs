@@ -2,7 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-use libc::{AF_INET, AF_INET6, AF_UNSPEC, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
+use libc::{
+    AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_un,
+    socklen_t,
+};
+use underpass_core::resolver_socket::is_resolver;
 
 /// What a program passed as an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +19,8 @@ pub(crate) enum Given {
     Inet(SocketAddr),
     /// An inet family in a size that the kernel refuses.
     Malformed,
+    /// A Unix socket at which names are looked up.
+    Resolver,
     /// Any other family.
     Foreign,
 }
@@ -59,6 +65,13 @@ pub(crate) unsafe fn read(address: *const sockaddr, len: socklen_t) -> Given {
             Given::Inet(from_sockaddr_in6(raw))
         }
         AF_INET6 => Given::Malformed,
+        AF_UNIX if len <= size_of::<sockaddr_un>() => {
+            let mut raw = [0; size_of::<sockaddr_un>()];
+            // SAFETY: `len` bytes are readable by the caller's promise and fit into `raw`, which is ours alone.
+            unsafe { std::ptr::copy_nonoverlapping(address.cast(), raw.as_mut_ptr(), len) };
+            let path = raw.get(size_of::<sa_family_t>()..).unwrap_or_default();
+            if is_resolver(path) { Given::Resolver } else { Given::Foreign }
+        }
         _ => Given::Foreign,
     }
 }
@@ -191,6 +204,21 @@ mod tests {
                 2..=23 => assert_eq!(given, Given::Malformed),
                 _ => assert!(matches!(given, Given::Inet(_))),
             }
+        }
+    }
+
+    #[test]
+    fn miri_a_unix_path_is_read_as_far_as_it_goes() {
+        let mut bytes = (AF_UNIX as sa_family_t).to_ne_bytes().to_vec();
+        bytes.extend(b"/run/nscd/socket");
+        let whole = bytes.len();
+        bytes.resize(size_of::<sockaddr_un>() + 1, 0);
+        for len in 2..=bytes.len() {
+            let copy = bytes[..len].to_vec();
+            // SAFETY: `copy` has `len` bytes.
+            let given = unsafe { read(copy.as_ptr().cast(), len as socklen_t) };
+            let resolver = (whole..=size_of::<sockaddr_un>()).contains(&len);
+            assert_eq!(given, if resolver { Given::Resolver } else { Given::Foreign }, "{len}");
         }
     }
 

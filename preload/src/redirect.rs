@@ -6,7 +6,7 @@ pub(crate) mod datagram;
 
 use std::net::SocketAddr;
 
-use libc::{EADDRINUSE, EALREADY, EINPROGRESS, EINTR, EINVAL, EISCONN, ENETUNREACH, EPIPE, c_int};
+use libc::{EADDRINUSE, EALREADY, EINPROGRESS, EINTR, EINVAL, EISCONN, ENETUNREACH, ENOENT, EPIPE, c_int};
 use underpass_core::destination::{DNS_PORT, canonical, is_local};
 use underpass_core::wire::Purpose;
 
@@ -110,6 +110,8 @@ pub(crate) trait Socket {
     fn is_blocking(&self) -> bool;
     /// Whether the session's routes say something of loopback.
     fn loopback_is_routed(&self) -> bool;
+    /// Whether names are for this machine's resolver.
+    fn asks_resolver(&self) -> bool;
     /// Asks the agent to connect the socket.
     fn ask(&self, address: SocketAddr) -> Connected;
     /// Where datagrams for the address go, if that is known without asking.
@@ -130,6 +132,7 @@ pub(crate) fn connect(socket: &impl Socket, given: Given) -> Outcome {
         Given::Unspecified(_) => return Outcome::Pass(Bypass::Disconnect),
         Given::Nothing | Given::Malformed => return Outcome::Pass(Bypass::Malformed),
         Given::Foreign => return Outcome::Pass(Bypass::NotInet),
+        Given::Resolver => return resolver(socket),
     };
     let local = is_local(canonical(address).ip());
     let stub = local && address.port() == DNS_PORT;
@@ -144,6 +147,16 @@ pub(crate) fn connect(socket: &impl Socket, given: Given) -> Outcome {
         Ok(State::Connecting | State::Other) => Outcome::Wait(Waiting::Later),
         Err(_) if local && !stub => Outcome::Pass(Bypass::Loopback),
         Err(_) => datagram::connect(socket, address),
+    }
+}
+
+/// What is asked there would leave by another process: ENOENT, as where there is none, since libc and the modules of the name
+/// service then go on without.
+fn resolver(socket: &impl Socket) -> Outcome {
+    match socket.kind() {
+        Ok(Kind::NotInet) if !socket.asks_resolver() => Outcome::Fail(ENOENT),
+        // Another socket, or none: the kernel's own refusal.
+        _ => Outcome::Pass(Bypass::NotInet),
     }
 }
 
@@ -166,7 +179,8 @@ pub(crate) fn send(socket: &impl Socket, given: Given, flags: c_int) -> Send {
     let address = match given {
         Given::Inet(address) | Given::Unspecified(Some(address)) => address,
         Given::Nothing | Given::Malformed | Given::Unspecified(None) => return Send::Pass(Bypass::Malformed),
-        Given::Foreign => return Send::Pass(Bypass::NotInet),
+        // Resolvers take no datagrams.
+        Given::Foreign | Given::Resolver => return Send::Pass(Bypass::NotInet),
     };
     let local = is_local(canonical(address).ip());
     let stub = local && address.port() == DNS_PORT;

@@ -215,6 +215,10 @@ impl Socket for ProgramSocket {
         session::session().is_some_and(|session| session.loopback)
     }
 
+    fn asks_resolver(&self) -> bool {
+        session::session().is_some_and(|session| session.asks_resolver)
+    }
+
     fn ask(&self, address: SocketAddr) -> Connected {
         // SAFETY: as above; the descriptor is passed on, never closed.
         let fd = unsafe { BorrowedFd::borrow_raw(self.0) };

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use underpass_core::config::Config;
+use underpass_core::config::dns::Mode;
 use underpass_core::config::inherited::ForeignSockets;
 use underpass_core::config::pool::Pool;
 use underpass_core::control::Source;
@@ -125,11 +126,12 @@ impl Sessions {
     fn value(&self, token: Token, plan: &Plan) -> io::Result<String> {
         use std::os::unix::ffi::OsStrExt;
         let (loopback, socket) = (plan.config.routes_loopback(), self.socket.as_os_str().as_bytes());
+        let asks_resolver = plan.config.dns.mode == Mode::Local;
         let refuses_foreign = plan.config.foreign_sockets == ForeignSockets::Refuse;
         let (auto, supervised, listens) = (false, false, !plan.config.exposes.is_empty());
-        let value =
-            SessionEnv { token, loopback, refuses_foreign, listens, auto, supervised, socket }.to_value();
-        String::from_utf8(value).map_err(io::Error::other)
+        let session =
+            SessionEnv { token, loopback, asks_resolver, refuses_foreign, listens, auto, supervised, socket };
+        String::from_utf8(session.to_value()).map_err(io::Error::other)
     }
 
     /// How many sessions are remembered.

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use libc::{
-    EACCES, EALREADY, EINPROGRESS, EISCONN, ENETUNREACH, SO_COOKIE, SO_DOMAIN, SO_ERROR, SO_PROTOCOL,
+    EACCES, EALREADY, EINPROGRESS, EISCONN, ENETUNREACH, ENOENT, SO_COOKIE, SO_DOMAIN, SO_ERROR, SO_PROTOCOL,
     SOL_SOCKET, c_int,
 };
 use rustix::fs::OFlags;
@@ -102,8 +102,10 @@ pub(crate) fn begin(
 ) -> Result<(Link, What), Answer> {
     let address = match memory::address(call, call.pointer(1), call.int(2)) {
         Ok(Given::Inet(address)) => address,
+        // As where no such service is. Another thread may still put the name of one into what goes on in the kernel.
+        Ok(Given::Resolver) if !session.asks_resolver => return Err(Answer::Fail(ENOENT)),
         // The kernel meets the same fault.
-        Ok(Given::Other) | Err(Errno::FAULT) => return Err(Answer::Continue),
+        Ok(Given::Other | Given::Resolver) | Err(Errno::FAULT) => return Err(Answer::Continue),
         // A program that does not let itself be looked at (prctl(2), PR_SET_DUMPABLE).
         Err(_) => return Err(Answer::Fail(EACCES)),
     };

@@ -42,6 +42,8 @@ pub(crate) struct Session {
     network: Option<u64>,
     /// Routes say something of loopback.
     pub(crate) loopback: bool,
+    /// Names are for this machine's resolver, and the programs may ask it.
+    pub(crate) asks_resolver: bool,
 }
 
 impl Session {
@@ -53,7 +55,8 @@ impl Session {
         let ours =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
         let network = ours.and_then(|ours| network_of(&ours)).ok().flatten();
-        Some(Self { token: session.token, address, network, loopback: session.loopback })
+        let SessionEnv { token, loopback, asks_resolver, .. } = session;
+        Some(Self { token, address, network, loopback, asks_resolver })
     }
 
     /// The session of programs in the network of this socket.

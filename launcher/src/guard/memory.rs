@@ -2,8 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use libc::{AF_INET, AF_INET6};
+use libc::{AF_INET, AF_INET6, AF_UNIX};
 use rustix::io::Errno;
+use underpass_core::resolver_socket::is_resolver;
 
 use super::notification::Notification;
 use crate::kernel::{read_memory, write_memory};
@@ -13,11 +14,15 @@ const V4: usize = 16;
 const V6: usize = 28;
 /// The kernel takes a `sockaddr_in6` without its scope (RFC 2133).
 const V6_LEAST: usize = 24;
+/// `struct sockaddr_un`: the family, and a path of at most 108 bytes.
+const UNIX: usize = 110;
 
 /// An address as a program gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Given {
     Inet(SocketAddr),
+    /// A Unix socket at which names are looked up.
+    Resolver,
     /// `AF_UNSPEC`, another family, or what the kernel refuses by itself.
     Other,
 }
@@ -25,8 +30,9 @@ pub(crate) enum Given {
 /// Reads the address of a call.
 pub(crate) fn address(call: &Notification, pointer: u64, len: i32) -> Result<Given, Errno> {
     let Some(len) = usize::try_from(len).ok().filter(|&len| len >= 2) else { return Ok(Given::Other) };
-    let mut bytes = [0; V6];
-    let room = &mut bytes[..len.min(V6)];
+    // One byte more shows that a path is too long for the kernel.
+    let mut bytes = [0; UNIX + 1];
+    let room = &mut bytes[..len.min(UNIX + 1)];
     read_memory(call.thread, pointer, room)?;
     Ok(parse(room))
 }
@@ -66,6 +72,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Given {
             let (flow, scope) = (u32::from_be_bytes(flow), u32::from_ne_bytes(scope));
             Given::Inet(SocketAddrV6::new(Ipv6Addr::from(ip), port, flow, scope).into())
         }
+        (AF_UNIX, _) if bytes.len() <= UNIX && is_resolver(&bytes[2..]) => Given::Resolver,
         _ => Given::Other,
     }
 }
@@ -145,6 +152,23 @@ mod tests {
         assert_eq!(parse(&[0, 0]), Given::Other);
         assert_eq!(parse(&[1]), Given::Other);
         assert_eq!(parse(&[1; 16]), Given::Other);
+    }
+
+    #[test]
+    fn a_resolver_is_told_from_other_unix_sockets() {
+        let named = |path: &str, len: usize| {
+            let mut bytes = (AF_UNIX as u16).to_ne_bytes().to_vec();
+            bytes.extend(path.as_bytes());
+            bytes.resize(len, 0);
+            parse(&bytes)
+        };
+        let path = "/run/nscd/socket";
+        for len in [2 + path.len(), UNIX - 1, UNIX] {
+            assert_eq!(named(path, len), Given::Resolver, "{len}");
+        }
+        for (path, len) in [(path, 2), (path, 1 + path.len()), (path, UNIX + 1), ("/run/dbus/bus", UNIX)] {
+            assert_eq!(named(path, len), Given::Other, "{path} {len}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //!    which nothing can leave, whatever the program does with it.
 //! 2. `connect()` stops in the kernel ([`filter`]). [`supervisor`] is told ([`notification`]), and [`connect`] reads
 //!    the address once ([`memory`]).
-//! 3. Unix sockets, loopback and what the kernel refuses by itself go on in the kernel. It is safe, though a second thread may
-//!    change the address meanwhile: the socket cannot leave.
+//! 3. A resolver's Unix socket is refused. Others, loopback and what the kernel refuses by itself go on in the kernel. It is safe,
+//!    though a second thread may change the address meanwhile: the socket cannot leave.
 //! 4. Else [`link`] asks the agent, with a copy of the socket (pidfd_getfd(2)). The agent holds it, and a program that does
 //!    not wait is told EINPROGRESS at once; one that waits is answered with the outcome.
 //!    For a signal that comes meanwhile ([`pending`]) the wait is left to the kernel, which ends it as any other.

@@ -7,6 +7,7 @@ struct Fake {
     kind: Result<Kind, c_int>,
     blocking: bool,
     loopback: bool,
+    asks_resolver: bool,
     answer: Connected,
     failure: Option<c_int>,
     known: Option<SocketAddr>,
@@ -23,6 +24,7 @@ impl Default for Fake {
             kind: Ok(Kind::OtherInet),
             blocking: true,
             loopback: false,
+            asks_resolver: false,
             answer: Connected::HandedOff,
             failure: None,
             known: None,
@@ -46,6 +48,9 @@ impl Socket for Fake {
     }
     fn loopback_is_routed(&self) -> bool {
         self.loopback
+    }
+    fn asks_resolver(&self) -> bool {
+        self.asks_resolver
     }
     fn ask(&self, address: SocketAddr) -> Connected {
         self.asked.borrow_mut().push(address);
@@ -100,6 +105,18 @@ fn the_agent_is_asked_about_loopback_where_a_route_names_it() {
     let udp = Fake { loopback: true, ..udp() };
     assert_eq!(connect(&udp, inet("127.0.0.1:80")), Outcome::Pass(Bypass::Loopback));
     assert_eq!(send(&udp, inet("127.0.0.1:80"), libc::MSG_FASTOPEN), Send::Pass(Bypass::Loopback));
+}
+
+#[test]
+fn a_resolver_is_not_there_unless_names_are_for_it() {
+    let unix = || Fake { state: UDP, kind: Ok(Kind::NotInet), ..Fake::default() };
+    let passes = Outcome::Pass(Bypass::NotInet);
+    assert_eq!(connect(&unix(), Given::Resolver), Outcome::Fail(ENOENT));
+    assert_eq!(connect(&Fake { asks_resolver: true, ..unix() }, Given::Resolver), passes);
+    for kind in [Ok(Kind::OtherInet), Ok(Kind::Datagram), Err(libc::EBADF)] {
+        assert_eq!(connect(&Fake { kind, ..unix() }, Given::Resolver), passes, "{kind:?}");
+    }
+    assert_eq!(send(&unix(), Given::Resolver, 0), Send::Pass(Bypass::NotInet));
 }
 
 #[test]

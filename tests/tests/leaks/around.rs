@@ -32,6 +32,10 @@ pub(crate) fn resolved(world: &World) {
     helper_at(world, "/run/systemd/resolve/io.systemd.Resolve");
 }
 
+pub(crate) fn avahi(world: &World) {
+    helper_at(world, "/run/avahi-daemon/socket");
+}
+
 /// Users are looked up by a module of ours.
 pub(crate) fn module(world: &World) {
     let library = artifacts::program("leak_plain").with_file_name("libnss_leak.so.2");

@@ -166,12 +166,18 @@ pub(crate) const CASES: &[Case] = &[
     case("L30", "a socket passed by another process (recvmmsg)", "{given} recvmmsg {dir}/helper/socket")
         .prepared(around::helper),
     case("L31", "getaddrinfo where nscd runs", "{name} getaddrinfo echo.test").prepared(around::cache),
+    case("L31", "getaddrinfo of a static program where nscd runs", "{staticname} getaddrinfo echo.test")
+        .prepared(around::cache),
+    case("L31", "a question to nscd by its socket", "{given} ask /var/run/nscd/socket")
+        .prepared(around::cache),
     case(
         "L31",
         "a question to systemd-resolved by its socket",
         "{given} ask /run/systemd/resolve/io.systemd.Resolve",
     )
     .prepared(around::resolved),
+    case("L31", "a question to avahi by its socket", "{given} ask /run/avahi-daemon/socket")
+        .prepared(around::avahi),
     case("L32", "an instance of itself that runs outside", "{given} ask {dir}/helper/socket")
         .prepared(around::helper),
     case("L32", "the same, told by a datagram", "{given} tell {dir}/helper/socket.datagrams")

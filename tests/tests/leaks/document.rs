@@ -28,8 +28,11 @@ const KNOWN: &[(&str, &str, &[Tier])] = &[
         "a socket that another process passes, unless `foreign-sockets` says otherwise to the library",
         SHARED,
     ),
-    ("L31", "what the program itself asks systemd-resolved for, by its Unix socket", SHARED),
-    ("L32", "what an instance outside does for the program, by a Unix socket", SHARED),
+    (
+        "L32",
+        "what a process outside does for the program, by a Unix socket: an instance of its own, a service by D-Bus",
+        SHARED,
+    ),
 ];
 /// Of one tier there are no more.
 const MOST: usize = 12;

@@ -22,6 +22,7 @@ fn programs() -> &'static [(&'static str, PathBuf)] {
             ("beside", c("leak_beside")),
             ("datagram", c("leak_datagram")),
             ("name", c("leak_name")),
+            ("staticname", artifacts::compiled("leak_name", "leak_name-static", &["-static", "-lresolv"])),
             ("given", c("leak_given")),
             ("static", artifacts::compiled("leak_plain", "leak_plain-static", &["-static"])),
             ("32", built_apart("gcc", "leak_32", &["-m32", "-nostdlib", "-ffreestanding", "-static"])),

@@ -8,3 +8,4 @@ mod exit;
 mod guests;
 mod hosts;
 mod queries;
+mod resolvers;

@@ -69,8 +69,9 @@ impl FakeAgent {
         let socket = self.path.as_os_str().as_bytes();
         let (token, auto, supervised) = (TOKEN, false, true);
         let listens = false;
+        let (loopback, asks_resolver, refuses_foreign) = (false, false, false);
         let session =
-            SessionEnv { token, loopback: false, refuses_foreign: false, listens, auto, supervised, socket };
+            SessionEnv { token, loopback, asks_resolver, refuses_foreign, listens, auto, supervised, socket };
         Datagrams::new(Session::parse(&session.to_value()).unwrap())
     }
 }
