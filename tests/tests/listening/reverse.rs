@@ -246,6 +246,31 @@ fn a_socks5_proxy_listens_for_one_after_the_other() {
     assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
 }
 
+/// To a Unix socket whose server is slow to accept: many come at once, and wait for it.
+#[test]
+fn a_full_queue_is_waited_for() {
+    let place = Place::new(EXPOSED);
+    let world = &place.world;
+    let path = world.directory().join("inside");
+    let server = format!(
+        "import socket, time\ns = socket.socket(socket.AF_UNIX)\ns.bind('{}')\ns.listen(1)\nprint('listens', flush=True)\n\
+         while True:\n    time.sleep(0.002)\n    c, _ = s.accept()\n    c.sendall(c.recv(100))\n    c.close()\n",
+        path.display()
+    );
+    let mut server = world.client(PYTHON).args(["-c", &server]).limit(Duration::MAX).spawn();
+    line(&mut server, "listens");
+    let url = place.relay.url(&place.key);
+    let _agent = forward(world, &["-x", &url, "-R", &format!("8001:{}", path.display())]).spawn();
+    place.wait_listening(8001);
+    let visit = "import socket
+came = [socket.create_connection(('10.99.0.1', 8001), 60) for _ in range(60)]
+for s in came: s.sendall(b'here')
+assert all(s.recv(100) == b'here' for s in came)
+print('good')
+";
+    assert_eq!(world.far(PYTHON).args(["-c", visit]).run().success(), "good\n");
+}
+
 /// A daemon of rsync and a server of ssh, on the client's side.
 #[test]
 fn rsync_and_ssh_come_in() {

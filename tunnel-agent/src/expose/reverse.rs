@@ -7,6 +7,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -276,7 +277,7 @@ impl Served {
         let refused = |error: io::Error| Failure::Dial(error.raw_os_error().unwrap_or(errno::ECONNREFUSED));
         match &self.reverse.to {
             Inside::Path(path) => {
-                let stream = UnixStream::connect(path).await.map_err(refused)?;
+                let stream = connected(path).await.map_err(refused)?;
                 stream.into_std().and_then(|stream| Bare::new(stream.into())).map_err(refused)
             }
             Inside::Host(host) => {
@@ -290,6 +291,21 @@ impl Served {
                     _ => Err(Failure::Socket("it is no connection of this machine")),
                 }
             }
+        }
+    }
+}
+
+/// A connection to a Unix socket. Where its queue is full a connect that does not block fails at once (unix(7), `EAGAIN`), and
+/// nothing says when there is room: it is tried again, as long as whoever has come may wait.
+async fn connected(path: &Path) -> io::Result<UnixStream> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(50));
+            }
+            answered => return answered,
         }
     }
 }
