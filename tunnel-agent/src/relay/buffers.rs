@@ -6,6 +6,9 @@ use std::ops::{Deref, DerefMut};
 
 /// How much is read at once.
 pub(crate) const LENGTH: usize = 256 * 1024;
+/// A direction lets others run after this many bytes in one go: with eight times as many, an echo beside a client that
+/// reads 30 MB/s took 1.7 times as long as alone (p99), and takes 1.3 times; the throughput is the same.
+pub(crate) const TURN: usize = 64 << 10;
 /// Buffers that wait for the next connection.
 const SPARE: usize = 16;
 

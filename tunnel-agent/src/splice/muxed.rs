@@ -14,13 +14,10 @@ use tokio::io::unix::AsyncFd;
 
 use crate::ends::{STANDSTILL, drain, end_on_close, is_broken, keep_alive, tell_end};
 use crate::flow::{Ended, Flow};
-use crate::relay::buffers::{Buffer, Filled, LENGTH};
+use crate::relay::buffers::{Buffer, Filled, LENGTH, TURN};
 use crate::relay::memory::MANY;
 use crate::upstream::relay::muxed::Muxed;
 use crate::urgent;
-
-/// A relay lets others run after this many bytes in one go, either way.
-const TURN: usize = 512 << 10;
 
 /// What was read; few bytes do not keep a buffer.
 fn sent(buffer: Buffer, count: usize) -> Bytes {

@@ -23,9 +23,6 @@ use crate::ends::{cut_on_close, drain, end_on_close};
 use crate::sys;
 use crate::upstream::stream::Bare;
 
-/// A direction lets others run after this many bytes in one go.
-const TURN: usize = 512 * 1024;
-
 /// How long a client that does not read may delay the end of its connection.
 pub(super) const FLUSH: Duration = Duration::from_secs(1);
 

@@ -10,9 +10,9 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Ended, FLUSH, Pace, TURN, cut_on_close, end_on_close, hears_out, settle, was_reset};
+use super::{Ended, FLUSH, Pace, cut_on_close, end_on_close, hears_out, settle, was_reset};
 use crate::ends::is_broken;
-use crate::relay::buffers::{Buffer, LENGTH};
+use crate::relay::buffers::{Buffer, LENGTH, TURN};
 use crate::relay::memory::{Held, LEAST, Part};
 use crate::relay::ticket::Ticket;
 use crate::relay::window::Meter;

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{
-    Ended, FLUSH, Pace, TURN, cut_on_close, end_on_close, hears_out, settle, was_reset, with_scratch,
-};
+use super::{Ended, FLUSH, Pace, cut_on_close, end_on_close, hears_out, settle, was_reset, with_scratch};
 use crate::ends::is_broken;
 use crate::relay::Tls;
+use crate::relay::buffers::TURN;
 use crate::relay::policy::limits::Over;
 use crate::relay::ticket::Ticket;
 use crate::upstream::stream::Bare;
