@@ -121,6 +121,9 @@ real_functions! {
     execvpe: fn(*const c_char, Arguments, Environment) -> c_int = libc::execvpe;
     fexecve: fn(c_int, Arguments, Environment) -> c_int = libc::fexecve;
     execveat: fn(c_int, *const c_char, Arguments, Environment, c_int) -> c_int;
+    dlopen: fn() -> *mut c_void;
+    dlmopen: fn() -> *mut c_void;
+
     execl: fn() -> c_int;
     execlp: fn() -> c_int;
     execle: fn() -> c_int;

@@ -91,6 +91,18 @@ static int by_symbol(void *handle) {
     return found(fd, &to.any, size_of(&to)) < 0 ? fails("connect") : talks(fd);
 }
 
+static int by_module(void *handle) {
+    int (*found)(const char *, void *, char *, size_t, int *) =
+        handle ? (__typeof__(found))dlsym(handle, "_nss_leak_getpwnam_r") : NULL;
+    int error;
+    if (!found) {
+        printf("%s\n", dlerror());
+        return 1;
+    }
+    found("", NULL, NULL, 0, &error);
+    return 0;
+}
+
 #if defined __x86_64__
 /* The calls of a 32-bit program, by the old gate. */
 static int by_the_old_gate(void) {
@@ -120,6 +132,8 @@ int main(int argc, char **argv) {
     if (!strcmp(way, "namespace")) return by_symbol(dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW));
     /* A library with a connect of its own inside. */
     if (!strcmp(way, "symbolic")) return by_symbol(dlopen(more, RTLD_NOW | RTLD_LOCAL));
+    /* A library that is bound to libc before all others, and found by this program's run path alone. */
+    if (!strcmp(way, "deep")) return by_module(dlopen(more, RTLD_NOW | RTLD_DEEPBIND));
 #if defined __x86_64__
     if (!strcmp(way, "gate")) return by_the_old_gate();
 #endif

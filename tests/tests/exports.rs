@@ -99,6 +99,9 @@ const HOOKS: &[&str] = &[
     "rcmd_af",
     "rexec",
     "rexec_af",
+    // Libraries that a program loads.
+    "dlmopen",
+    "dlopen",
     // Programs that a program starts.
     "__libc_system",
     "execl",

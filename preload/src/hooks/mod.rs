@@ -13,6 +13,7 @@ mod hostname;
 mod idn;
 mod inner;
 mod listening;
+mod load;
 mod name_info;
 mod notification;
 mod number;

@@ -1,4 +1,4 @@
-//! Functions with variable arguments, which Rust functions cannot take. Each entry saves the argument
+//! Functions with variable arguments, which Rust functions cannot take, and such as go by who has called them. Each entry saves the argument
 //! registers, lets Rust judge, and jumps to the function that Rust has chosen, with the registers and the
 //! stack as they were: nothing of ours is left below what is called.
 

@@ -102,6 +102,7 @@ pub(crate) const CASES: &[Case] = &[
     case("L15", "Python's ctypes", "/usr/bin/python3 {ctypes}"),
     case("L16", "a second libc (dlmopen)", "{beside} namespace"),
     case("L17", "dlsym(RTLD_NEXT)", "{stream} next"),
+    case("L17", "a library that is bound to libc first (RTLD_DEEPBIND)", "{beside} deep libnss_leak.so.2"),
     case("L17", "another preload library before", "env LD_PRELOAD={second} {wrapper} {plain} blocking"),
     case(
         "L17",

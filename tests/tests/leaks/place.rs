@@ -7,6 +7,9 @@ use std::sync::OnceLock;
 
 use underpass_tests::{World, artifacts};
 
+/// Libraries are found beside the program, where the program itself loads them (`DT_RUNPATH`).
+const BY_ITS_FOLDER: [&str; 2] = ["-Wl,-rpath,$ORIGIN", "-Wl,--enable-new-dtags"];
+
 /// The programs, built once: the word and the file.
 fn programs() -> &'static [(&'static str, PathBuf)] {
     static PROGRAMS: OnceLock<Vec<(&'static str, PathBuf)>> = OnceLock::new();
@@ -19,7 +22,7 @@ fn programs() -> &'static [(&'static str, PathBuf)] {
             ("plain", c("leak_plain")),
             ("start", c("leak_start")),
             ("stream", c("leak_stream")),
-            ("beside", c("leak_beside")),
+            ("beside", artifacts::compiled("leak_beside", "leak_beside", &BY_ITS_FOLDER)),
             ("datagram", c("leak_datagram")),
             ("name", c("leak_name")),
             ("staticname", artifacts::compiled("leak_name", "leak_name-static", &["-static", "-lresolv"])),
