@@ -20,13 +20,15 @@ pub(crate) enum Verdict {
     Notify,
     /// The supervisor is asked, but for a program that is sealed: the kernel makes a socket of its network.
     NotifyUnlessSealed,
+    /// The supervisor is asked where the program is sealed.
+    NotifyIfSealed,
     /// It fails with this errno.
     Errno(c_int),
     /// It fails with this errno where the program is sealed.
     ErrnoIfSealed(c_int),
 }
 
-use Verdict::{Allow, Errno, ErrnoIfSealed, Notify, NotifyUnlessSealed};
+use Verdict::{Allow, Errno, ErrnoIfSealed, Notify, NotifyIfSealed, NotifyUnlessSealed};
 
 /// Whether an argument, as the kernel takes it (its low half), has one of these values under a mask.
 struct Test {
@@ -97,7 +99,8 @@ const CALLS: [Call; 15] = [
     Call {
         number: libc::SYS_socketpair,
         rules: &[
-            Rule(&[is(0, &[AF_UNIX]), kind(&[SOCK_DGRAM, SOCK_RAW])], ErrnoIfSealed(ESOCKTNOSUPPORT)),
+            // As above; but there is a kind of pair that does as well.
+            Rule(&[is(0, &[AF_UNIX]), kind(&[SOCK_DGRAM, SOCK_RAW])], NotifyIfSealed),
             Rule(&[is(0, &[AF_UNIX])], Allow),
         ],
         otherwise: Errno(EAFNOSUPPORT),
@@ -269,8 +272,8 @@ fn value(verdict: Verdict, sealed: bool) -> u32 {
     match verdict {
         Allow => libc::SECCOMP_RET_ALLOW,
         NotifyUnlessSealed if sealed => libc::SECCOMP_RET_ALLOW,
-        ErrnoIfSealed(_) if !sealed => libc::SECCOMP_RET_ALLOW,
-        Notify | NotifyUnlessSealed => libc::SECCOMP_RET_USER_NOTIF,
+        NotifyIfSealed | ErrnoIfSealed(_) if !sealed => libc::SECCOMP_RET_ALLOW,
+        Notify | NotifyUnlessSealed | NotifyIfSealed => libc::SECCOMP_RET_USER_NOTIF,
         Errno(errno) | ErrnoIfSealed(errno) => libc::SECCOMP_RET_ERRNO | errno as u32,
     }
 }

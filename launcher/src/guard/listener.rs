@@ -131,18 +131,27 @@ impl Listener {
 
     /// The program gets the descriptor as what its call returns.
     fn give(&self, id: u64, socket: &OwnedFd, close_on_exec: bool) -> Result<(), Errno> {
-        let mut descriptor = libc::seccomp_notif_addfd {
-            id,
-            flags: libc::SECCOMP_ADDFD_FLAG_SEND as u32,
-            srcfd: socket.as_raw_fd() as u32,
-            newfd: 0,
-            newfd_flags: if close_on_exec { libc::O_CLOEXEC as u32 } else { 0 },
-        };
-        match self.request(libc::SECCOMP_IOCTL_NOTIF_ADDFD, &mut descriptor) {
+        match self.add(id, socket, close_on_exec, libc::SECCOMP_ADDFD_FLAG_SEND as u32) {
             // It does not wait any more.
             Err(Errno::NOENT | Errno::INPROGRESS) => Ok(()),
             other => other.map(drop),
         }
+    }
+
+    /// The program gets the descriptor, at this number, while its call waits.
+    pub(crate) fn put(&self, id: u64, socket: &OwnedFd, close_on_exec: bool) -> Result<c_int, Errno> {
+        self.add(id, socket, close_on_exec, 0)
+    }
+
+    fn add(&self, id: u64, socket: &OwnedFd, close_on_exec: bool, flags: u32) -> Result<c_int, Errno> {
+        let mut descriptor = libc::seccomp_notif_addfd {
+            id,
+            flags,
+            srcfd: socket.as_raw_fd() as u32,
+            newfd: 0,
+            newfd_flags: if close_on_exec { libc::O_CLOEXEC as u32 } else { 0 },
+        };
+        self.request(libc::SECCOMP_IOCTL_NOTIF_ADDFD, &mut descriptor).map(|number| number as c_int)
     }
 
     fn request<T>(&self, request: libc::Ioctl, value: &mut T) -> Result<c_long, Errno> {

@@ -133,6 +133,12 @@ pub(crate) fn write_option(
     write_memory(call.thread, len_pointer, &(bytes.len() as u32).to_ne_bytes())
 }
 
+/// Writes the numbers of a pair as socketpair(2) does.
+pub(crate) fn write_pair(call: &Notification, pointer: u64, [one, other]: [i32; 2]) -> Result<(), Errno> {
+    let [one, other] = [one, other].map(i32::to_ne_bytes);
+    write_memory(call.thread, pointer, &[one, other].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

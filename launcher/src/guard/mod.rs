@@ -19,7 +19,7 @@
 //!
 //! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child; [`family`]: what they tell each other.
 //! - [`stopped`]: whether a process is. [`numbers`]: where /proc has it. [`probe`]: whether this system has what is needed. [`listener`]: where the kernel asks.
-//! - [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
+//! - [`socket`] and [`pair`]: the sockets that a program gets. [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
 
 mod begun;
 mod connect;
@@ -34,6 +34,7 @@ mod listener;
 mod memory;
 mod notification;
 mod numbers;
+mod pair;
 mod pending;
 mod probe;
 mod sealed;

@@ -20,6 +20,7 @@ use super::family::Family;
 use super::link::{Link, Session};
 use super::memory;
 use super::notification::{Answer, Notification};
+use super::pair;
 use super::sealed::{self, Seal, Sealed};
 use super::socket;
 use super::sockets::{Copies, Sockets};
@@ -172,6 +173,7 @@ impl Supervisor {
         let truth = |(link, asking)| (link, What::Truth(asking));
         let asked = match call.number {
             libc::SYS_socket => Err(socket::answer(datagrams, sockets, &call)),
+            libc::SYS_socketpair => Err(pair::answer(listener, &call)),
             libc::SYS_connect => {
                 let still_waits = || listener.waits(call.id);
                 match (sealed, datagrams.namespace()) {
