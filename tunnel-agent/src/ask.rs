@@ -13,6 +13,7 @@ use underpass_core::control::{
     ConnectionStatus, ControlReply, ControlRequest, FailureStatus, HopStatus, ListenerStatus, SOCKET,
     UnhookedStatus,
 };
+use underpass_core::failure::reason;
 use underpass_core::processes;
 use underpass_core::runtime_dir::{Surroundings, shared_directories};
 
@@ -36,6 +37,8 @@ pub(crate) enum Unanswered {
     Failed(String),
     /// Whoever reads our output has gone.
     NotRead,
+    /// Our output cannot be written.
+    NotWritten(io::Error),
 }
 
 impl fmt::Display for Unanswered {
@@ -44,6 +47,7 @@ impl fmt::Display for Unanswered {
             Self::NoAgent => f.write_str("no agent is running"),
             Self::Failed(why) => f.write_str(why),
             Self::NotRead => f.write_str("standard output is closed"),
+            Self::NotWritten(error) => write!(f, "standard output: {}", reason(error)),
         }
     }
 }
@@ -245,7 +249,7 @@ fn converse(
 fn printing(error: io::Error) -> Unanswered {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Unanswered::NotRead,
-        _ => Unanswered::Failed(format!("standard output: {error}")),
+        _ => Unanswered::NotWritten(error),
     }
 }
 

@@ -1,16 +1,16 @@
 //! What each command of the command line does.
 
 pub(crate) mod arguments;
+mod usage;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Parser;
-
 use underpass_core::config::expose::Reverse;
 use underpass_core::config::listen::Door;
+use underpass_core::failure::reason;
 use underpass_core::runtime_dir::{AgentDirectory, Surroundings, Unusable, agent_directory};
 use underpass_core::upstream::Upstream;
 
@@ -30,6 +30,10 @@ use crate::{agent, background, keygen, log, relay};
 /// Why a command came to nothing.
 #[derive(Debug)]
 pub(crate) enum Failure {
+    /// The command line cannot be read.
+    Usage(String),
+    /// What was asked for cannot be written.
+    Output(io::Error),
     /// An agent could not serve.
     Agent(io::Error),
     /// There is no terminal to show something on.
@@ -46,7 +50,8 @@ impl Failure {
     /// Our own failures exit with 125, as those of env(1) and timeout(1) do; an answer that is a no, with 1.
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Agent(_) | Self::Terminal(_) | Self::Key(_) | Self::Relay(_) => 125,
+            Self::Usage(_) | Self::Output(_) | Self::Agent(_) | Self::Terminal(_) => 125,
+            Self::Key(_) | Self::Relay(_) => 125,
             Self::Asking(_) => 1,
         }
     }
@@ -57,7 +62,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Agent(error) | Self::Terminal(error) => error.fmt(f),
             Self::Asking(unanswered) => unanswered.fmt(f),
-            Self::Key(why) => f.write_str(why),
+            Self::Output(error) => write!(f, "standard output: {}", reason(error)),
+            Self::Usage(why) | Self::Key(why) => f.write_str(why),
             Self::Relay(failure) => failure.fmt(f),
         }
     }
@@ -65,7 +71,7 @@ impl fmt::Display for Failure {
 
 /// Runs the command that the arguments name.
 pub(crate) fn run() -> Result<(), Failure> {
-    let Cli { command, successor } = Cli::parse();
+    let Some(Cli { command, successor }) = usage::read()? else { return Ok(()) };
     if !successor {
         return execute(command, None);
     }
@@ -86,6 +92,10 @@ fn execute(command: Command, inherited: Option<Inherited>) -> Result<(), Failure
             listening(|_| Front::given(), directory, Service::default()).map_err(Failure::Agent)
         }
         Command::Forward(Forward { local, dynamic, remote, proxy, config, drain, directory }) => {
+            if local.is_empty() && dynamic.is_empty() && remote.is_empty() && config.is_none() {
+                let (why, hint) = ("one of -L, -D, -R and -f is needed", "underpass-agent forward --help");
+                return Err(Failure::Usage(format!("forward: {why}\nhint: {hint}")));
+            }
             let doors = local.into_iter().chain(dynamic).collect();
             let service = Service::from_env(drain, inherited);
             listening(|passed| open(doors, remote, proxy, config, passed), directory, service)
@@ -131,6 +141,7 @@ fn execute(command: Command, inherited: Option<Inherited>) -> Result<(), Failure
 fn asked(answer: Result<(), Unanswered>) -> Result<(), Failure> {
     match answer {
         Ok(()) | Err(Unanswered::NotRead) => Ok(()),
+        Err(Unanswered::NotWritten(error)) => Err(Failure::Output(error)),
         Err(unanswered) => Err(Failure::Asking(unanswered)),
     }
 }
@@ -226,7 +237,7 @@ fn in_background(directory: &Path, private: bool, inherited: Option<Inherited>) 
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
 

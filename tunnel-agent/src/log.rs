@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use underpass_core::failure::Failure;
 use underpass_core::wire::Barred;
@@ -25,8 +26,9 @@ pub(crate) fn to(
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
     default: &str,
 ) -> io::Result<()> {
-    let filter = EnvFilter::try_new(variable(FILTER)?.as_deref().unwrap_or(default))
-        .map_err(|why| io::Error::other(format!("{FILTER}: {why}")))?;
+    let filter = variable(FILTER)?.unwrap_or_else(|| default.to_owned());
+    let filter =
+        EnvFilter::try_new(ours(filter)).map_err(|why| io::Error::other(format!("{FILTER}: {why}")))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
     std::panic::set_hook(Box::new(|fault| {
         // Not what it says: that may be made of what nobody is to read.
@@ -39,6 +41,14 @@ pub(crate) fn to(
         Some(_) => return Err(io::Error::other(format!("{FORMAT}: neither text nor json"))),
     }
     Ok(())
+}
+
+/// A filter that is a level alone is for what we say, and not for the crates that we use.
+fn ours(filter: String) -> String {
+    match filter.parse::<LevelFilter>() {
+        Ok(level) => format!("underpass_agent={level}"),
+        Err(_) => filter,
+    }
 }
 
 /// The value of a variable that is set to something.
@@ -156,4 +166,23 @@ pub(crate) fn ended(flow: &Flow, ended: &Ended) {
 /// In seconds, to the millisecond.
 fn rounded(time: Duration) -> f64 {
     time.as_millis() as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_for_what_we_say() {
+        for (filter, means) in [
+            ("debug", "underpass_agent=debug"),
+            ("WARN", "underpass_agent=warn"),
+            ("off", "underpass_agent=off"),
+            ("info,h2=debug", "info,h2=debug"),
+            ("underpass_agent::relay=debug", "underpass_agent::relay=debug"),
+        ] {
+            assert_eq!(ours(filter.to_owned()), means);
+            assert!(module_path!().starts_with("underpass_agent"));
+        }
+    }
 }

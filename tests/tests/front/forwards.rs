@@ -162,12 +162,12 @@ except socket.timeout: print("nothing")
 fn a_forward_that_cannot_be_is_said() {
     let (world, proxy) = world();
     for (arguments, words) in [
-        (&["forward"][..], "required"),
+        (&["forward"][..], "one of -L, -D, -R and -f is needed"),
         (&["forward", "-L", "x"], "is not [BIND:]PORT:HOST:PORT"),
         (&["forward", "-D", "*:1083"], "not on loopback"),
     ] {
         let done = start(&world, arguments).wait();
-        assert_eq!(done.code(), 2, "{done}");
+        assert_eq!(done.code(), 125, "{done}");
         assert!(done.stderr.contains(words), "{done}");
     }
     let file = world.directory().join("none.toml");

@@ -10,16 +10,18 @@ fn the_same_commit_gives_the_same_package_wherever_it_is_built() {
     let world = World::new();
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let [home, path] = ["HOME", "PATH"].map(|name| std::env::var(name).expect("it is set"));
-    let mut packages = Vec::new();
-    for place in ["a", "a-place-of-another-length"] {
-        let place = world.directory().join(place);
+    let places = ["a", "a-place-of-another-length"].map(|place| world.directory().join(place));
+    // Both before the first is built: somebody may commit meanwhile.
+    for place in &places {
         let script = "mkdir \"$2\"; git -C \"$1\" archive HEAD | tar -x -C \"$2\"";
-        let copied = world.outside("sh").args(["-euc", script, "sh"]).arg(artifacts::workspace()).arg(&place);
+        let copied = world.outside("sh").args(["-euc", script, "sh"]).arg(artifacts::workspace()).arg(place);
         copied.run().success();
+    }
+    let packages = places.map(|place| {
         let packager = world.outside(artifacts::packager().0).arg("deb").arg("--source").arg(&place);
         let packager = packager.arg("--out").arg(place.join("out")).env("SOURCE_DATE_EPOCH", "1795312861");
         let packager = packager.env("CARGO", &cargo).env("HOME", &home).env("PATH", &path);
-        packages.push(packager.limit(Duration::from_secs(7200)).run().success().trim_end().to_owned());
-    }
+        packager.limit(Duration::from_secs(7200)).run().success().trim_end().to_owned()
+    });
     world.outside("cmp").args(packages).run().success();
 }

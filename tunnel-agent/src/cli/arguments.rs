@@ -48,7 +48,7 @@ pub(crate) enum Command {
         #[arg(long)]
         foreground: bool,
         /// Time for what is open, after SIGTERM
-        #[arg(long, value_name = "SECONDS")]
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
         drain: Option<u32>,
     },
     /// Carry connections and datagrams to one destination, as ssh -L does, by a proxy, as -D, or to here, as -R
@@ -112,7 +112,6 @@ pub(crate) struct Forward {
     pub(crate) local: Vec<Door>,
     /// What is a proxy
     #[arg(short = 'D', long = "dynamic", value_name = "PLACE", value_parser = forward::dynamic)]
-    #[arg(required_unless_present_any = ["local", "remote", "config"])]
     #[arg(help = "[BIND:]PORT or PATH: a proxy for SOCKS and HTTP")]
     pub(crate) dynamic: Vec<Door>,
     /// What listens at the exit
@@ -126,7 +125,7 @@ pub(crate) struct Forward {
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "proxy")]
     pub(crate) config: Option<PathBuf>,
     /// Time for what is open, after SIGTERM
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) drain: Option<u32>,
     /// Directory of its sockets, private to the user, by which status finds it; without one it makes its own
     #[arg(long, value_name = "DIR")]
@@ -147,4 +146,8 @@ pub(crate) struct Keygen {
     /// authorized keys alone
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Vec<String>,
+}
+
+fn seconds(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "not a number of seconds".to_owned())
 }

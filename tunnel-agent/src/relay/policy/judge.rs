@@ -130,12 +130,18 @@ impl Judge {
             if !rule.permit {
                 return Err(Refusal { why: Why::Rule, rule: Some(Arc::clone(&rule.label)) });
             }
-            if rule.opens(&judged) {
-                let address = SocketAddr::new(judged.ip, asked.port);
-                return Ok(Permitted { address, rule: Arc::clone(&rule.label) });
+            let shut = match judged.special {
+                Some(special) if !rule.opens(&judged) => Why::Special(special),
+                _ if judged.own && !rule.names(&judged) => Why::Own,
+                _ => {
+                    let address = SocketAddr::new(judged.ip, asked.port);
+                    return Ok(Permitted { address, rule: Arc::clone(&rule.label) });
+                }
+            };
+            // It would be permitted, were it not for what it is; of several reasons the one that is the last hurdle.
+            if !matches!(why, Why::Own) {
+                why = shut;
             }
-            // It would be permitted, were it not for what it is.
-            why = judged.special.map_or(Why::Own, Why::Special);
         }
         Err(Refusal { why, rule: None })
     }

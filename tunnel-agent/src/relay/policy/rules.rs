@@ -110,20 +110,23 @@ impl Rule {
         any(&self.addresses, |range| judged.is_in(range))
     }
 
-    /// Whether the rule, which matches the address, is meant for one like it: what is not of the public Internet
+    /// Whether the rule, which matches the address, is meant for one of its kind: what is not of the public Internet
     /// is only permitted where it is named.
     pub(super) fn opens(&self, judged: &Judged) -> bool {
-        let alone = || self.addresses.iter().any(|range| range.is_one() && range.contains(judged.ip));
         let named = |special: &Special| {
             let inside = |range: &&AddressRange| range.is_within(&special.range);
             self.addresses.iter().filter(inside).any(|range| range.contains(judged.ip))
         };
-        let special = judged.special.is_none_or(|special| match special.opens {
+        judged.special.is_none_or(|special| match special.opens {
             Opens::Private => self.private || named(special),
             Opens::Named => named(special),
             Opens::Never => false,
-        });
-        special && (!judged.own || alone())
+        })
+    }
+
+    /// Whether the rule names this one address, as it must where that is the relay's own.
+    pub(super) fn names(&self, judged: &Judged) -> bool {
+        self.addresses.iter().any(|range| range.is_one() && range.contains(judged.ip))
     }
 }
 

@@ -127,6 +127,10 @@ fn private_opens_private_addresses_alone() {
     ] {
         assert_ne!(ask(&judge, &ann, &format!("{ip}:80")), "it", "{ip}");
     }
+    // It is the last hurdle that is told, whatever other rules stop at.
+    let judge =
+        super::judge("[[rule]]\nprivate = true\nverdict = 'permit'\n[[rule]]\nport = 80\nverdict = 'permit'");
+    assert_eq!(ask(&judge, &ann, "10.0.0.7:80"), "no: an address of the relay that no rule names");
 }
 
 #[test]
