@@ -24,6 +24,7 @@ use crate::datagram::Datagrams;
 use crate::expose::Exposures;
 use crate::flow::Flows;
 use crate::front::Front;
+use crate::front::configuration::Fixed;
 use crate::hold::Holds;
 use crate::hosts::Hosts;
 use crate::lifetime::Lifetime;
@@ -68,6 +69,8 @@ pub(crate) struct Agent {
     pub(crate) room: Room,
     pub(crate) spares: Spares,
     pub(crate) manager: Manager,
+    /// What of a front door's file a reload does not change.
+    pub(crate) fixed: OnceLock<Fixed>,
     /// Whose place we have taken.
     pub(crate) elder: OnceLock<Elder>,
     /// A successor opens the sessions now.
@@ -198,6 +201,7 @@ async fn serve(
         room: Room::new(budget.connections),
         spares: Spares::new()?,
         manager,
+        fixed: OnceLock::new(),
         elder: OnceLock::new(),
         has_given: AtomicBool::new(false),
         writing: Arc::default(),

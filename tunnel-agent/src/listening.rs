@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,8 +32,8 @@ pub(crate) fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener
 /// A listener of a door.
 pub(crate) struct Listener {
     socket: OwnedFd,
-    /// Removed with it.
-    path: Option<PathBuf>,
+    /// Removed with it, if it is still this file.
+    path: Option<(PathBuf, Option<File>)>,
     /// Somebody else listens here from now on.
     is_given: AtomicBool,
 }
@@ -50,7 +50,8 @@ impl Listener {
 
     /// One of a predecessor, at a path that is removed with it.
     pub(crate) fn taken(listener: OwnedFd, path: &Path) -> Self {
-        Self { socket: listener, path: Some(path.to_owned()), is_given: AtomicBool::new(false) }
+        let path = Some((path.to_owned(), file(path)));
+        Self { socket: listener, path, is_given: AtomicBool::new(false) }
     }
 
     /// At a path, for this user alone: the directory may let others in, and the owner may change the file's mode.
@@ -77,10 +78,19 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(path) = self.path.as_ref().filter(|_| !self.is_given.load(Ordering::Relaxed)) {
+        let is_given = self.is_given.load(Ordering::Relaxed);
+        // Where somebody has removed it another may have one of this name by now.
+        if let Some((path, _)) = self.path.as_ref().filter(|(path, ours)| !is_given && file(path) == *ours) {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// What tells a file from another of the same name: device and inode.
+type File = (u64, u64);
+
+fn file(path: &Path) -> Option<File> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// Removes a socket at which nobody listens any more. Nothing else is touched.
@@ -91,4 +101,22 @@ fn remove_dead(path: &Path) -> io::Result<()> {
         fs::remove_file(path)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_of_another_at_the_same_path_is_left_there() {
+        let path = std::env::temp_dir().join(format!("underpass-door-{}", std::process::id()));
+        let first = Listener::unix(&path).expect("the folder is ours");
+        Listener::unix(&path).map(drop).expect_err("somebody listens there");
+        fs::remove_file(&path).expect("it is ours");
+        let second = Listener::unix(&path).expect("nobody listens there");
+        drop(first);
+        assert!(UnixStream::connect(&path).is_ok());
+        drop(second);
+        assert!(!path.exists());
+    }
 }

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use underpass_core::control::ControlReply;
 
 use crate::agent::Agent;
+use crate::front::configuration::Fixed;
 use crate::processes;
 
 /// Reads them, away from those who wait for connections. Sessions whose programs have ended, as far as that
@@ -20,7 +21,9 @@ pub(crate) async fn reload(agent: &Arc<Agent>) -> io::Result<ControlReply> {
         let _alone = alone;
         let alive = processes::sessions(&reading.sessions.socket, &reading.lifetime.seen_and_alive());
         let has_programs = |token: &_| alive.as_ref().is_none_or(|alive| alive.contains(token));
-        reading.sessions.reload(has_programs, |pool| reading.names.add(pool))
+        let mut reloaded = reading.sessions.reload(has_programs, |pool| reading.names.add(pool));
+        reloaded.failures.extend(reading.fixed.get().and_then(Fixed::changed));
+        reloaded
     });
     let mut reloaded = reloaded.await.map_err(io::Error::other)?;
     for plan in agent.sessions.plans() {

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use underpass_tests::servers::port;
 use underpass_tests::{World, artifacts, proxies, servers, wait};
 
-use crate::place::{no_leaks, open, world};
+use crate::place::{complaint, no_leaks, open, world};
 
 /// The banner of the destination by curl, with what follows, or curl's exit code and last words.
 fn curl(world: &World, proxy: &str, to: &str) -> Result<String, (i32, String)> {
@@ -166,9 +166,14 @@ fn a_file_has_routes_for_the_door_too() {
         proxy.url()
     );
     let path = world.directory().join("c.toml");
-    std::fs::write(&path, text).expect("the directory is ours");
-    let front = open(&world, &["-f", path.to_str().unwrap()]);
+    std::fs::write(&path, &text).expect("the directory is ours");
+    let mut front = open(&world, &["-f", path.to_str().unwrap()]);
     assert_eq!(curl(&world, "socks5h://127.0.0.1:1081", "far.test:7001"), Ok("hello\n".to_owned()));
+    // Doors are as they were at the start, which is said.
+    let with_door = format!("{text}[[listen]]\nat = 'any://127.0.0.1:1083'\n");
+    std::fs::write(&path, with_door).expect("the directory is ours");
+    front.signal(Signal::HUP);
+    complaint(&mut front, "[[listen]], and [[expose]] with to, stay as they were until a restart");
     let asked = proxy.requests().len();
     assert_eq!(curl(&world, "socks5h://127.0.0.1:1081", "refused.test:1").unwrap_err().0, 97);
     assert_eq!(proxy.requests().len(), asked);

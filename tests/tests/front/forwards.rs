@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use underpass_tests::{World, artifacts, proxies, servers};
 
-use crate::place::{no_leaks, python, start, wait_here, world};
+use crate::place::{complaint, no_leaks, python, start, wait_here, world};
 
 /// Connections by port and by path, to a name and to an address, through a proxy; what cannot be made ends in a reset.
 #[test]
@@ -158,6 +158,26 @@ except socket.timeout: print("nothing")
     drop(front);
 }
 
+/// As that of a listener at an exit is.
+#[test]
+fn a_port_that_the_system_chooses_is_told() {
+    let (world, proxy) = world();
+    let mut front = start(&world, &["forward", "-x", proxy.url(), "-D", "0", "-L", "[::1]:0:far.test:7001"]);
+    let mut ports = Vec::new();
+    for end in [" for tcp://[::1]:0 to far.test:7001", " for any://127.0.0.1:0"] {
+        let said = complaint(&mut front, "Allocated port ");
+        let port = said.strip_prefix("Allocated port ").and_then(|said| said.strip_suffix(end));
+        ports.push(port.unwrap_or_else(|| panic!("{said:?} is not for{end}")).to_owned());
+    }
+    let script = format!(
+        "import socket\nprint(socket.create_connection(('::1', {}), 60).recv(100))\nsocket.create_connection(('127.0.0.1', {}), 60)",
+        ports[0], ports[1]
+    );
+    assert_eq!(python(&world, &script), "b'hello\\n'\n");
+    no_leaks(&world);
+    drop(front);
+}
+
 #[test]
 fn a_forward_that_cannot_be_is_said() {
     let (world, proxy) = world();
@@ -169,6 +189,15 @@ fn a_forward_that_cannot_be_is_said() {
         let done = start(&world, arguments).wait();
         assert_eq!(done.code(), 125, "{done}");
         assert!(done.stderr.contains(words), "{done}");
+    }
+    let (long, folder) = (format!("/{}", "x".repeat(108)), world.directory().join("none").join("door"));
+    for (place, words) in [
+        (folder.to_str().unwrap(), "no such file or directory\nhint: the folder has to be there"),
+        (&long, "a Unix socket's path has at most 107 bytes"),
+        ("[fd00::1]:1083", "hint: no interface has this address"),
+    ] {
+        let done = start(&world, &["forward", "-x", "local:", "-L", &format!("{place}:far.test:1")]).wait();
+        assert!(done.code() == 125 && done.stderr.contains(words), "{done}");
     }
     let file = world.directory().join("none.toml");
     std::fs::write(&file, format!("proxy = '{}'\n", proxy.url())).expect("the directory is ours");

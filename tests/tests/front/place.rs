@@ -1,9 +1,9 @@
 //! A world with doors on its client side.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use underpass_tests::proxies::{self, Fake};
-use underpass_tests::{Running, World, artifacts, servers};
+use underpass_tests::{PATIENCE, Running, World, artifacts, servers};
 
 pub(crate) fn world() -> (World, Fake) {
     let world = World::new();
@@ -34,6 +34,20 @@ pub(crate) fn start(world: &World, arguments: &[&str]) -> Running {
 pub(crate) fn wait_here(world: &World, port: u16) {
     let knock = format!("until exec 3<>/dev/tcp/127.0.0.1/{port}; do sleep 0.02; done 2>/dev/null");
     world.client("bash").args(["-c", &knock]).run().success();
+}
+
+/// The next line of standard error that holds this.
+#[track_caller]
+pub(crate) fn complaint(agent: &mut Running, text: &str) -> String {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match agent.try_complaint() {
+            Some(line) if line.contains(text) => return line,
+            Some(_) => {}
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+        assert!(Instant::now() < end, "no {text:?}");
+    }
 }
 
 /// Runs a script on the client's side.

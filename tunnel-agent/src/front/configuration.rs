@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use underpass_core::config::environment::from_environment;
+use underpass_core::config::expose::Reverse;
 use underpass_core::config::format::Format;
+use underpass_core::config::listen::Door;
 use underpass_core::config::{Config, logins, places};
 use underpass_core::control::Source;
 use underpass_core::upstream::Upstream;
@@ -15,6 +17,34 @@ use underpass_core::upstream::Upstream;
 pub(crate) struct Chosen {
     pub(crate) config: Config,
     pub(crate) source: Option<Source>,
+}
+
+/// What of a file a reload leaves as it was: its doors, and its listeners at exits.
+#[derive(Debug)]
+pub(crate) struct Fixed {
+    path: PathBuf,
+    doors: Vec<Door>,
+    reverses: Vec<Reverse>,
+}
+
+impl Fixed {
+    /// Those of a configuration that has been read; nothing where it is from no file.
+    pub(super) fn of(chosen: &Chosen) -> Option<Self> {
+        let path = chosen.source.as_ref()?.path.clone();
+        Some(Self { path, doors: chosen.config.listen.clone(), reverses: chosen.config.reverses.clone() })
+    }
+
+    /// Reads the file again, and says what has no effect of what it has now. That it cannot be read is said elsewhere.
+    pub(crate) fn changed(&self) -> Option<String> {
+        let config = read(&self.path).ok()?.config;
+        let is_same = config.listen == self.doors && config.reverses == self.reverses;
+        (!is_same).then(|| {
+            format!(
+                "{}: [[listen]], and [[expose]] with to, stay as they were until a restart",
+                self.path.display()
+            )
+        })
+    }
 }
 
 /// One chain of `proxies`, or `file`, or what is found.

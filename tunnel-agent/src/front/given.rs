@@ -35,7 +35,8 @@ pub(super) fn receive() -> io::Result<Front> {
     let opened = Opened::Connections(Arc::new(Listener::of(listener)), Arc::new(threshold));
     let doors = vec![(String::new(), opened)];
     let (reverses, served) = Default::default();
-    Ok(Front { doors, reverses, chosen: Some(chosen), session: None, launcher: Some(launcher), served })
+    let launcher = Some(launcher);
+    Ok(Front { doors, reverses, chosen: Some(chosen), fixed: None, session: None, launcher, served })
 }
 
 fn listener(launcher: &UnixStream) -> io::Result<TcpListener> {

@@ -16,6 +16,9 @@ const MAX_FIELDS: usize = 100;
 
 /// Reads a request. `admits` says whether a user with this name and password may come in, or one who gives none.
 pub(crate) fn request(bytes: &[u8], admits: impl Fn(Option<(&[u8], &[u8])>) -> bool) -> Parsed<Asked> {
+    if bytes.first().is_some_and(|first| !begins_request(*first)) {
+        return Some(Err(refusal(NO_REQUEST)));
+    }
     let Some(end) = head_end(bytes.get(..MAX_HEAD).unwrap_or(bytes)) else {
         let long = ("431 Request Header Fields Too Large", "the head is too long\n");
         return (bytes.len() >= MAX_HEAD).then(|| Err(refusal(long)));
@@ -28,12 +31,20 @@ pub(crate) fn request(bytes: &[u8], admits: impl Fn(Option<(&[u8], &[u8])>) -> b
 
 type Status = (&'static str, &'static str);
 
+const NO_REQUEST: Status = ("400 Bad Request", "not a request of HTTP/1\n");
+
+/// Whether a request can begin so: with the first letter of a method (RFC 9110 section 5.6.2), or with an empty line (RFC
+/// 9112 section 2.2). TLS and other protocols are told at once.
+fn begins_request(first: u8) -> bool {
+    matches!(first, b'\r' | b'\n') || first.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&first)
+}
+
 fn judge(head: &[u8], admits: impl Fn(Option<(&[u8], &[u8])>) -> bool) -> Result<Destination, Status> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     match request.parse(head) {
         Ok(httparse::Status::Complete(_)) => {}
-        _ => return Err(("400 Bad Request", "not a request of HTTP/1\n")),
+        _ => return Err(NO_REQUEST),
     }
     let login = request.headers.iter().find_map(basic);
     let login = login.as_deref().and_then(|login| {
@@ -51,7 +62,12 @@ fn judge(head: &[u8], admits: impl Fn(Option<(&[u8], &[u8])>) -> bool) -> Result
         .rsplit_once(':')
         .and_then(|(host, port)| {
             let port = port.parse().ok().filter(|_| port.bytes().all(|byte| byte.is_ascii_digit()))?;
-            let host = host.strip_prefix('[').map_or(Some(host), |host| host.strip_suffix(']'))?;
+            // An address of IPv6 is in brackets, and nothing else is (RFC 3986 section 3.2.2).
+            let is_v6 = host.contains(':');
+            let host = match host.strip_prefix('[') {
+                Some(host) => host.strip_suffix(']').filter(|_| is_v6)?,
+                None => Some(host).filter(|_| !is_v6)?,
+            };
             named(host.as_bytes(), port)
         })
         .ok_or(("400 Bad Request", "CONNECT wants HOST:PORT\n"))
@@ -124,13 +140,22 @@ mod tests {
         ] {
             assert_eq!(taken(open, &head(line)), Asked::Connect(to));
         }
-        for bad in
-            ["CONNECT x", "CONNECT x:", "CONNECT x:+1", "CONNECT x:70000", "CONNECT :1", "CONNECT [x:1"]
-        {
+        for bad in [
+            "CONNECT x",
+            "CONNECT x:",
+            "CONNECT x:+1",
+            "CONNECT x:70000",
+            "CONNECT :1",
+            "CONNECT [x:1",
+            "CONNECT [x]:1",
+            "CONNECT 2001:db8::1:22",
+            "CONNECT [fe80::1%25eth0]:22",
+        ] {
             assert_eq!(status(&refused(open, &head(bad))), "400 Bad Request", "{bad}");
         }
         assert_eq!(status(&refused(open, &head("GET http://x/"))), "501 Not Implemented");
-        assert_eq!(status(&refused(open, b"\x16\x03\x01\r\n\r\n")), "400 Bad Request");
+        assert_eq!(status(&refused(open, b"\x16")), "400 Bad Request");
+        taken(open, b"\r\nCONNECT a:1 HTTP/1.1\r\n\r\n");
         let long = "431 Request Header Fields Too Large";
         assert_eq!(status(&refused(open, &[b'x'; MAX_HEAD])), long);
         let late = [&head("CONNECT a:1")[..16], &[b'x'; MAX_HEAD], b"\r\n\r\n"].concat();

@@ -10,7 +10,7 @@
 //!   [`datagram_door`]: a door for datagrams that say nothing of where they go. [`held`]: connections that are dialled before
 //!   the kernel redirects them, by its [`queue`].
 //! - [`conversation`]: what is said first, read byte for byte by [`socks4`], [`socks5`] and [`http`], which have no I/O;
-//!   [`asked`]: what comes of it.
+//!   [`asked`]: what comes of it. [`refused`]: why a door cannot be opened.
 //!
 //! HTTP's other methods are refused.
 
@@ -25,12 +25,13 @@ mod held;
 mod http;
 mod login;
 mod queue;
+mod refused;
 mod socks4;
 mod socks5;
 mod visit;
 
-use std::io;
-use std::os::fd::OwnedFd;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,8 +54,9 @@ use crate::service::inherited::DOOR;
 use crate::service::passed::{Named, Passed};
 use crate::service::successor::Sockets;
 use crate::session::{Keeper, Opened as Session};
+use crate::socket::local_address;
 use crate::sys;
-use configuration::Chosen;
+use configuration::{Chosen, Fixed};
 use datagram_door::DatagramDoor;
 use held::Held;
 use login::Login;
@@ -73,6 +75,7 @@ pub(crate) struct Front {
     reverses: Vec<Reverse>,
     /// Until the session is open.
     chosen: Option<Chosen>,
+    fixed: Option<Fixed>,
     session: Option<(Token, Keeper)>,
     /// Serves as long as this launcher wants it.
     launcher: Option<UnixStream>,
@@ -85,6 +88,31 @@ enum Opened {
     Datagrams(Arc<DatagramDoor>),
 }
 
+impl Opened {
+    fn socket(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Connections(listener, _) => listener.socket(),
+            Self::Datagrams(door) => door.socket(),
+        }
+    }
+
+    /// A port that the system has chosen is told, as that of a listener at an exit is.
+    fn tell_port(&self, name: &str, service: &Service, place: &Place) {
+        if let Place::Address(address) = place
+            && address.port() == 0
+            && let Ok(here) = local_address(&self.socket())
+        {
+            let port = here.port();
+            let _ = match service {
+                Service::Tcp(to) | Service::Udp(to) => {
+                    writeln!(io::stderr(), "Allocated port {port} for {name} to {to}")
+                }
+                _ => writeln!(io::stderr(), "Allocated port {port} for {name}"),
+            };
+        }
+    }
+}
+
 impl Front {
     /// Begins to listen at these doors and at those of the configuration, by a socket that was passed where one is there
     /// already. One that was passed for none of them is a door by its name. Nothing is accepted before [`serve`], nor do
@@ -95,21 +123,10 @@ impl Front {
         mut chosen: Chosen,
         mut passed: Passed,
     ) -> io::Result<Self> {
+        let fixed = Fixed::of(&chosen);
         reverses.append(&mut chosen.config.reverses);
         let doors = given.into_iter().chain(std::mem::take(&mut chosen.config.listen));
-        let opened = doors.map(|door| {
-            let name = door.to_string();
-            let connections = !matches!(door.service, Service::Udp(_) | Service::Tproxy);
-            let opened = match passed.named(&name) {
-                Some(socket) => open(door, Some(socket), true),
-                None => {
-                    let socket = passed.at(&door.place, connections);
-                    open(door, socket, false)
-                }
-            };
-            let opened = opened.map(|opened| (name.clone(), opened));
-            opened.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
-        });
+        let opened = doors.map(|door| one(door, &mut passed));
         let mut doors = opened.collect::<io::Result<Vec<_>>>()?;
         // A predecessor may have had a door that is none any more.
         for named in passed.rest().into_iter().filter(|named| !named.name.contains("://")) {
@@ -121,12 +138,15 @@ impl Front {
             ));
         }
         let served = Mutex::default();
-        Ok(Self { doors, reverses, chosen: Some(chosen), session: None, launcher: None, served })
+        Ok(Self { doors, reverses, chosen: Some(chosen), fixed, session: None, launcher: None, served })
     }
 
     /// Opens the session that all doors have.
     pub(crate) fn begin(&mut self, agent: &Arc<Agent>) -> io::Result<()> {
         let Some(chosen) = self.chosen.take() else { return Ok(()) };
+        if let Some(fixed) = self.fixed.take() {
+            let _ = agent.fixed.set(fixed);
+        }
         agent.names.add(&chosen.config.pool).map_err(io::Error::other)?;
         agent.metrics.open(agent, chosen.config.metrics.as_ref()).map_err(io::Error::other)?;
         let Session { value, keeper } =
@@ -150,10 +170,7 @@ impl Front {
                 "what is dialled for packets that wait would be lost with the queue; restart it instead";
             return Err(io::Error::other(why));
         }
-        let socket = |opened: &Opened| match opened {
-            Opened::Connections(listener, _) => listener.socket().try_clone_to_owned(),
-            Opened::Datagrams(door) => door.socket().try_clone_to_owned(),
-        };
+        let socket = |opened: &Opened| opened.socket().try_clone_to_owned();
         self.doors.iter().map(|(name, opened)| Ok((format!("{DOOR}{name}"), socket(opened)?))).collect()
     }
 
@@ -174,6 +191,28 @@ impl Front {
     /// What the launcher that has started us gives by standard input.
     pub(crate) fn given() -> io::Result<Self> {
         given::receive()
+    }
+}
+
+/// Opens one, with its name.
+fn one(door: Door, passed: &mut Passed) -> io::Result<(String, Opened)> {
+    let (name, service, place) = (door.to_string(), door.service.clone(), door.place.clone());
+    let opened = match passed.named(&name) {
+        Some(socket) => open(door, Some(socket), true),
+        None => {
+            let connections = !matches!(service, Service::Udp(_) | Service::Tproxy);
+            let socket = passed.at(&place, connections);
+            let is_new = socket.is_none();
+            open(door, socket, false).inspect(|opened| {
+                if is_new {
+                    opened.tell_port(&name, &service, &place);
+                }
+            })
+        }
+    };
+    match opened {
+        Ok(opened) => Ok((name, opened)),
+        Err(error) => Err(refused::explained(&name, &service, &place, &error)),
     }
 }
 
@@ -265,7 +304,7 @@ async fn accept(
     session: Token,
 ) -> io::Result<()> {
     let watched = sys::watch(listener.socket(), Interest::READABLE)?;
-    if let Ok(address) = crate::socket::local_address(&watched.get_ref()) {
+    if let Ok(address) = local_address(&watched.get_ref()) {
         tracing::info!(at = %address, "listening");
     }
     loop {
@@ -301,7 +340,7 @@ async fn accept(
 }
 
 /// Resets all who wait: to hear at once that there is no room is better than to wait for others to leave.
-fn send_away(listener: &impl std::os::fd::AsFd) {
+fn send_away(listener: &impl AsFd) {
     let mut count = 0;
     while let Ok(Some(stream)) = accept_one(listener) {
         let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
@@ -311,7 +350,7 @@ fn send_away(listener: &impl std::os::fd::AsFd) {
 }
 
 /// The next that waits, if one does.
-fn accept_one(listener: &impl std::os::fd::AsFd) -> io::Result<Option<OwnedFd>> {
+fn accept_one(listener: &impl AsFd) -> io::Result<Option<OwnedFd>> {
     use rustix::io::Errno;
     use rustix::net::{SocketFlags, accept_with};
     loop {

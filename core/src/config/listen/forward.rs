@@ -122,7 +122,8 @@ fn address(bind: Option<&str>, at: &str) -> Result<Place, String> {
 }
 
 fn destination(host: &str, at: &str) -> Result<Destination, String> {
-    let port = port(at)?;
+    // Nobody is at port 0.
+    let port = Some(port(at)?).filter(|port| *port != 0).ok_or_else(|| format!("{at:?} is no port"))?;
     if let Some(ip) = numeric(host) {
         return Ok(Destination::Address((ip, port).into()));
     }
@@ -201,6 +202,7 @@ mod tests {
             ("x:a:1", "is no port"),
             ("65536:a:1", "is no port"),
             ("1:a:x", "is no port"),
+            ("1:a:0", "is no port"),
             ("a.test:1:b:2", "is no address for the exit"),
             ("1:run/web", "is not [BIND:]PORT:HOST:PORT"),
             ("udp:53:a:53", "datagrams"),
