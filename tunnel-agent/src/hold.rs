@@ -256,6 +256,12 @@ impl Held {
             Some(completing) => completing,
             None => bind(Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?, self.at)?,
         };
+        // Else it would come by the card that has this address (`ip_route_output_key`), where the kernel looks for no socket
+        // that is bound to another.
+        let confined = || sys::bound_device(&self.copy) == Some(sys::Device::Loopback);
+        if self.end.is_ipv4() && !self.end.ip().is_loopback() && confined() {
+            ours.bind_device(Some(b"lo"))?;
+        }
         // The program may be connected before anything else here is known to have worked.
         cut_on_close(&ours)?;
         ours.set_tcp_nodelay(true)?;

@@ -80,7 +80,12 @@ pub(crate) fn name(
         address.filter(|address| is_local(address.ip())).ok_or(Answer::Continue)
     };
     local(rustix::net::getpeername(&copy))?;
-    let here = local(rustix::net::getsockname(&copy).map(Some))?;
+    let here = rustix::net::getsockname(&copy).map_err(|_| Answer::Continue)?;
+    let here = SocketAddr::try_from(here).map_err(|_| Answer::Continue)?;
+    // One that the program has bound to an address of the machine's shows that.
+    if call.number == libc::SYS_getsockname && !is_local(here.ip()) {
+        return Err(Answer::Continue);
+    }
     if kind(session, &copy) != Ok(Kind::Tcp) {
         return Err(Answer::Continue);
     }

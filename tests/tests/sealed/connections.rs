@@ -29,6 +29,7 @@ fn the_kernels_own_events_and_states_are_seen() {
         Case::new("wait", GOOD).more(&["et", "before"]),
         Case::new("reconnect", port::ECHO),
         Case::new("bound", port::ECHO).more(&["port"]),
+        Case::new("bound", port::ECHO).more(&["address"]),
     ];
     both().compare_in(&cases, &["v4", "v6"], &MODES);
 }
