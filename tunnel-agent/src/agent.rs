@@ -184,7 +184,7 @@ async fn serve(
         uid,
         sessions,
         names: Names::open(&directory)?,
-        hosts: Hosts::new("/etc/hosts"),
+        hosts: Hosts::new("/etc/hosts", "/etc/nsswitch.conf"),
         resolver: dns::Resolver::default(),
         holds,
         can_hold,

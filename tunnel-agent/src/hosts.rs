@@ -1,5 +1,6 @@
 //! The hosts file, read again when it changes: what it names is known on this machine and is not
-//! asked for elsewhere (hosts(5)). `localhost` is always known (RFC 6761 section 6.3).
+//! asked for elsewhere (hosts(5)). `localhost` is always known (RFC 6761 section 6.3), and so is the machine's own name where
+//! nsswitch.conf(5) has a module that knows it.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -31,12 +32,18 @@ struct Contents {
 /// The hosts file of one agent.
 pub(crate) struct Hosts {
     path: PathBuf,
+    /// nsswitch.conf(5).
+    services: PathBuf,
     contents: Mutex<Contents>,
 }
 
+/// What nss-myhostname(8) says of the machine's own name where there is no network, and none is that programs here have.
+const OWN: [IpAddr; 2] = [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2))];
+
 impl Hosts {
-    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), contents: Mutex::default() }
+    /// By these files, as /etc/hosts and /etc/nsswitch.conf.
+    pub(crate) fn new(path: impl Into<PathBuf>, services: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), services: services.into(), contents: Mutex::default() }
     }
 
     /// What is known of `name`, in lower case and without a trailing dot, if it is local.
@@ -47,13 +54,19 @@ impl Hosts {
         });
         found.or_else(|| {
             let local = name == "localhost" || name.ends_with(".localhost");
-            let names = vec![name.to_owned()];
             let both = [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)];
-            let lines = both.map(|ip| (ip, names.clone()));
+            let both = if local { Some(both) } else { self.is_own(name).then_some(OWN) };
+            let names = vec![name.to_owned()];
+            let lines = both?.map(|ip| (ip, names.clone()));
             // Of both lines glibc would make two IPv4 addresses.
             let lines = lines.iter().filter(|(ip, _)| family != Family::V4 || ip.is_ipv4());
-            local.then(|| of_lines(lines, family))
+            Some(of_lines(lines, family))
         })
+    }
+
+    /// Whether it is the machine's own name, and this machine's resolver would know it without asking.
+    fn is_own(&self, name: &str) -> bool {
+        own_name() == name && std::fs::read_to_string(&self.services).is_ok_and(|text| has_own_name(&text))
     }
 
     /// The names of an address, as in [`Local`].
@@ -62,7 +75,8 @@ impl Hosts {
             let line = contents.lines.iter().find(|(listed, _)| *listed == ip)?;
             Some(joined(line.1.iter()))
         });
-        found.or_else(|| ip.is_loopback().then(|| "localhost".to_owned()))
+        let own = || OWN.contains(&ip) && ip.is_ipv4() && self.is_own(&own_name());
+        found.or_else(|| own().then(own_name)).or_else(|| ip.is_loopback().then(|| "localhost".to_owned()))
     }
 
     fn read<T>(&self, look: impl FnOnce(&Contents) -> T) -> T {
@@ -77,6 +91,19 @@ impl Hosts {
         }
         look(&contents)
     }
+}
+
+/// The machine's own name, as names are looked up (gethostname(2)).
+fn own_name() -> String {
+    let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+    own.trim_end_matches('.').to_owned()
+}
+
+/// Whether hosts are looked up by nss-myhostname(8) or nss-resolve(8).
+fn has_own_name(services: &str) -> bool {
+    let lines =
+        services.lines().filter_map(|line| line.split('#').next()?.trim_start().strip_prefix("hosts:"));
+    lines.flat_map(str::split_whitespace).any(|module| matches!(module, "myhostname" | "resolve"))
 }
 
 /// What lines with one name say together, as glibc's `files` with `multi on` has it: `::1` is also
@@ -131,7 +158,7 @@ mod tests {
     use super::*;
 
     fn hosts(text: &str) -> Hosts {
-        let hosts = Hosts::new("/nonexistent");
+        let hosts = Hosts::new("/nonexistent", "/nonexistent");
         *hosts.contents.lock() = parse(text);
         hosts
     }
@@ -167,11 +194,19 @@ mod tests {
 
     #[test]
     fn localhost_is_local_without_a_file() {
-        let hosts = Hosts::new("/nonexistent");
+        let hosts = Hosts::new("/nonexistent", "/nonexistent");
         assert_eq!(found(&hosts, "localhost", Family::V4), is(&["127.0.0.1"], "localhost"));
         assert_eq!(found(&hosts, "x.localhost", Family::Any).0, ["::1", "127.0.0.1"]);
         assert_eq!(hosts.find("example.org", Family::Any), None);
         assert_eq!(hosts.name_of("127.0.0.1".parse().unwrap()).as_deref(), Some("localhost"));
+    }
+
+    #[test]
+    fn the_machines_own_name_is_known_where_a_module_knows_it() {
+        assert!(has_own_name("passwd: files\nhosts:\tfiles myhostname resolve [!UNAVAIL=return] dns\n"));
+        assert!(has_own_name("hosts: mymachines resolve\n"));
+        assert!(!has_own_name("#hosts: myhostname\nhosts: files dns # resolve\npasswd: resolve\n"));
+        assert_eq!(hosts("").find(&own_name(), Family::Any), None);
     }
 
     #[test]

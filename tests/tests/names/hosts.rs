@@ -1,6 +1,6 @@
 //! gethostbyname(3), getnameinfo(3) and their relatives.
 
-use underpass_tests::artifacts;
+use underpass_tests::{World, artifacts, proxies};
 
 use crate::both::{Both, Known, lines};
 
@@ -131,4 +131,36 @@ fn what_libresolv_once_looked_up_by_itself_is_answered_by_the_agent() {
     assert_eq!(lines[3..], ["res_gethostbyaddr h_errno 1"], "{done}");
     assert_eq!(both.resolver.questions(), Vec::<String>::new());
     both.no_leaks();
+}
+
+/// What binds to its own name, or asks for a service of its own by it, stays on the machine.
+#[test]
+fn the_machines_own_name_leaves_only_where_its_resolver_would_ask() {
+    let script = r#"
+import socket
+own = socket.gethostname()
+address = socket.gethostbyname(own)
+print(own, address if address.startswith("127.") else "a stand-in")
+if address.startswith("127."):
+    server = socket.create_server((own, 0))
+    client = socket.create_connection((own, server.getsockname()[1]))
+    print(client.getpeername()[0], socket.gethostbyaddr(address)[0], socket.gethostbyname(own.upper()))
+"#;
+    for (services, expected) in [
+        ("files dns", "own-name a stand-in\n"),
+        (
+            "files myhostname resolve [!UNAVAIL=return] dns",
+            "own-name 127.0.0.2\n127.0.0.2 own-name 127.0.0.2\n",
+        ),
+    ] {
+        let world = World::new();
+        let proxy = proxies::fake(&world);
+        std::fs::write(world.directory().join("nsswitch.conf"), format!("hosts: {services}\n"))
+            .expect("the directory is ours");
+        let named = ["--uts", "sh", "-c", "hostname own-name; exec \"$@\"", "sh"];
+        let done = world.client("unshare").args(named).arg(artifacts::underpass());
+        let done = done.args(["-x", proxy.url(), "/usr/bin/python3", "-c", script]).run();
+        assert_eq!(done.success(), expected);
+        assert_eq!((proxy.requests(), world.leaks()), (vec![], 0));
+    }
 }
