@@ -35,7 +35,8 @@ pub(crate) fn descriptor_of(process: BorrowedFd<'_>, number: c_int) -> Result<Ow
     checked(returned).map(|number| unsafe { owned(number) })
 }
 
-/// A descriptor for a thread's process: pidfd_open(2) knows threads since Linux 6.9, and leaders before.
+/// A descriptor for a thread, which pidfd_open(2) knows since Linux 6.9, or the leader of a process. With the flag
+/// (`PIDFD_THREAD`) it is EINVAL before.
 pub(crate) fn process_of(thread: Pid) -> Result<OwnedFd, Errno> {
     let open = |flags: c_int| {
         // SAFETY: scalars only.

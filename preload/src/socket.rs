@@ -232,7 +232,17 @@ impl Socket for ProgramSocket {
                 Err(_) => Connected::Lost,
             },
             Some((_, Err(errno))) => Connected::Failed(errno),
-            _ => link::connect(fd, address, watched),
+            _ => {
+                let connected = link::connect(fd, address, watched);
+                // A supervisor may have a copy, which it lets go when it sees a call.
+                if connected == Connected::HandedOff
+                    && session::session().is_some_and(|session| session.supervised)
+                    && self.state() == Ok(State::Other)
+                {
+                    let _ = self.wait();
+                }
+                connected
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! `connect()`: what becomes of it, and what the agent's answers mean.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ use crate::kernel;
 /// net/tcp_states.h
 pub(crate) const ESTABLISHED: u8 = 1;
 const SYN_SENT: u8 = 2;
-const CLOSE: u8 = 7;
+pub(crate) const CLOSE: u8 = 7;
 /// How often a program that waits is looked at. Most connections come about before.
 const LOOK: Duration = Duration::from_millis(40);
 
@@ -105,7 +106,10 @@ pub(crate) fn begin(
         // As where no such service is. Another thread may still put the name of one into what goes on in the kernel.
         Ok(Given::Resolver) if !session.asks_resolver => return Err(Answer::Fail(ENOENT)),
         // The kernel meets the same fault.
-        Ok(Given::Other | Given::Resolver) | Err(Errno::FAULT) => return Err(Answer::Continue),
+        Ok(Given::Other | Given::Resolver) | Err(Errno::FAULT) => {
+            sockets.is_used(call);
+            return Err(Answer::Continue);
+        }
         // A program that does not let itself be looked at (prctl(2), PR_SET_DUMPABLE).
         Err(_) => return Err(Answer::Fail(EACCES)),
     };
@@ -125,13 +129,34 @@ pub(crate) fn begin(
             return link.map(|link| (link, asking)).map_err(|_| Answer::Fail(ENETUNREACH));
         }
     };
+    match ask(session, call, address, &copy, still_waits) {
+        Ok(link) => {
+            sockets.is_begun(&copy);
+            Ok((link, What::Connect(Connecting::new(copy, None))))
+        }
+        Err(answer) => {
+            sockets.ended(copy, &answer);
+            Err(answer)
+        }
+    }
+}
+
+/// Asks the agent to connect it, where that is to be done.
+fn ask(
+    session: &Session,
+    call: &Notification,
+    address: SocketAddr,
+    copy: &OwnedFd,
+    still_waits: impl Fn() -> bool,
+) -> Result<Link, Answer> {
     if !still_waits() {
         return Err(Answer::Later);
     }
-    match kind(session, &copy).map_err(|_| Answer::Fail(ENETUNREACH))? {
+    let ip = canonical(address).ip();
+    match kind(session, copy).map_err(|_| Answer::Fail(ENETUNREACH))? {
         Kind::Closed => {}
         // A signal has ended a wait, and it goes on.
-        Kind::Tcp if waits(&copy) => {}
+        Kind::Tcp if waits(copy) => {}
         // EALREADY, EISCONN or a wait, by the kernel itself; another family or network: its refusal.
         Kind::Tcp | Kind::Other => return Err(Answer::Continue),
         Kind::Foreign if is_local(ip) => return Err(Answer::Continue),
@@ -139,13 +164,8 @@ pub(crate) fn begin(
     }
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
     let watched = !has_one_thread(call.thread);
-    match session.ask(&Request::Supervised { process, watched, address }, Some(copy.as_fd())) {
-        Ok(link) => {
-            sockets.is_begun(&copy);
-            Ok((link, What::Connect(Connecting::new(copy, None))))
-        }
-        Err(_) => Err(Answer::Fail(ENETUNREACH)),
-    }
+    let request = Request::Supervised { process, watched, address };
+    session.ask(&request, Some(copy.as_fd())).map_err(|_| Answer::Fail(ENETUNREACH))
 }
 
 /// Whether no other thread of its process can see a socket meanwhile. Each thread is a directory.

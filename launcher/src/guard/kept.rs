@@ -9,6 +9,7 @@ use libc::{AF_INET6, EACCES, ENETUNREACH, SO_COOKIE, SO_DOMAIN, SOL_SOCKET, c_in
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+use super::connect::{CLOSE, is_in};
 use super::notification::{Answer, Notification};
 use super::numbers::in_proc;
 use crate::kernel;
@@ -98,7 +99,7 @@ impl Kept {
         while self.copied.len() >= MAX_COPIES {
             let _ = self.copied.pop_front().map(|oldest| self.copies.remove(&oldest));
         }
-        self.begun.remove(&inode);
+        self.forget_begun(inode);
         if self.copies.insert(inode, copy).is_none() {
             self.copied.push_back(inode);
         }
@@ -107,7 +108,13 @@ impl Kept {
     pub(crate) fn forget(&mut self, call: &Notification) {
         if let Ok(inode) = asked(call) {
             let _ = self.remove(inode);
-            self.begun.remove(&inode);
+            self.forget_begun(inode);
+        }
+    }
+
+    fn forget_begun(&mut self, inode: u64) {
+        if self.begun.remove(&inode).is_some() {
+            self.order.retain(|&other| other != inode);
         }
     }
 
@@ -117,12 +124,28 @@ impl Kept {
         Some(copy)
     }
 
-    pub(crate) fn find(&self, call: &Notification) -> Result<Found, Answer> {
+    /// Forgets a socket that somebody else has connected.
+    pub(crate) fn forget_used(&mut self, call: &Notification) {
+        if let Ok(inode) = asked(call) {
+            self.remove_used(inode);
+        }
+    }
+
+    fn remove_used(&mut self, inode: u64) {
+        if self.copies.get(&inode).is_some_and(|copy| !is_in(copy, CLOSE)) {
+            let _ = self.remove(inode);
+        }
+    }
+
+    pub(crate) fn find(&mut self, call: &Notification) -> Result<Found, Answer> {
         let inode = asked(call)?;
         match self.begun.get(&inode) {
             Some(begun) => Ok(Found::Begun(*begun)),
             // It was not connected by us: the kernel knows all of it.
-            None => Err(Answer::Continue),
+            None => {
+                self.remove_used(inode);
+                Err(Answer::Continue)
+            }
         }
     }
 
@@ -196,5 +219,6 @@ mod tests {
         assert!(kept.begun[&inode].told);
         kept.give_back(copy);
         assert_eq!((kept.begun.len(), kept.copies.len(), kept.copied.len()), (0, 1, 1));
+        assert!(kept.order.is_empty());
     }
 }

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::kept::{Found, Kept};
 use super::notification::{Answer, Notification};
+use super::numbers::process_of;
 use crate::kernel;
 
 /// How the supervisor comes by the program's sockets.
@@ -40,9 +41,16 @@ impl Sockets {
         }
     }
 
+    /// The call is the kernel's. A socket that the library has had the agent connect is found to be on its way by now.
+    pub(crate) fn is_used(&mut self, call: &Notification) {
+        if let Some(kept) = &mut self.0 {
+            kept.forget_used(call);
+        }
+    }
+
     /// What a number of the program's stands for.
-    pub(crate) fn find(&self, call: &Notification) -> Result<Found, Answer> {
-        match &self.0 {
+    pub(crate) fn find(&mut self, call: &Notification) -> Result<Found, Answer> {
+        match &mut self.0 {
             Some(kept) => kept.find(call),
             None => copy(call, call.int(0)).map(Found::Copy),
         }
@@ -61,8 +69,8 @@ impl Sockets {
         let Some(kept) = &mut self.0 else { return };
         match answer {
             Answer::Done | Answer::Fail(EINPROGRESS) | Answer::Continue => kept.is_begun(&copy),
-            // It may be connected again.
-            Answer::Fail(_) => kept.give_back(copy),
+            // It may be connected again, if by another process that has it.
+            Answer::Fail(_) | Answer::Later => kept.give_back(copy),
             _ => {}
         }
     }
@@ -84,8 +92,7 @@ impl Sockets {
 
 /// A copy of the program's descriptor. An error is what the call is answered.
 pub(crate) fn copy(call: &Notification, number: c_int) -> Result<OwnedFd, Answer> {
-    let copied =
-        kernel::process_of(call.thread).and_then(|process| kernel::descriptor_of(process.as_fd(), number));
+    let copied = process_of(call.thread).and_then(|process| kernel::descriptor_of(process.as_fd(), number));
     copied.map_err(|error| match error {
         // The kernel says so itself.
         Errno::BADF => Answer::Continue,

@@ -40,7 +40,7 @@ const UNROUTED: c_int = 536;
 pub(crate) fn error(
     session: &Session,
     begun: &mut Begun,
-    sockets: &Sockets,
+    sockets: &mut Sockets,
     call: &Notification,
 ) -> Result<(Link, Asking), Answer> {
     let copy = match sockets.find(call).map_err(|_| Answer::Continue)? {
@@ -68,7 +68,7 @@ pub(crate) fn error(
 /// `getpeername(fd, …)` and `getsockname(fd, …)`: asked only where the kernel would show this machine at both ends.
 pub(crate) fn name(
     session: &Session,
-    sockets: &Sockets,
+    sockets: &mut Sockets,
     call: &Notification,
 ) -> Result<(Link, Asking), Answer> {
     let copy = match sockets.find(call).map_err(|_| Answer::Continue)? {

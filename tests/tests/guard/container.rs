@@ -4,6 +4,7 @@
 use underpass_tests::servers::port;
 use underpass_tests::{Command, World, artifacts, proxies, servers};
 
+use crate::near_proxy::{configuration, forwarded};
 use crate::no_leaks;
 use crate::worlds::{Both, Case};
 
@@ -105,6 +106,65 @@ except OSError as error:
     let done =
         contained(&world, proxy.url(), "busybox").args(["env", "-i", "/usr/bin/python3", "-c", script]).run();
     assert_eq!(done.clone().success(), expected, "{done}");
+    no_leaks(&world);
+}
+
+#[test]
+fn after_the_agent_was_killed_a_socket_can_be_connected_again() {
+    let (world, proxy) = world();
+    let script = r#"
+import socket
+s = socket.socket()
+for _ in range(2):
+    print("ready", flush=True)
+    input()
+    print(s.connect_ex(("10.99.0.1", 7001)), flush=True)
+print(s.recv(9))
+"#;
+    let line = ["env", "-i", "/usr/bin/python3", "-c", script];
+    let mut program = contained(&world, proxy.url(), "busybox").args(line).spawn();
+    assert_eq!(program.next_line(), "ready");
+    for agent in world.agents() {
+        world.signal(agent, rustix::process::Signal::KILL);
+    }
+    while !world.agents().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    program.say("go on");
+    assert_eq!([program.next_line(), program.next_line()], ["101", "ready"]);
+    // Which goes on serving what was there before.
+    contained(&world, proxy.url(), "true").run().success();
+    program.say("go on");
+    assert_eq!([program.next_line(), program.next_line()], ["0", r"b'hello\n'"]);
+    program.wait().success();
+    no_leaks(&world);
+}
+
+#[test]
+fn what_a_program_with_the_library_closes_is_closed() {
+    let (world, proxy) = world();
+    let script = r#"
+import os, socket, time
+def is_open():
+    return any(line.split()[9] == inode for line in open("/proc/self/net/tcp"))
+s = socket.create_connection(("10.99.0.1", 7007))
+inode = str(os.fstat(s.fileno()).st_ino)
+s.sendall(b"word")
+print(is_open(), s.recv(4))
+s.close()
+limit = time.monotonic() + 10
+while is_open() and time.monotonic() < limit:
+    time.sleep(0.01)
+print(is_open())
+"#;
+    let _near = forwarded(&world);
+    let near = configuration(&world, "", "");
+    for upstream in [["-x", proxy.url()], ["-f", &near]] {
+        let started =
+            world.client("python3").args(["-c", CONTAINER]).arg(artifacts::underpass()).args(upstream);
+        let done = started.args(["--tier", "guard", "--", "/usr/bin/python3", "-c", script]).run();
+        assert_eq!(done.clone().success(), "True b'word'\nFalse\n", "{done}");
+    }
     no_leaks(&world);
 }
 

@@ -5,6 +5,7 @@
 //! | `static_programs` | the conformance programs, linked statically |
 //! | `programs` | real programs, and programs that start others |
 //! | `container` | where the system lets nobody take copies of descriptors |
+//! | `older` | where the kernel knows no threads by descriptors |
 //! | `near_proxy` | sockets that are handed off to a proxy on this machine |
 //! | `datagrams` | datagrams, and names that are asked for by them |
 //! | `held` | what is refused, and what fails closed |
@@ -19,6 +20,7 @@ mod held;
 mod life;
 mod near_proxy;
 mod nested;
+mod older;
 mod programs;
 mod static_programs;
 mod terminal;

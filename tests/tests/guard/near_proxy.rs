@@ -15,7 +15,7 @@ const LEAVES_BY: Known = Known {
 };
 
 /// What listens on the program's loopback and leads to the proxy, as `ssh -D` does.
-fn forwarded(world: &World) -> Running {
+pub(super) fn forwarded(world: &World) -> Running {
     let script = format!(
         r#"
 import socket, threading
@@ -43,7 +43,7 @@ serve(listeners[0])
     running
 }
 
-fn configuration(world: &World, login: &str, more: &str) -> String {
+pub(super) fn configuration(world: &World, login: &str, more: &str) -> String {
     let file = world.directory().join("near.toml");
     // However near it looks on a busy machine.
     let text = format!("proxy = 'socks5h://{login}127.0.0.1:{PORT}'\nhandoff = 'always'\n{more}");
