@@ -7,7 +7,7 @@
 
 mod words;
 
-pub use words::reason;
+pub use words::{reason, without_numbers};
 
 /// Linux errno values (asm-generic/errno.h), the same on x86-64 and aarch64. Written out so that
 /// this crate needs no libc.

@@ -128,9 +128,9 @@ pub(crate) fn run(
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let uid = rustix::process::geteuid().as_raw();
     let own = service.inherited.as_mut().map(|inherited| &mut inherited.own);
+    let budget = budget::raise_descriptor_limit()?;
     let place = Place::take(directory, uid, own)?;
     sys::keep_freed_memory();
-    let budget = budget::raise_descriptor_limit();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
     match runtime.block_on(serve(place, uid, budget, front, service, ready)) {

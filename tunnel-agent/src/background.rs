@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use underpass_core::failure::without_numbers;
+
 use crate::sys;
 
 const READY: &[u8] = b"ready";
@@ -36,7 +38,7 @@ pub(crate) fn start(
             });
             if let Err(error) = ended {
                 // Read by the parent unless it has had its news already.
-                let _ = File::from(ready).write_all(error.to_string().as_bytes());
+                let _ = File::from(ready).write_all(without_numbers(&error.to_string()).as_bytes());
             }
             std::process::exit(0)
         }

@@ -38,7 +38,7 @@ pub(crate) fn run(is_relay: bool, out: Option<PathBuf>, mut names: Vec<String>) 
             writeln!(said, "A relay that is to serve this client has this line in its authorized keys:\n");
         let _ = writeln!(said, "{pin} {name}");
     }
-    std::io::stdout().write_all(said.as_bytes()).map_err(|error| error.to_string())
+    std::io::stdout().write_all(said.as_bytes()).map_err(|error| format!("standard output: {error}"))
 }
 
 fn default_path(relay: bool) -> Option<PathBuf> {

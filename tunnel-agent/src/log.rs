@@ -75,6 +75,11 @@ pub(crate) fn unhooked(pid: i32, program: Option<&str>) {
     tracing::warn!(program, pid, "not hooked: what it sends is not carried");
 }
 
+/// A client of a door is no process that is known.
+fn known(pid: i32) -> Option<i32> {
+    (pid != 0).then_some(pid)
+}
+
 /// Writes one line about a trip; what is not known is left out.
 macro_rules! line {
     ($trip:expr, { $($more:tt)* }, $text:literal) => {{
@@ -82,7 +87,7 @@ macro_rules! line {
         let course = trip.course.as_deref();
         tracing::info!(
             program = trip.program.as_deref(),
-            pid = trip.pid,
+            pid = known(trip.pid),
             destination = trip.destination.to_string(),
             chain = course.and_then(|course| course.chain.as_deref()).unwrap_or("direct"),
             route = course.and_then(|course| course.route),
@@ -113,7 +118,7 @@ pub(crate) fn no_datagrams(
     if is_on() && datagrams.is_news(plan, failure.to_string()) {
         tracing::info!(
             program = client.program.as_deref(),
-            pid = client.pid,
+            pid = known(client.pid),
             chain,
             reason = failure.to_string(),
             hint = failure.hint(),
@@ -146,7 +151,7 @@ pub(crate) fn handed_off(trip: &Trip) {
 
 /// The program is connected, and bytes begin to pass.
 pub(crate) fn relayed(trip: &Trip) {
-    tracing::debug!(pid = trip.pid, destination = trip.destination.to_string(), "relayed");
+    tracing::debug!(pid = known(trip.pid), destination = trip.destination.to_string(), "relayed");
 }
 
 /// A relayed connection has ended.

@@ -83,12 +83,15 @@ mod watched;
 use std::io::Write;
 use std::process::ExitCode;
 
+use underpass_core::failure::without_numbers;
+
 fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // The one place that prints; a closed standard error is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "underpass-agent: {failure}");
+            let told = without_numbers(&failure.to_string());
+            let _ = writeln!(std::io::stderr(), "underpass-agent: {told}");
             ExitCode::from(failure.status())
         }
     }

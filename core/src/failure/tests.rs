@@ -179,3 +179,13 @@ fn nothing_but_a_name_that_does_not_exist_is_final() {
         assert_eq!(failure.errno(), errno::EHOSTUNREACH, "{failure}");
     }
 }
+
+#[test]
+fn numbers_of_a_system_are_left_out_wherever_they_stand() {
+    let error = std::io::Error::from_raw_os_error(24);
+    assert_eq!(
+        without_numbers(&format!("/a: {error}; /b: {error}\nhint: c")),
+        "/a: Too many open files; /b: Too many open files\nhint: c"
+    );
+    assert_eq!(without_numbers("as it is (so)"), "as it is (so)");
+}

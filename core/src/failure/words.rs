@@ -185,6 +185,13 @@ fn of_errno(errno: i32) -> String {
     reason(&std::io::Error::from_raw_os_error(errno))
 }
 
+/// A text without Rust's numbers of a system's reasons (`(os error 24)`).
+pub fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once(')').map_or("", |(_, rest)| rest))
+}
+
 /// A system's reason for a person: as strerror(3) has it, in lower case, without Rust's number.
 pub fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();

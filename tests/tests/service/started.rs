@@ -124,3 +124,25 @@ fn a_relays_key_is_a_credential() {
     assert_eq!(hello.run().success(), "hello\n");
     no_leaks(&world);
 }
+
+#[test]
+fn what_keeps_it_from_starting_is_said() {
+    let world = World::new();
+    let run = |before: &str, options: &str| {
+        let line = format!("{before}; exec \"$0\" run {options}");
+        let done = world.client("sh").args(["-c", &line]).arg(artifacts::agent()).run();
+        assert_eq!((done.code(), &*done.stdout), (125, ""), "{done}");
+        done.stderr
+    };
+    let door = "--listen socks5://127.0.0.1:1085 -x local:";
+    assert_eq!(
+        run(":", &format!("{door} --directory none")),
+        "underpass-agent: none: no such file or directory\nhint: mkdir -m 700 none\n"
+    );
+    let few = run("ulimit -n 16", door);
+    assert!(few.contains("the limit on open files is 16, too low"), "{few}");
+    assert!(few.contains("\nhint: ulimit -n 1024"), "{few}");
+    let typed = run(":", "-x socks5h://ann:secret@a:99999");
+    assert_eq!(typed.lines().next(), Some("underpass-agent: --proxy: the port is not between 1 and 65535"));
+    assert!(!typed.contains("secret"), "{typed}");
+}

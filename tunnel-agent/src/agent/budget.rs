@@ -1,5 +1,7 @@
 //! How many descriptors there may be, and what for.
 
+use std::io;
+
 use rustix::process::{Resource, Rlimit};
 
 /// Descriptors for connections, whatever the limit is.
@@ -23,7 +25,7 @@ pub(super) struct Budget {
 const TABLE: u64 = 8192;
 
 /// Raises the limit as far as it goes, and divides it.
-pub(super) fn raise_descriptor_limit() -> Budget {
+pub(super) fn raise_descriptor_limit() -> io::Result<Budget> {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
@@ -37,7 +39,11 @@ pub(super) fn raise_descriptor_limit() -> Budget {
     let sessions = limit / 64;
     let rest = limit.saturating_sub(RESERVE + 2 * pipes + datagrams + sessions);
     let connections = rest.min(MAX_CONNECTIONS) as usize;
-    Budget { connections, pipes: pipes as usize, datagrams: datagrams as usize }
+    if connections == 0 {
+        let why = format!("the limit on open files is {limit}, too low for a single connection");
+        return Err(io::Error::other(format!("{why}\nhint: ulimit -n 1024, or LimitNOFILE= in the unit")));
+    }
+    Ok(Budget { connections, pipes: pipes as usize, datagrams: datagrams as usize })
 }
 
 /// Makes room in the kernel's table of this process for [`TABLE`] descriptors while there is one thread: with

@@ -11,6 +11,7 @@ use rustix::fs::FlockOperation;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::net::UnixListener;
 use underpass_core::control;
+use underpass_core::failure::reason;
 
 use super::Agent;
 use crate::lifetime::aside;
@@ -80,8 +81,9 @@ impl Place {
         if let Some(control) = own.and_then(|own| own.named(CONTROL)) {
             return UnixListener::from_std(control.into());
         }
-        remove_stale(&self.control())?;
-        UnixListener::bind(self.control())
+        let path = self.control();
+        remove_stale(&path)?;
+        UnixListener::bind(&path).map_err(|error| named(&path, &error))
     }
 
     /// Nobody finds us here any more.
@@ -130,7 +132,10 @@ impl Place {
 
 /// Only the user's own directory is served: anybody who can write to it could be the agent.
 fn check_directory(directory: &Path, uid: u32) -> io::Result<()> {
-    let found = fs::symlink_metadata(directory)?;
+    let found = fs::symlink_metadata(directory).map_err(|error| {
+        let hint = format!("hint: mkdir -m 700 {}", directory.display());
+        io::Error::new(error.kind(), format!("{}\n{hint}", named(directory, &error)))
+    })?;
     let loose = found.mode() & if uid == 0 { 0o066 } else { 0o077 };
     if !found.is_dir() || found.uid() != uid || loose != 0 {
         let why = format!("{}: not a directory of this user alone", directory.display());
@@ -155,7 +160,9 @@ fn sole(directory: &Path) -> io::Result<File> {
 }
 
 fn lock(directory: &Path) -> io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(directory.join(SERVING))
+    let path = directory.join(SERVING);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    file.map_err(|error| named(&path, &error))
 }
 
 /// The socket that programs connect to. An agent of root's also serves programs that have changed
@@ -168,7 +175,8 @@ fn bind_data(path: &Path, uid: u32) -> io::Result<OwnedFd> {
         SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
         None,
     )?;
-    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    let bound = rustix::net::bind(&socket, &SocketAddrUnix::new(path)?);
+    bound.map_err(|error| named(path, &error.into()))?;
     if uid == 0 {
         fs::set_permissions(path, Permissions::from_mode(0o666))?;
     }
@@ -179,7 +187,12 @@ fn bind_data(path: &Path, uid: u32) -> io::Result<OwnedFd> {
 /// Removes what an agent left that did not end well; the caller holds the directory's lock.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(named(path, &error)),
         _ => Ok(()),
     }
+}
+
+/// The error, with what it is about.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {}", path.display(), reason(error)))
 }
