@@ -118,6 +118,15 @@ fn ssh_behind_a_proxy_is_tried_through_it() {
 }
 
 #[test]
+fn a_machine_without_ssh_is_told_so() {
+    let world = World::new();
+    let check = underpass(&world, &["-x", "ssh://ann@10.99.0.1", "--check"]).env("PATH", "/nonexistent");
+    let done = check.run();
+    assert_eq!(done.code(), 1, "{done}");
+    assert!(done.stdout.contains("there is no ssh on this machine; install openssh-client"), "{done}");
+}
+
+#[test]
 fn a_terminal_gets_colours_and_progress_and_no_color_is_honoured() {
     let world = World::new();
     let check = format!("{} -x local: --check", underpass_tests::artifacts::underpass().display());

@@ -12,7 +12,7 @@ use std::{fs, thread};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixListener;
 use underpass_core::destination::Destination;
-use underpass_core::failure::Failure;
+use underpass_core::failure::{Failure, reason};
 
 use super::hop::Hop;
 use super::stream::{Stream, converse};
@@ -60,7 +60,7 @@ impl Door {
 
     /// Waits for ssh, asks `before`, which has been greeted, for the host that it names, and passes bytes until either end is done.
     pub(crate) async fn join(self, before: Arc<Hop>, mut stream: Stream) -> Result<(), Failure> {
-        let trouble = |error: io::Error| Failure::Ssh(error.to_string());
+        let trouble = |error: io::Error| Failure::Ssh(reason(&error));
         let (connection, _) = self.listener.accept().await.map_err(trouble)?;
         // It was for one use.
         drop(self);

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{ChildStderr, Command};
 use underpass_core::destination::Destination;
-use underpass_core::failure::{Failure, errno};
+use underpass_core::failure::{Failure, errno, reason};
 use underpass_core::session_env::{OUTSIDE, VARIABLE};
 use underpass_core::upstream::{HopHost, Ssh};
 
@@ -52,7 +52,7 @@ pub(crate) async fn dial_over(
     before: Arc<Hop>,
     stream: Stream,
 ) -> Result<Stream, Failure> {
-    let door = Door::open().map_err(|error| Failure::Ssh(error.to_string()))?;
+    let door = Door::open().map_err(|error| Failure::Ssh(reason(&error)))?;
     let mut command = command(ssh);
     // A connection that ssh shares would not go this way.
     command.args(["-o", "ControlPath=none", "-o", "ProxyJump=none", "-o", &door.proxy_command()]);
@@ -72,13 +72,8 @@ pub(crate) async fn dial_over(
 
 async fn run(command: Command, ssh: &Ssh, destination: &Destination) -> Result<Stream, Failure> {
     let (stream, mut command) =
-        prepared(command, ssh, destination).map_err(|error| Failure::Ssh(error.to_string()))?;
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            Failure::Ssh("there is no ssh on this machine; install openssh-client".to_owned())
-        }
-        _ => Failure::Ssh(error.to_string()),
-    })?;
+        prepared(command, ssh, destination).map_err(|error| Failure::Ssh(reason(&error)))?;
+    let mut child = command.spawn().map_err(|error| not_started(&error))?;
     // The child alone has its end of the connection now.
     drop(command);
     let Some(errors) = child.stderr.take() else {
@@ -111,7 +106,7 @@ pub(crate) async fn check(ssh: &Ssh) -> Result<(), Failure> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let output = command.output().await.map_err(|error| Failure::Ssh(error.to_string()))?;
+    let output = command.output().await.map_err(|error| not_started(&error))?;
     // ssh's own trouble is 255 (ssh(1)); anything else is the account's.
     match output.status.code() {
         Some(255) | None => {
@@ -120,6 +115,13 @@ pub(crate) async fn check(ssh: &Ssh) -> Result<(), Failure> {
         }
         Some(_) => Ok(()),
     }
+}
+
+fn not_started(error: &io::Error) -> Failure {
+    Failure::Ssh(match error.kind() {
+        io::ErrorKind::NotFound => "there is no ssh on this machine; install openssh-client".to_owned(),
+        _ => reason(error),
+    })
 }
 
 fn failure(last: String) -> Failure {
