@@ -57,7 +57,7 @@ const MAX_FAILED: usize = 1024;
 const MAX_TOLD: usize = 1024;
 
 /// Who comes when there is no room is told this.
-const NO_ROOM: Failure =
+pub(crate) const NO_ROOM: Failure =
     Failure::Socket("there are as many datagram sockets as the limit on open files allows");
 
 /// The chain that datagrams go by; `None`: from this machine.

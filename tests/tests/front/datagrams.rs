@@ -1,6 +1,8 @@
 //! Associations at a door (RFC 1928 section 7).
 
-use underpass_tests::{World, proxies, servers};
+use std::time::Duration;
+
+use underpass_tests::{World, artifacts, proxies, servers};
 
 use crate::place::{no_leaks, open, python, start, wait_here};
 
@@ -195,6 +197,33 @@ print(s.recvfrom(100) == (b"by underpass", to))
 "#;
     let wrapped = world.wrapped("socks5h://127.0.0.1:1081", "python3").args(["-c", native]);
     assert_eq!(wrapped.run().success(), "True\n");
+    no_leaks(&world);
+    drop(front);
+}
+
+/// For want of descriptors, which others give back, is another failure than that there are no datagrams; and so is BIND where nobody
+/// can listen.
+#[test]
+fn what_a_door_has_no_room_for_is_told_apart_from_what_it_cannot_do() {
+    let world = World::new();
+    let door = format!("ulimit -n 128; exec {} forward -D 1081 -x local:", artifacts::agent().display());
+    let front = world.client("bash").args(["-c", &door]).limit(Duration::MAX).spawn();
+    wait_here(&world, 1081);
+    let script = r#"
+import time
+here = [associate() for _ in range(8)]
+assert all(type(at) is tuple for _, at in here)
+print(associate()[1])
+here.pop()[0].close()
+until = time.monotonic() + 30
+while type(associate()[1]) is not tuple:
+    assert time.monotonic() < until
+    time.sleep(0.05)
+s = socket.create_connection(TO, 60)
+s.sendall(b"\x05\x01\x00\x05\x02\x00\x01\0\0\0\0\0\0")
+print(exactly(s, 12)[3])
+"#;
+    assert_eq!(ask(&world, script), "1\n7\n");
     no_leaks(&world);
     drop(front);
 }

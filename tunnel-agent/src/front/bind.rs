@@ -22,7 +22,7 @@ use crate::plan::Way;
 use crate::relay::policy::exposing::Wish;
 use crate::socket::remote_address;
 use crate::upstream::bind::Bound;
-use crate::upstream::chain::listening::Listener;
+use crate::upstream::chain::listening::{Listener, NO_LISTENERS};
 use crate::upstream::hop::Client;
 use crate::upstream::stream::{Bare, Stream};
 use crate::{log, sight};
@@ -48,8 +48,10 @@ pub(super) async fn bind(
     let refused = |failure: &Failure| {
         sight::failed(agent, &trip, failure);
         // A chain that has no listeners has no such command.
-        let no_command =
-            matches!(failure, Failure::At { failure, .. } if matches!(**failure, Failure::Socket(_)));
+        let no_command = match failure {
+            Failure::At { failure, .. } => matches!(**failure, Failure::Socket(_)),
+            other => *other == NO_LISTENERS,
+        };
         language.answer(Some(if no_command { &Failure::Socks5(7) } else { failure }))
     };
     let deadline = Duration::from_secs(plan.config.deadline.into());

@@ -21,6 +21,7 @@ use super::login::Login;
 use super::socks5;
 use crate::agent::Agent;
 use crate::attempt::{self, along, trip, way};
+use crate::datagram::NO_ROOM;
 use crate::facts::FarOptions;
 use crate::flow::{Listed, Trip};
 use crate::lifetime::Lifetime;
@@ -182,7 +183,12 @@ impl Visit {
             Ok(association) => (socks5::carried_at(association.place()), Some(Found::Datagrams(association))),
             Err(failure) => {
                 log::no_datagrams(&self.agent.datagrams, &self.plan, None, &Client::default(), &failure);
-                (socks5::reply(socks5::COMMAND_NOT_SUPPORTED), None)
+                // There may be room later.
+                let code = match failure == NO_ROOM {
+                    true => socks5::FAILURE,
+                    false => socks5::COMMAND_NOT_SUPPORTED,
+                };
+                (socks5::reply(code), None)
             }
         }
     }

@@ -59,7 +59,8 @@ pub(crate) fn errno(failure: &Failure) -> i32 {
     }
 }
 
-const NO_LISTENERS: Failure =
+/// Where the last hop can only connect.
+pub(crate) const NO_LISTENERS: Failure =
     Failure::Socket("only SOCKS5 proxies and relays listen for others, where they are the last hop");
 
 impl Chain {
