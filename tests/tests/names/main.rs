@@ -4,6 +4,7 @@
 mod addresses;
 mod asynchronous;
 mod both;
+mod daemons;
 mod exit;
 mod guests;
 mod hosts;
