@@ -75,7 +75,8 @@ pub(crate) fn run() -> Result<(), Failure> {
     if !successor {
         return execute(command, None);
     }
-    let inherited = Inherited::receive().map_err(Failure::Agent)?;
+    let inherited = inherited::detach().and_then(|()| Inherited::receive());
+    let inherited = inherited.map_err(Failure::Agent)?;
     execute(command, Some(inherited)).inspect_err(|failure| inherited::failed(&failure.to_string()))
 }
 

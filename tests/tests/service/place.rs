@@ -37,15 +37,15 @@ impl Manager {
     }
 }
 
-/// Waits until a manager is told of another process, and that it serves.
+/// Waits until a manager is told of another process, and that it serves; gives its number in the world.
 #[track_caller]
-pub(crate) fn succeeded(manager: &Manager) {
+pub(crate) fn succeeded(manager: &Manager) -> String {
     let limit = Instant::now() + PATIENCE;
     while Instant::now() < limit {
         let told = manager.next_within(PATIENCE);
-        if told.is_some_and(|told| told.starts_with("MAINPID=")) {
+        if let Some(pid) = told.as_deref().and_then(|told| told.trim_end().strip_prefix("MAINPID=")) {
             manager.wait("READY=1");
-            return;
+            return pid.lines().next().unwrap_or_default().to_owned();
         }
     }
     panic!("no other process was told of");

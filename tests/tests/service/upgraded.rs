@@ -187,7 +187,11 @@ fn connections_of_every_kind_go_on() {
     let mut waits = world.wrapped(proxy.url(), "python3").args(["-c", WAITS, "50"]).spawn();
     assert_eq!(waits.next_line(), "begun");
     agent.signal(Signal::USR2);
-    succeeded(&manager);
+    let pid = succeeded(&manager);
+    // While the process before it lives; systemd waits for the end of its own children alone.
+    let parent = "ps -o comm= -p $(ps -o ppid= -p $0)";
+    let parent = world.client("sh").args(["-c", parent, &pid]).run().success();
+    assert!(!parent.is_empty() && !parent.starts_with("underpass"), "{pid}: {parent}");
     for (storm, _) in &mut storms {
         storm.say("now");
         assert_eq!(storm.next_line(), "said []");

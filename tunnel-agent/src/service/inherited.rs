@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::link;
 use super::passed::{Named, Passed};
+use crate::sys;
 
 /// Says to a process that it is a successor, and that its standard input is the link.
 pub(crate) const ARGUMENT: &str = "--successor";
@@ -65,7 +66,7 @@ impl Inherited {
 
     /// We can serve: what the predecessor knows, once it has stopped accepting.
     pub(crate) fn prepared(&self) -> io::Result<Knowledge> {
-        link::send(&self.link, b"prepared", &[])?;
+        link::send(&self.link, format!("prepared {}", std::process::id()).as_bytes(), &[])?;
         let mut knowledge = Knowledge::default();
         loop {
             let mut message = link::receive(&self.link, PATIENCE)?;
@@ -97,6 +98,15 @@ impl Inherited {
         let null = std::fs::File::open("/dev/null")?;
         rustix::stdio::dup2_stdin(&null)?;
         Ok(self.link)
+    }
+}
+
+/// Goes on as no child of the predecessor's, but of the service manager's, if there is one: systemd waits for the end of no other,
+/// and `systemctl stop` would kill a main process that it does not wait for (`main_pid_alien` in systemd's src/core/service.c).
+pub(crate) fn detach() -> io::Result<()> {
+    match sys::fork()? {
+        sys::Fork::Parent => std::process::exit(0),
+        sys::Fork::Child => Ok(()),
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -30,8 +31,10 @@ pub(crate) type Sockets = Vec<(String, OwnedFd)>;
 /// A successor that is prepared. Dropped before it serves, it is ended.
 pub(crate) struct Successor {
     link: AsyncFd<OwnedFd>,
+    /// What we have started, until it has started the process that serves (see [`detach`](super::inherited::detach)).
     child: Option<Child>,
-    pid: u32,
+    /// That process, from when it has told us.
+    pid: Option<Pid>,
 }
 
 impl Drop for Successor {
@@ -39,6 +42,9 @@ impl Drop for Successor {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        if let Some(pid) = self.pid {
+            let _ = kill_process(pid, Signal::KILL);
         }
     }
 }
@@ -48,7 +54,12 @@ impl Successor {
     pub(crate) async fn start(sockets: io::Result<Sockets>) -> Result<Self, String> {
         let started = sockets.and_then(start);
         let mut successor = started.map_err(|error| format!("it cannot be started: {error}"))?;
-        successor.hear("prepared", PREPARING).await?;
+        let pid = successor.hear("prepared", PREPARING).await?;
+        successor.pid = pid.trim().parse().ok().and_then(Pid::from_raw);
+        // It ended before the other could prepare itself.
+        if let Some(mut child) = successor.child.take_if(|_| successor.pid.is_some()) {
+            let _ = child.wait();
+        }
         Ok(successor)
     }
 
@@ -65,19 +76,20 @@ impl Successor {
         for line in knowledge.chain(["yours".to_owned()]) {
             self.tell(&line, &[]).await?;
         }
-        self.hear("serving", BEGINNING).await
+        self.hear("serving", BEGINNING).await.map(drop)
     }
 
     /// Tells the service manager who the service is from now on; what else is said between us.
     pub(crate) async fn serves(mut self, manager: &Manager) -> Result<OwnedFd, String> {
-        manager.succeeded_by(self.pid);
+        let Some(pid) = self.pid else { return Err("it said nonsense".to_owned()) };
+        let pid = pid.as_raw_nonzero().get().unsigned_abs();
+        manager.succeeded_by(pid);
         if let Err(why) = self.tell("told", &[]).await {
             manager.succeeded_by(std::process::id());
             return Err(why);
         }
-        // It is nobody's child as soon as we end.
-        self.child = None;
-        tracing::info!(pid = self.pid, "a successor serves");
+        self.pid = None;
+        tracing::info!(pid, "a successor serves");
         let link = self.link.get_ref().try_clone();
         link.map_err(|error| error.to_string())
     }
@@ -97,18 +109,21 @@ impl Successor {
         sent.map_err(|error| format!("it cannot be told anything: {error}"))
     }
 
-    async fn hear(&mut self, wanted: &str, patience: Duration) -> Result<(), String> {
+    /// What it says behind the word that is wanted.
+    async fn hear(&mut self, wanted: &str, patience: Duration) -> Result<String, String> {
         match tokio::time::timeout(patience, link::next(&self.link)).await {
-            Ok(Ok(message)) if message.text() == wanted => Ok(()),
-            Ok(Ok(message)) => {
-                Err(message.text().strip_prefix("failed ").unwrap_or("it said nonsense").to_owned())
-            }
+            Ok(Ok(message)) => match message.text().strip_prefix(wanted) {
+                Some(rest) => Ok(rest.to_owned()),
+                None => Err(message.text().strip_prefix("failed ").unwrap_or("it said nonsense").to_owned()),
+            },
             Ok(Err(_)) => {
                 // What has closed the link but not ended is of no use; an end that has begun keeps its status.
                 let status = self.child.as_mut().and_then(|child| {
                     let _ = child.kill();
                     child.wait().ok()
                 });
+                // Of what has started the other there is nothing to be told.
+                let status = status.filter(|status| !status.success());
                 Err(status.map_or("it has ended".to_owned(), |status| format!("it has ended: {status}")))
             }
             Err(_) => Err(format!("it is not ready after {} s", patience.as_secs())),
@@ -128,9 +143,8 @@ fn start(sockets: Sockets) -> io::Result<Successor> {
         .env_remove("LISTEN_FDNAMES")
         .env_remove("WATCHDOG_PID")
         .spawn()?;
-    let pid = child.id();
     let link = sys::watch(ours, Interest::READABLE | Interest::WRITABLE)?;
-    let successor = Successor { link, child: Some(child), pid };
+    let successor = Successor { link, child: Some(child), pid: None };
     for (name, socket) in &sockets {
         link::send(successor.link.get_ref(), format!("socket {name}").as_bytes(), &[socket.as_fd()])?;
     }
