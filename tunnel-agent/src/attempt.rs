@@ -24,9 +24,14 @@ use crate::flow::Trip;
 use crate::names::Meaning;
 use crate::plan::{Plan, Way};
 use crate::room::{NO_ROOM, Taken};
+use crate::upstream::chain::Chain;
 use crate::upstream::hop::Client;
 use crate::upstream::{Far, local};
 use crate::{dns, frames, log, sight, sys};
+
+/// How long it is waited at first, and at most, before a relay is asked again that has too much to do.
+const SHORTEST: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// What the program asked for, and with what.
 pub(crate) struct Attempt {
@@ -171,9 +176,38 @@ pub(crate) async fn along(
 ) -> Result<Far, Failure> {
     match way {
         Way::Refuse(errno) => Err(Failure::Route(errno)),
-        Way::Chain(chain) => chain.dial(destination, options, client, deadline).await,
+        Way::Chain(chain) => patiently(chain, client, destination, options, deadline).await,
         Way::Direct => local::dial(destination, options).await,
     }
+}
+
+/// Dials, and again where a relay says that more comes in a second than it lets one client open: of a burst the rest is later,
+/// and not lost.
+async fn patiently(
+    chain: &Chain,
+    client: &Client,
+    destination: &Destination,
+    options: &FarOptions,
+    deadline: Duration,
+) -> Result<Far, Failure> {
+    let since = Instant::now();
+    let mut pause = SHORTEST;
+    loop {
+        let left = deadline.saturating_sub(since.elapsed());
+        match chain.dial(destination, options, client, left).await {
+            Err(failure) if is_too_fast(&failure) && since.elapsed() + pause < deadline => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
+            }
+            answered => return answered,
+        }
+    }
+}
+
+/// Other proxies than ours may mean more by it than a second (RFC 6585 section 4).
+fn is_too_fast(failure: &Failure) -> bool {
+    let by_relay = matches!(failure, Failure::At { name, .. } if name.starts_with("relay://"));
+    by_relay && matches!(failure.bare(), Failure::Http { status: 429, .. })
 }
 
 /// Where the connection goes.

@@ -135,6 +135,27 @@ print("good")
     drop(front);
 }
 
+/// More come at once than the relay lets one client open in a second: they are later, and none is lost.
+#[test]
+fn a_burst_waits_for_its_relay() {
+    let world = World::new();
+    servers::start(&world);
+    let key = proxies::key(&world, "client");
+    let limits = "[limits]\nnew = 10\n";
+    let relay = proxies::relay_with(&world, 4431, &[&key], 7088, limits).allowed(&world);
+    let front = start(&world, &["forward", "-x", &relay.url(&key), "-L", "1083:far.test:7001"]);
+    wait_here(&world, 1083);
+    let script = r#"
+import socket
+came = [socket.create_connection(("127.0.0.1", 1083), 60) for _ in range(25)]
+assert all(s.recv(100) == b"hello\n" for s in came)
+print("good")
+"#;
+    assert_eq!(python(&world, script), "good\n");
+    no_leaks(&world);
+    drop(front);
+}
+
 /// A door that leads to itself carries nothing, rather than for ever the same; and its port is not shared.
 #[test]
 fn a_door_for_datagrams_is_alone_and_no_circle() {
