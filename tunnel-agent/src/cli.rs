@@ -20,6 +20,7 @@ use crate::ask::{self, Shape, Unanswered};
 use crate::diagram::Language;
 use crate::front::{Front, configuration};
 use crate::lines::Log;
+use crate::log::StandardError;
 use crate::service::Service;
 use crate::service::inherited::{self, Inherited};
 use crate::service::passed::Passed;
@@ -111,12 +112,12 @@ fn execute(command: Command, inherited: Option<Inherited>) -> Result<(), Failure
         }
         Command::Join { door, host, port } => come_in(&door, &host, &port).map_err(Failure::Agent),
         Command::Relay { config, check: true } => {
-            log::to(io::stderr, "warn").map_err(Failure::Agent)?;
+            log::to(StandardError::new, "warn").map_err(Failure::Agent)?;
             relay::run::check(&config).map_err(Failure::Relay)
         }
         Command::Relay { config, check: false } => {
             // Standard error is the journal's in a service, and the audit's where it is not in a file.
-            log::to(io::stderr, "info").map_err(Failure::Agent)?;
+            log::to(StandardError::new, "info").map_err(Failure::Agent)?;
             relay::run::run(&config, Service::from_env(None, inherited)).map_err(Failure::Relay)
         }
         Command::Keygen(Keygen { relay, out, name }) => keygen::run(relay, out, name).map_err(Failure::Key),
@@ -165,7 +166,7 @@ fn listening(
     directory: Option<PathBuf>,
     mut service: Service,
 ) -> io::Result<()> {
-    log::to(io::stderr, "warn")?;
+    log::to(StandardError::new, "warn")?;
     let front = open(service.passed()?)?;
     let taken = service.inherited.as_ref().and_then(|inherited| inherited.directory.clone());
     let (directory, private) = match (directory, taken) {
@@ -183,7 +184,7 @@ fn listening(
 
 /// Serves programs in the foreground.
 fn in_foreground(directory: Option<PathBuf>, private: bool, mut service: Service) -> io::Result<()> {
-    log::to(io::stderr, "info")?;
+    log::to(StandardError::new, "info")?;
     // Whoever names a directory starts an agent as a launcher does, which leaves when it is not used any more.
     service.stays = directory.is_none();
     let directory = match directory {

@@ -3,8 +3,10 @@
 
 use std::env::{self, VarError};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -41,6 +43,41 @@ pub(crate) fn to(
         Some(_) => return Err(io::Error::other(format!("{FORMAT}: neither text nor json"))),
     }
     Ok(())
+}
+
+/// Standard error, for lines of the log: what nobody reads is lost, and nothing waits for it. (tracing-subscriber reports an error of
+/// its writer on standard error, and panics where that is closed.)
+pub(crate) struct StandardError;
+
+/// How long a line waits for its reader, if the one before it was read, in nanoseconds.
+const SLOW_READER: i64 = 200_000_000;
+
+impl StandardError {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+}
+
+impl io::Write for StandardError {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        static STUCK: AtomicBool = AtomicBool::new(false);
+        let patience = if STUCK.load(Ordering::Relaxed) { 0 } else { SLOW_READER };
+        let stream = rustix::stdio::stderr();
+        // A pipe that is ready has room for a page, and a line is shorter as a rule (pipe(7)).
+        let ready = poll(
+            &mut [PollFd::new(&stream, PollFlags::OUT)],
+            Some(&Timespec { tv_sec: 0, tv_nsec: patience }),
+        );
+        STUCK.store(ready == Ok(0), Ordering::Relaxed);
+        if ready == Ok(1) {
+            let _ = rustix::io::write(stream, line);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A filter that is a level alone is for what we say, and not for the crates that we use.

@@ -146,3 +146,39 @@ fn what_keeps_it_from_starting_is_said() {
     assert_eq!(typed.lines().next(), Some("underpass-agent: --proxy: the port is not between 1 and 65535"));
     assert!(!typed.contains("secret"), "{typed}");
 }
+
+/// For a log that is closed, and one that is full: what three clients of a door hear, and how the agent ends.
+const UNREAD: &str = r#"
+import fcntl, os, subprocess, sys, time
+for case in ("closed", "full"):
+    r, w = os.pipe()
+    if case == "full":
+        fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(w, b"x" * 4096)
+    line = [sys.argv[1], "run", "--listen", "socks5://127.0.0.1:1085", "-x", sys.argv[2]]
+    agent = subprocess.Popen(line, stderr=w, env=dict(os.environ, UNDERPASS_LOG="info", TMPDIR="/tmp"))
+    os.close(w)
+    if case == "closed":
+        os.close(r)
+    for _ in range(3):
+        while True:
+            curl = ["curl", "-sS", "-x", "socks5h://127.0.0.1:1085", "telnet://far.test:7001"]
+            done = subprocess.run(curl, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            if done.returncode != 7 or agent.poll() is not None:
+                break
+            time.sleep(.02)
+        print(case, done.stdout.strip())
+    agent.terminate()
+    print(agent.wait())
+"#;
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let (world, proxy, _manager) = world();
+    let done = world.client("python3").args(["-c", UNREAD]).arg(artifacts::agent()).arg(proxy.url()).run();
+    assert_eq!(
+        done.success(),
+        "closed hello\nclosed hello\nclosed hello\n0\nfull hello\nfull hello\nfull hello\n0\n"
+    );
+    no_leaks(&world);
+}
