@@ -204,8 +204,8 @@ async fn patiently(
     }
 }
 
-/// Other proxies than ours may mean more by it than a second (RFC 6585 section 4).
-fn is_too_fast(failure: &Failure) -> bool {
+/// Whether a relay may take it a second later. Other proxies than ours may mean more by it than a second (RFC 6585 section 4).
+pub(crate) fn is_too_fast(failure: &Failure) -> bool {
     let by_relay = matches!(failure, Failure::At { name, .. } if name.starts_with("relay://"));
     by_relay && matches!(failure.bare(), Failure::Http { status: 429, .. })
 }

@@ -143,10 +143,26 @@ fn a_burst_waits_for_its_relay() {
     let key = proxies::key(&world, "client");
     let limits = "[limits]\nnew = 10\n";
     let relay = proxies::relay_with(&world, 4431, &[&key], 7088, limits).allowed(&world);
-    let front = start(&world, &["forward", "-x", &relay.url(&key), "-L", "1083:far.test:7001"]);
+    let front = start(
+        &world,
+        &["forward", "-x", &relay.url(&key), "-L", "1083:far.test:7001", "-L", "udp:1084:far.test:7007"],
+    );
     wait_here(&world, 1083);
     let script = r#"
-import socket
+import select, socket, time
+waiting = []
+for n in range(25):
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.connect(("127.0.0.1", 1084))
+    waiting.append(u)
+# A relay that had been given up for 5 s each time would take more than 10.
+until = time.monotonic() + 9
+while waiting:
+    assert time.monotonic() < until, len(waiting)
+    for u in waiting: u.send(b"x")
+    time.sleep(0.2)
+    heard = select.select(waiting, [], [], 0)[0]
+    waiting = [u for u in waiting if u not in heard]
 came = [socket.create_connection(("127.0.0.1", 1083), 60) for _ in range(25)]
 assert all(s.recv(100) == b"hello\n" for s in came)
 print("good")

@@ -20,6 +20,7 @@ use super::peer::Peer;
 use super::relay::IDLE;
 use super::{Course, Datagrams};
 use crate::agent::Agent;
+use crate::attempt::is_too_fast;
 use crate::log;
 use crate::relay::capsule::{Decoder, HEADER, MAX_DATAGRAM, header};
 use crate::sys::MANY;
@@ -88,7 +89,9 @@ impl Streamed {
             Err(not_opened) => {
                 let of = not_opened.of_destination.then_some(&self.destination);
                 let failure = not_opened.failure;
-                agent.datagrams.remember(&self.course, of, &failure);
+                if !is_too_fast(&failure) {
+                    agent.datagrams.remember(&self.course, of, &failure);
+                }
                 let chain = self.course.chain.as_deref();
                 log::no_datagrams(&agent.datagrams, plan, chain, &self.client, &failure);
                 Err(failure)
