@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use underpass_core::config::expose::Reverse;
 use underpass_core::config::listen::{Door, forward};
 use underpass_core::upstream::Upstream;
@@ -105,7 +105,6 @@ pub(crate) enum Command {
 
 /// What `forward` carries.
 #[derive(Args)]
-#[command(group = ArgGroup::new("what").args(["local", "dynamic", "remote", "config"]).required(true).multiple(true))]
 pub(crate) struct Forward {
     /// What goes to one destination
     #[arg(short = 'L', long = "local", value_name = "FORWARD", value_parser = forward::local)]
