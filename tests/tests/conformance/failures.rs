@@ -14,11 +14,13 @@ pub(crate) const FORGETS_ADDRESS: &[Known] = &[
         native: "ECONNREFUSED\nSO_ERROR again 0\npeer ENOTCONN\nlocal AF_INET address",
         redirected: "ECONNREFUSED\nSO_ERROR again 0\npeer ENOTCONN\nlocal AF_INET any",
         reason: "a hold fails by connect(AF_UNSPEC), which takes the local address back; nobody asks for it then",
+        seldom: false,
     },
     Known {
         native: "ECONNREFUSED\nSO_ERROR again 0\npeer ENOTCONN\nlocal AF_INET6 address",
         redirected: "ECONNREFUSED\nSO_ERROR again 0\npeer ENOTCONN\nlocal AF_INET6 any",
         reason: "the same",
+        seldom: false,
     },
 ];
 
@@ -116,8 +118,9 @@ const TOLD_BY_SO_ERROR: &[Known] = &[
         native: "recv ECONNREFUSED",
         redirected: "recv ECONNRESET",
         reason: "the errno of a failed hold is told by SO_ERROR and connect(); asking in recv() would cost each one",
+        seldom: false,
     },
-    Known { native: "send ECONNREFUSED", redirected: "send ECONNRESET", reason: "the same" },
+    Known { native: "send ECONNREFUSED", redirected: "send ECONNRESET", reason: "the same", seldom: false },
 ];
 
 #[test]

@@ -12,6 +12,7 @@ const LEAVES_BY: Known = Known {
     native: "address, port",
     redirected: "loopback, port",
     reason: "the connection that leaves is the proxy's, and ours ends on loopback",
+    seldom: false,
 };
 
 /// What listens on the program's loopback and leads to the proxy, as `ssh -D` does.
