@@ -128,7 +128,7 @@ pub(crate) fn run(
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let uid = rustix::process::geteuid().as_raw();
     let own = service.inherited.as_mut().map(|inherited| &mut inherited.own);
-    let budget = budget::raise_descriptor_limit()?;
+    let budget = budget::divide_descriptors()?;
     let place = Place::take(directory, uid, own)?;
     sys::keep_freed_memory();
     let runtime =

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use underpass_core::failure::Failure;
 
@@ -12,6 +13,19 @@ const WHILE_MADE: u32 = 3;
 /// Who comes when there is none is told this.
 pub(crate) const NO_ROOM: Failure =
     Failure::Socket("the agent has as many connections as its limit on open files allows (see ulimit -n)");
+
+/// The remedy, where the limit keeps an agent or a relay from starting.
+pub(crate) const MORE_FILES: &str = "hint: ulimit -n 1024, or LimitNOFILE= in the unit";
+
+/// Raises the limit on open files as far as it goes (getrlimit(2)); how many there may be.
+pub(crate) fn raise_limit() -> u64 {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
+    rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
 
 /// The room of one agent.
 #[derive(Debug)]

@@ -89,6 +89,17 @@ fn a_relays_configuration_is_judged_and_nothing_is_served() {
     }
 }
 
+#[test]
+fn a_relay_with_too_few_descriptors_says_so() {
+    let world = World::new();
+    let key = proxies::key(&world, "client");
+    proxies::relay(&world, 4433, &[&key], 1).real.kill();
+    let line = format!("ulimit -n 10; exec {} relay --config relay-4433.toml", artifacts::agent().display());
+    let done = world.far("sh").args(["-c", &line]).run();
+    let why = "the limit on open files is 10, too low for a relay\nhint: ulimit -n 1024";
+    assert!(done.code() == 125 && done.stderr.contains(why), "{done}");
+}
+
 /// As LoadCredential= of systemd.exec(5) passes it: root's, and with an access list's mask where others would be.
 #[test]
 fn a_relays_key_is_a_credential() {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{Resource, Rlimit};
+use crate::room::{MORE_FILES, raise_limit};
 
 /// Descriptors for connections, whatever the limit is.
 const MAX_CONNECTIONS: u64 = 300_000;
@@ -25,13 +25,8 @@ pub(super) struct Budget {
 const TABLE: u64 = 8192;
 
 /// Raises the limit as far as it goes, and divides it.
-pub(super) fn raise_descriptor_limit() -> io::Result<Budget> {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit on open files stays as it is");
-    }
-    let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+pub(super) fn divide_descriptors() -> io::Result<Budget> {
+    let limit = raise_limit();
     widen_descriptor_table(limit);
     let pipes = (limit / 32).clamp(2, 4096);
     let datagrams = (limit / 8).clamp(8, MAX_DATAGRAMS);
@@ -41,7 +36,7 @@ pub(super) fn raise_descriptor_limit() -> io::Result<Budget> {
     let connections = rest.min(MAX_CONNECTIONS) as usize;
     if connections == 0 {
         let why = format!("the limit on open files is {limit}, too low for a single connection");
-        return Err(io::Error::other(format!("{why}\nhint: ulimit -n 1024, or LimitNOFILE= in the unit")));
+        return Err(io::Error::other(format!("{why}\n{MORE_FILES}")));
     }
     Ok(Budget { connections, pipes: pipes as usize, datagrams: datagrams as usize })
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use rustix::process::DumpableBehavior;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -37,6 +37,7 @@ use super::resolve::{self, LookUps};
 use super::sessions::Sessions;
 use super::{Known, Relay, identify, numbers};
 use crate::metrics::serve;
+use crate::room::{MORE_FILES, raise_limit};
 use crate::service::Service;
 use crate::service::drain::drain;
 use crate::service::inherited::DOOR;
@@ -48,6 +49,8 @@ use crate::tally::clients::Usage;
 use crate::tls::key::Identity;
 use crate::{listening, sys};
 
+/// Descriptors of a relay that serves somebody: its own are about 20.
+const FEWEST: usize = 64;
 /// How often the addresses of this machine are looked at again.
 const REFRESH: Duration = Duration::from_secs(60);
 /// How long the audit's last lines may take to be written at the end: a busy disk has a queue, a broken one has no end.
@@ -108,7 +111,11 @@ pub(crate) fn check(path: &Path) -> Result<(), Failure> {
 /// Serves until it is told to end.
 pub(crate) fn run(path: &Path, mut service: Service) -> Result<(), Failure> {
     let Prepared { settings, identity, known, tls } = prepare(path)?;
-    let descriptors = raise_descriptor_limit();
+    let descriptors = usize::try_from(raise_limit()).unwrap_or(usize::MAX);
+    if descriptors < FEWEST {
+        let why = format!("the limit on open files is {descriptors}, too low for a relay");
+        return Err(Failure::Other(format!("{why}\n{MORE_FILES}")));
+    }
     sys::keep_freed_memory();
     sys::take_turns();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -375,17 +382,6 @@ fn listeners(wanted: &[Listen], mut passed: Passed) -> Result<Vec<TcpListener>, 
 /// Whether `[::]` has to leave IPv4 to another.
 fn has_v4(wanted: &[Listen], port: u16) -> bool {
     wanted.iter().any(|one| matches!(one, Listen::Address(SocketAddr::V4(v4)) if v4.port() == port))
-}
-
-/// As far as it goes; how many there may be.
-fn raise_descriptor_limit() -> usize {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit on open files stays as it is");
-    }
-    let limit = rustix::process::getrlimit(Resource::Nofile).current;
-    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
