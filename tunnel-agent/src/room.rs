@@ -15,7 +15,7 @@ pub(crate) const NO_ROOM: Failure =
     Failure::Socket("the agent has as many connections as its limit on open files allows (see ulimit -n)");
 
 /// The remedy, where the limit keeps an agent or a relay from starting.
-pub(crate) const MORE_FILES: &str = "hint: ulimit -n 1024, or LimitNOFILE= in the unit";
+pub(crate) const MORE_FILES: &str = "ulimit -n 1024, or LimitNOFILE= in the unit";
 
 /// Raises the limit on open files as far as it goes (getrlimit(2)); how many there may be.
 pub(crate) fn raise_limit() -> u64 {

@@ -178,7 +178,7 @@ fn told_by(supervisor: &OwnedFd, start: &Start<'_>, stops: &mut u8) -> Option<u8
     };
     let Some((status, program)) = status.map(|both| (both as i32, Pid::from_raw((both >> 32) as i32))) else {
         let why = "the supervisor has been killed, and the program has no network any more";
-        return Some(failed(&Failure::setup(format_args!("tier guard: {why}"))));
+        return Some(failed(&Failure::setup(format_args!("tier {}: {why}", start.tier()))));
     };
     if libc::WIFEXITED(status) {
         return Some(libc::WEXITSTATUS(status) as u8);
@@ -239,6 +239,8 @@ fn supervise(
     };
     let program = match kernel::fork().map_err(|error| said("fork", error))? {
         Forked::Child => {
+            // Else nothing here would see the supervisor's end.
+            drop(ours);
             on_child.restore();
             become_program(&theirs, start, sealed.as_ref(), signals, copies)
         }

@@ -29,7 +29,7 @@ fn running(world: &World, name: &str) -> usize {
 }
 
 #[track_caller]
-fn nothing_is_left(world: &World) {
+pub(crate) fn nothing_is_left(world: &World) {
     wait_for("a process of ours is left", || running(world, "underpass") == 0);
 }
 

@@ -8,6 +8,7 @@ use underpass_tests::proxies::{self, Fake};
 use underpass_tests::servers::port;
 use underpass_tests::{Finished, PATIENCE, Running, World, artifacts, servers};
 
+use crate::life::nothing_is_left;
 use crate::no_leaks;
 
 /// What it makes for a program's connection, but for those that cannot fail.
@@ -117,6 +118,27 @@ fn some_calls_of_the_supervisor_fail() {
         assert!(is_honest(&done), "{call} {number}: {done}");
     }
     no_leaks(&place.world);
+}
+
+/// The program's process, which waits for its supervisor's word, must see that there is none any more.
+#[test]
+fn a_supervisor_that_is_killed_before_the_program_begins_leaves_nobody() {
+    let world = World::new();
+    let run = |before: &[&str], tier: &str| {
+        let (first, more) = before.split_first().expect("there is one");
+        let underpass = world.client(first).args(more).arg(artifacts::underpass());
+        underpass.args(["-x", "local:", "--tier", tier, "--", "echo", "ran"]).limit(LIMIT).run_or_kill()
+    };
+    // The agent is there before, and is not traced.
+    run(&["env"], "hook").success();
+    let kill = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=epoll_create1:signal=KILL"];
+    for tier in ["guard", "sealed"] {
+        let done = run(&kill, tier);
+        assert!(done.code() == 125 && done.stdout.is_empty() && !done.killed, "{done}");
+        let why = format!("tier {tier}: the supervisor has been killed");
+        assert!(done.stderr.contains(&why), "{done}");
+        nothing_is_left(&world);
+    }
 }
 
 #[test]

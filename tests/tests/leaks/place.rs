@@ -22,7 +22,7 @@ fn programs() -> &'static [(&'static str, PathBuf)] {
             ("plain", c("leak_plain")),
             ("start", c("leak_start")),
             ("stream", c("leak_stream")),
-            ("beside", artifacts::compiled("leak_beside", "leak_beside", &BY_ITS_FOLDER)),
+            ("beside", artifacts::compiled("leak_beside", "leak_beside-beside", &BY_ITS_FOLDER)),
             ("datagram", c("leak_datagram")),
             ("name", c("leak_name")),
             ("staticname", artifacts::compiled("leak_name", "leak_name-static", &["-static", "-lresolv"])),

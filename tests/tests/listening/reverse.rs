@@ -333,14 +333,14 @@ fn what_the_exit_refuses_is_said() {
             125,
             "only SOCKS5 proxies and relays listen for others",
         ),
-        (&url, "udp:53:localhost:53", 2, "-R is for connections"),
-        (&url, "1080", 2, "is not [BIND:]PORT:HOST:PORT"),
+        (&url, "udp:53:localhost:53", 125, "-R is for connections"),
+        (&url, "1080", 125, "is not [BIND:]PORT:HOST:PORT"),
     ] {
         let done = forward(world, &["-x", upstream, "-R", arguments]).limit(PATIENCE).run();
         assert_eq!(done.code(), status, "{done}");
         assert!(done.stderr.contains(words), "{words}: {done}");
     }
     let done = forward(world, &["-x", &url, "-L", "8000:/run/web"]).run();
-    assert!(done.code() == 2 && done.stderr.contains("Unix socket beyond the chain"), "{done}");
+    assert!(done.code() == 125 && done.stderr.contains("Unix socket beyond the chain"), "{done}");
     drop(taken);
 }

@@ -36,7 +36,7 @@ pub(super) fn divide_descriptors() -> io::Result<Budget> {
     let connections = rest.min(MAX_CONNECTIONS) as usize;
     if connections == 0 {
         let why = format!("the limit on open files is {limit}, too low for a single connection");
-        return Err(io::Error::other(format!("{why}\n{MORE_FILES}")));
+        return Err(io::Error::other(format!("{why}\nhint: {MORE_FILES}")));
     }
     Ok(Budget { connections, pipes: pipes as usize, datagrams: datagrams as usize })
 }

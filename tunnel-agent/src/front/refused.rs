@@ -5,7 +5,7 @@ use std::io;
 use rustix::io::Errno;
 use rustix::net::SocketAddrUnix;
 use underpass_core::config::listen::{Place, Service};
-use underpass_core::failure::reason;
+use underpass_core::failure::{reason, without_numbers};
 
 /// Bytes of a Unix socket's path, without the zero at its end (unix(7), `sun_path`).
 const LONGEST: usize = 107;
@@ -16,7 +16,9 @@ pub(super) fn explained(name: &str, service: &Service, place: &Place, error: &io
         Place::Path(path) if SocketAddrUnix::new(path).is_err() => {
             format!("a Unix socket's path has at most {LONGEST} bytes")
         }
-        _ => reason(error),
+        _ if error.raw_os_error().is_some() => reason(error),
+        // It was explained where it came about.
+        _ => without_numbers(&error.to_string()),
     };
     let text = match hint(service, place, error) {
         Some(hint) => format!("{name}: {why}\nhint: {hint}"),

@@ -114,7 +114,7 @@ pub(crate) fn run(path: &Path, mut service: Service) -> Result<(), Failure> {
     let descriptors = usize::try_from(raise_limit()).unwrap_or(usize::MAX);
     if descriptors < FEWEST {
         let why = format!("the limit on open files is {descriptors}, too low for a relay");
-        return Err(Failure::Other(format!("{why}\n{MORE_FILES}")));
+        return Err(Failure::Other(format!("{why}\nhint: {MORE_FILES}")));
     }
     sys::keep_freed_memory();
     sys::take_turns();
