@@ -164,7 +164,7 @@ fn wait(supervisor: &OwnedFd, start: &Start<'_>) -> u8 {
 /// What the supervisor has said; the exit status if that is the end.
 fn told_by(supervisor: &OwnedFd, start: &Start<'_>, stops: &mut u8) -> Option<u8> {
     let mut message = [0; MAX_MESSAGE];
-    let len = rustix::net::recv(supervisor, &mut message, RecvFlags::empty()).map_or(0, |(len, _)| len);
+    let len = received(supervisor, &mut message);
     let status = match message.get(..len) {
         Some([STATUS, raw @ ..]) => raw.try_into().ok().map(u64::from_ne_bytes),
         Some([HIDDEN, name @ ..]) => {
@@ -198,6 +198,19 @@ fn told_by(supervisor: &OwnedFd, start: &Start<'_>, stops: &mut u8) -> Option<u8
         return Some(128 + signal as u8);
     }
     None
+}
+
+/// The length of what the supervisor has said; nothing, once it has gone.
+fn received(supervisor: &OwnedFd, message: &mut [u8; MAX_MESSAGE]) -> usize {
+    loop {
+        match rustix::net::recv(supervisor, &mut *message, RecvFlags::empty()) {
+            Ok((len, _)) => return len,
+            // It has ended before it read a signal of ours: that is told once, and before what it has said (`unix_release_sock` in
+            // the kernel's net/unix/af_unix.c).
+            Err(Errno::CONNRESET | Errno::INTR) => {}
+            Err(_) => return 0,
+        }
+    }
 }
 
 /// A name is whatever its program has chosen: nothing in it moves the cursor.
@@ -352,4 +365,21 @@ fn receive_listener(program: &OwnedFd) -> Result<(OwnedFd, Option<OwnedFd>, c_in
 fn raw(fd: &impl AsFd) -> c_int {
     use std::os::fd::AsRawFd;
     fd.as_fd().as_raw_fd()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_of_a_supervisor_is_heard_though_it_did_not_hear_ours() {
+        let (front, supervisor) = pair().unwrap();
+        rustix::net::send(&front, b"signal", SendFlags::NOSIGNAL).unwrap();
+        rustix::net::send(&supervisor, b"status", SendFlags::NOSIGNAL).unwrap();
+        drop(supervisor);
+        let mut message = [0; MAX_MESSAGE];
+        assert_eq!(received(&front, &mut message), 6);
+        assert!(message.starts_with(b"status"));
+        assert_eq!(received(&front, &mut message), 0);
+    }
 }
