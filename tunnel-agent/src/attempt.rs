@@ -24,7 +24,7 @@ use crate::flow::Trip;
 use crate::names::Meaning;
 use crate::plan::{Plan, Way};
 use crate::room::{NO_ROOM, Taken};
-use crate::upstream::chain::Chain;
+use crate::upstream::chain::{Chain, Path};
 use crate::upstream::hop::Client;
 use crate::upstream::{Far, local};
 use crate::{dns, frames, log, sight, sys};
@@ -53,6 +53,8 @@ pub(crate) struct Attempt {
     pub(crate) supervised: bool,
     /// Of a program in a network of its own: a socket of that, bound to where the program's is to be held.
     pub(crate) completing: Option<OwnedFd>,
+    /// The path that was drawn for it before it was known that it cannot be handed off.
+    pub(crate) drawn: Option<Path>,
     pub(crate) since: Instant,
 }
 
@@ -166,9 +168,10 @@ pub(crate) fn asked<'a>(client: &'a Client, destination: &'a Destination) -> Ask
     Asked { name, ip, port: Some(destination.port()), program, user: client.user }
 }
 
-/// Goes that way, with so much time for a chain.
+/// Goes that way, with so much time for a chain; by the path of it that was drawn, if one was.
 pub(crate) async fn along(
     way: Way<'_>,
+    drawn: Option<Path>,
     client: &Client,
     destination: &Destination,
     options: &FarOptions,
@@ -176,7 +179,7 @@ pub(crate) async fn along(
 ) -> Result<Far, Failure> {
     match way {
         Way::Refuse(errno) => Err(Failure::Route(errno)),
-        Way::Chain(chain) => patiently(chain, client, destination, options, deadline).await,
+        Way::Chain(chain) => patiently(chain, drawn, client, destination, options, deadline).await,
         Way::Direct => local::dial(destination, options).await,
     }
 }
@@ -185,6 +188,7 @@ pub(crate) async fn along(
 /// and not lost.
 async fn patiently(
     chain: &Chain,
+    mut drawn: Option<Path>,
     client: &Client,
     destination: &Destination,
     options: &FarOptions,
@@ -194,7 +198,7 @@ async fn patiently(
     let mut pause = SHORTEST;
     loop {
         let left = deadline.saturating_sub(since.elapsed());
-        match chain.dial(destination, options, client, left).await {
+        match chain.dial(drawn.take(), destination, options, client, left).await {
             Err(failure) if is_too_fast(&failure) && since.elapsed() + pause < deadline => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST);

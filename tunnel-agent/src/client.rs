@@ -252,6 +252,7 @@ fn connect(
         held_at,
         supervised,
         completing,
+        drawn: None,
         since,
     });
 }

@@ -265,6 +265,18 @@ fn each_kind_spreads_connections_as_it_says() {
     hops[3].0.revive(&place.world);
 }
 
+/// A hop whose connections are all relayed, as the program's socket cannot reach it by itself, has its turn as the
+/// others have.
+#[test]
+fn each_hop_has_its_turn_however_it_is_reached() {
+    const TIMES: usize = 24;
+    let place = Place::new();
+    let mut hops = hops(&place);
+    let [.., (_, last)] = &mut hops[..] else { panic!("there are four") };
+    *last = last.replace("10.77.0.1", "[fd77::1]");
+    assert_eq!(spread(&place, &configuration("round-robin", Some(1), &hops), &hops, TIMES), [TIMES / 4; 4]);
+}
+
 /// A hop is tried again after a while, which nobody waits for longer than this.
 #[test]
 fn failover_returns_to_a_hop_that_is_back() {

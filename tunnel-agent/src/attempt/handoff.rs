@@ -14,6 +14,7 @@ use crate::carried::HandedOff;
 use crate::panics::{FAULT, caught};
 use crate::plan::Way;
 use crate::room::Taken;
+use crate::upstream::chain::{Chain, Path};
 use crate::upstream::happy_eyeballs;
 use crate::upstream::hop::Hop;
 use crate::upstream::path::{self, Progress};
@@ -23,8 +24,8 @@ use crate::{frames, log, sight, sys};
 /// How an attempt to hand off has ended, if not in failure.
 enum Driven {
     HandedOff,
-    /// Nothing was done: the socket, its family, or the chain is not for it.
-    CannotBe,
+    /// Nothing was done: the socket, its family, or the chain is not for it. The path that was drawn for it, if one was.
+    CannotBe(Option<Path>),
 }
 
 impl Attempt {
@@ -38,7 +39,7 @@ impl Attempt {
                 Some(frame) if matches!(Request::decode(frame.frame()), Ok((_, Request::Convert))) => {
                     sys::dissolve(&self.socket);
                     converted = true;
-                    Ok(Driven::CannotBe)
+                    Ok(Driven::CannotBe(None))
                 }
                 // The program has gone, or its thread; another of its threads may still wait.
                 _ => {
@@ -51,7 +52,8 @@ impl Attempt {
         let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
         match ended {
             Ok(Driven::HandedOff) => {}
-            Ok(Driven::CannotBe) => {
+            Ok(Driven::CannotBe(drawn)) => {
+                self.drawn = drawn;
                 // The outcome is not waited for any more.
                 self.supervised &= !converted;
                 let held = Reply::Held { blocking: self.facts.blocking, port: self.agent.holds.port() };
@@ -73,26 +75,30 @@ impl Attempt {
         let may = self.facts.allows_handoff(&self.socket, self.watched)
             || !self.agent.can_hold && !self.facts.confined;
         let Way::Chain(chain) = way(&self.plan, &self.client, destination) else {
-            return Ok(Driven::CannotBe);
+            return Ok(Driven::CannotBe(None));
         };
         let wanted = self.plan.hands_off();
         if !may || (wanted == Some(false) && self.agent.can_hold) {
-            return Ok(Driven::CannotBe);
+            return Ok(Driven::CannotBe(None));
         }
         let near = wanted.is_none() && self.agent.can_hold;
         loop {
-            let Some((path, hops)) = chain.plain_path(near).await else { return Ok(Driven::CannotBe) };
+            let Some(path) = chain.draw().await else { return Ok(Driven::CannotBe(None)) };
+            let hops = chain.along(&path);
+            if !Chain::can_be_driven(&hops, near) {
+                return Ok(Driven::CannotBe(Some(path)));
+            }
             let progress = Progress::default();
             let driven = async {
-                let Some(hop) = hops.first() else { return Ok(Driven::CannotBe) };
+                let Some(hop) = hops.first() else { return Ok(false) };
                 let addresses = path::first_addresses(hop, &self.facts).await?;
                 if self.facts.confined && !self.may_enter(&hops, &addresses) {
-                    return Ok(Driven::CannotBe);
+                    return Ok(false);
                 }
-                let Some(bare) = self.reach(hop, &addresses).await? else { return Ok(Driven::CannotBe) };
+                let Some(bare) = self.reach(hop, &addresses).await? else { return Ok(false) };
                 let let_go = |spoken| self.let_go(destination, spoken);
                 path::drive(&hops, bare, destination, &self.client, &progress, let_go).await?;
-                Ok(Driven::HandedOff)
+                Ok(true)
             };
             // A held socket ends by itself when the kernel gives it up; so does this one.
             let left =
@@ -100,8 +106,8 @@ impl Attempt {
             let patience = chain.patience(0, left);
             let ended = tokio::time::timeout(patience, driven).await.unwrap_or(Err(Failure::TimedOut));
             match ended {
-                Ok(Driven::CannotBe) => return Ok(Driven::CannotBe),
-                Ok(Driven::HandedOff) => {
+                Ok(false) => return Ok(Driven::CannotBe(Some(path))),
+                Ok(true) => {
                     let _ = chain.settle(&path, Ok(()), &progress);
                     return Ok(Driven::HandedOff);
                 }
@@ -109,7 +115,7 @@ impl Attempt {
                     sys::dissolve(&self.socket);
                     if failure == Failure::Challenged {
                         // The answer to the challenge is known now, and is given on a connection of the agent's.
-                        return Ok(Driven::CannotBe);
+                        return Ok(Driven::CannotBe(Some(path)));
                     }
                     match chain.settle(&path, Err(failure), &progress) {
                         Err((failure, false)) => return Err(failure),
@@ -117,7 +123,7 @@ impl Attempt {
                         Err((failure, true)) => {
                             tracing::debug!(%failure, "another path is looked for");
                             if self.agent.can_hold {
-                                return Ok(Driven::CannotBe);
+                                return Ok(Driven::CannotBe(None));
                             }
                             if self.deadline().is_zero() {
                                 return Err(failure);

@@ -21,6 +21,7 @@ use crate::panics::{FAULT, caught};
 use crate::plan::{Plan, Way};
 use crate::room::Taken;
 use crate::upstream::Far;
+use crate::upstream::chain::Path;
 use crate::upstream::hop::Client;
 use crate::upstream::stream::Stream;
 use crate::{dns, frames, log, sight};
@@ -40,6 +41,7 @@ impl Attempt {
             held_at,
             supervised,
             completing,
+            drawn,
             since,
             ..
         } = self;
@@ -74,6 +76,7 @@ impl Attempt {
             facts,
             address,
             is_sealed,
+            drawn,
             since,
         };
         let table = Arc::clone(&agent);
@@ -112,15 +115,17 @@ struct HeldAttempt {
     facts: Facts,
     address: SocketAddr,
     is_sealed: bool,
+    drawn: Option<Path>,
     since: Instant,
 }
 
 impl HeldAttempt {
     /// Dials, and completes or fails the socket. Both ends of the relay, or the errno.
-    async fn dial(self, destination: Destination, number: u64) -> Result<(OwnedFd, Stream, Trip), i32> {
+    async fn dial(mut self, destination: Destination, number: u64) -> Result<(OwnedFd, Stream, Trip), i32> {
         let options = FarOptions::read(self.held.copy(), &self.facts);
         // Whatever becomes of the dial, the socket is not left to wait.
-        let far = caught(self.far(&destination, &options));
+        let drawn = self.drawn.take();
+        let far = caught(self.far(drawn, &destination, &options));
         let dialled = tokio::time::timeout(self.deadline, far).await.unwrap_or(Ok(Err(Failure::TimedOut)));
         let Self { agent, plan, client, mut held, facts, address, is_sealed, since, .. } = self;
         let trip = trip(&agent, &plan, &client, destination);
@@ -174,11 +179,16 @@ impl HeldAttempt {
         }
     }
 
-    async fn far(&self, destination: &Destination, options: &FarOptions) -> Result<Far, Failure> {
+    async fn far(
+        &self,
+        drawn: Option<Path>,
+        destination: &Destination,
+        options: &FarOptions,
+    ) -> Result<Far, Failure> {
         let way = way(&self.plan, &self.client, destination);
         match dns::is_served(destination, &way) && !matches!(way, Way::Refuse(_)) {
             true => dns::far(&self.agent, &self.plan, &self.client, self.address),
-            false => along(way, &self.client, destination, options, self.deadline).await,
+            false => along(way, drawn, &self.client, destination, options, self.deadline).await,
         }
     }
 }

@@ -127,7 +127,7 @@ async fn dial(
     let room = agent.take_room().ok_or(NO_ROOM)?;
     let options = FarOptions::default();
     let far = match attempt::way(plan, client, server) {
-        Way::Chain(chain) => chain.dial(server, &options, client, patience).await?,
+        Way::Chain(chain) => chain.dial(None, server, &options, client, patience).await?,
         Way::Direct => local::dial(server, &options).await?,
         Way::Refuse(errno) => return Err(Failure::Route(errno)),
     };

@@ -216,7 +216,7 @@ pub(super) async fn dial(
         return dns::far(agent, plan, client, *address);
     }
     let options = FarOptions::default();
-    let far = along(way, client, destination, &options, deadline);
+    let far = along(way, None, client, destination, &options, deadline);
     tokio::time::timeout(deadline, far).await.unwrap_or(Err(Failure::TimedOut))
 }
 

@@ -214,20 +214,24 @@ impl Chain {
         if is_last { left } else { (left / 2).max(LEAST).min(left) }
     }
 
-    pub(super) fn along(&self, path: &Path) -> Vec<Arc<Hop>> {
+    pub(crate) fn along(&self, path: &Path) -> Vec<Arc<Hop>> {
         path.iter().map(|&place| Arc::clone(&self.hops[place])).collect()
     }
 
-    /// A path on which the program's own socket can be driven: plain proxies only, and near, where that is
-    /// asked for.
-    pub(crate) async fn plain_path(&self, near: bool) -> Option<(Path, Vec<Arc<Hop>>)> {
+    /// The path for one connection. Whoever does not use it hands it on to [`Self::dial`]: a hop that has its turn is
+    /// not passed over.
+    pub(crate) async fn draw(&self) -> Option<Path> {
         if self.kind == Kind::Nearest {
             self.measure().await;
         }
-        let path = self.path(&[])?;
-        let hops = self.along(&path);
-        let is_near = || hops[0].health().round_trip.is_none_or(|round_trip| round_trip < NEAR);
-        (hops.iter().all(|hop| hop.is_plain()) && (!near || is_near())).then_some((path, hops))
+        self.path(&[])
+    }
+
+    /// Whether the program's own socket can be driven along a path: of plain proxies only, and near, where that is asked
+    /// for.
+    pub(crate) fn can_be_driven(hops: &[Arc<Hop>], near: bool) -> bool {
+        let is_near = |hop: &Arc<Hop>| hop.health().round_trip.is_none_or(|round_trip| round_trip < NEAR);
+        hops.iter().all(|hop| hop.is_plain()) && (!near || hops.first().is_some_and(is_near))
     }
 
     /// Takes what has become of a hand-off along a path: the failure with the hop's name, and whether
@@ -275,24 +279,27 @@ impl Chain {
         (accused, self.named(path, accused.unwrap_or(of - 1), failure))
     }
 
-    /// Dials `destination`, by other paths where hops fail, until `deadline` has passed.
+    /// Dials `destination` by the path that was drawn for it, if one was, and by others where hops fail, until
+    /// `deadline` has passed.
     pub(crate) async fn dial(
         &self,
+        mut drawn: Option<Path>,
         destination: &Destination,
         options: &FarOptions,
         client: &Client,
         deadline: Duration,
     ) -> Result<Far, Failure> {
         let start = Instant::now();
-        if self.kind == Kind::Nearest {
-            self.measure().await;
+        if drawn.is_none() {
+            drawn = self.draw().await;
         }
         let mut tried = Tried::default();
         let mut last = None;
         let mut challenges = 0;
         for _ in 0..MAX_ATTEMPTS {
             let left = deadline.saturating_sub(start.elapsed());
-            let Some(path) = self.path(tried.failed()).filter(|_| !left.is_zero()) else { break };
+            let next = drawn.take().or_else(|| self.path(tried.failed()));
+            let Some(path) = next.filter(|_| !left.is_zero()) else { break };
             let patience = self.patience(tried.failed().len(), left);
             let hops = self.along(&path);
             let progress = Progress::default();
@@ -314,6 +321,7 @@ impl Chain {
                 }
                 Ok(Err(Failure::Challenged)) if challenges < MAX_CHALLENGES => {
                     challenges += 1;
+                    drawn = Some(path);
                     continue;
                 }
                 Ok(Err(failure)) => failure,
