@@ -20,7 +20,13 @@ const MAX_PIECES: u64 = 64;
 /// Program headers beyond this many are not looked at.
 const MAX_SEGMENTS: u64 = 128;
 
+/// Notes beyond this many are not looked at.
+const MAX_NOTES: usize = 64;
+
 const PT_INTERP: u64 = 3;
+const PT_NOTE: u64 = 4;
+/// Type of the note that Go's linker writes, with the name "Go".
+const GO_BUILD_ID: u64 = 4;
 const GLIBC: &[u8] =
     if cfg!(target_arch = "aarch64") { b"ld-linux-aarch64.so.1" } else { b"ld-linux-x86-64.so.2" };
 /// The same by the ABI's path.
@@ -118,18 +124,45 @@ fn foreign(file: &OwnedFd, header: &[u8]) -> bool {
     else {
         return false;
     };
-    let mut loaded = false;
+    let (mut loaded, mut go) = (false, false);
     for i in 0..count.min(MAX_SEGMENTS) {
         let mut segment = [0; 56];
         let segment = read(file, table.saturating_add(i * entry), &mut segment);
-        if number(segment, 0, 4) == Some(PT_INTERP) {
-            let mut path = [0; LINE];
-            let path = read(file, number(segment, 8, 8).unwrap_or(0), &mut path);
-            let path = path.split(|&byte| byte == 0).next().unwrap_or_default();
-            loaded = path.rsplit(|&byte| byte == b'/').next() == Some(GLIBC);
+        let at = number(segment, 8, 8).unwrap_or(0);
+        match number(segment, 0, 4) {
+            Some(PT_INTERP) => {
+                let mut path = [0; LINE];
+                let path = read(file, at, &mut path);
+                let path = path.split(|&byte| byte == 0).next().unwrap_or_default();
+                loaded = path.rsplit(|&byte| byte == b'/').next() == Some(GLIBC);
+            }
+            Some(PT_NOTE) => go |= has_go_note(file, at, number(segment, 32, 8).unwrap_or(0)),
+            _ => {}
         }
     }
-    !loaded || is_go(file, header).unwrap_or(false)
+    !loaded || go || is_go(file, header).unwrap_or(false)
+}
+
+/// Whether Go's note is among these, `length` bytes of a segment, which stays where the section headers were removed.
+fn has_go_note(file: &OwnedFd, start: u64, length: u64) -> bool {
+    let mut at = 0;
+    for _ in 0..MAX_NOTES {
+        let mut note = [0; 16];
+        let note = read(file, start.saturating_add(at), &mut note);
+        let (Some(name), Some(description), Some(kind)) =
+            (number(note, 0, 4), number(note, 4, 4), number(note, 8, 4))
+        else {
+            return false;
+        };
+        if kind == GO_BUILD_ID && note.get(12..16) == Some(b"Go\0\0") {
+            return true;
+        }
+        at += 12 + name.next_multiple_of(4) + description.next_multiple_of(4);
+        if at >= length {
+            return false;
+        }
+    }
+    false
 }
 
 /// Go's own sections: it reaches the network without a C library, though it may have one.
@@ -180,6 +213,31 @@ mod tests {
         // Static wherever glibc comes from Debian.
         assert!(cannot_load(c"/sbin/ldconfig", c"/"));
         assert!(!cannot_load(c"/sbin/ldconfig", c"/sbin/ldconfig"));
+    }
+
+    /// Of a program of this machine Go's note is made, and its section headers are taken away.
+    #[test]
+    fn what_go_has_linked_is_known_by_its_note_alone() {
+        let mut bytes = std::fs::read("/bin/true").unwrap();
+        for field in [40..48, 58..64] {
+            bytes[field].fill(0);
+        }
+        let path = std::env::temp_dir().join(format!("underpass-note.{}", std::process::id()));
+        let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        let judged = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            let judged = cannot_load(&name, c"/");
+            std::fs::remove_file(&path).unwrap();
+            judged
+        };
+        assert!(!judged(&bytes));
+        // The note of the linker's build ID: name and description of 4 and 20 bytes, type 3.
+        let note = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
+        let at = bytes.windows(note.len()).position(|window| window == note).unwrap();
+        bytes[at + 8] = 4;
+        bytes[at + 12..at + 16].copy_from_slice(b"Go\0\0");
+        assert!(judged(&bytes));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! says why it is not started (tier hook).
 
 mod descriptor;
+mod search;
 
 use std::ffi::{CStr, c_char, c_int};
 
@@ -11,13 +12,12 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use crate::loads::{cannot_load, is_script};
 use crate::pointers::with_array;
 use crate::{session, variables};
+use search::{Candidate, Search, goes_on, with_room};
 
 type Strings = *const *const c_char;
 
 /// The longest path that is put together here: an exec may run on a small stack.
 const LONGEST: usize = 1024;
-/// Without PATH (execvp(3), confstr(3)).
-const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
 /// How a program is started.
 enum Way {
@@ -90,28 +90,44 @@ pub(crate) unsafe fn by_path<T>(
     }
 }
 
-/// The same for a name that is searched in PATH.
+/// The same for a name that is searched in PATH, where `start` answers as execvp(3) or posix_spawnp(3). Where one of the files that
+/// libc may come to cannot be started as it is, they are tried here, each by its path: libc searches no further by itself.
 ///
 /// # Safety
 ///
 /// As for execvp(3).
-pub(crate) unsafe fn by_name<T>(
+pub(crate) unsafe fn by_name(
     name: *const c_char,
     argv: Strings,
     elsewhere: bool,
-    start: impl FnOnce(*const c_char, Strings) -> T,
-) -> T {
-    let mut room = [0; LONGEST];
+    mut start: impl FnMut(*const c_char, Strings) -> c_int,
+) -> c_int {
     // SAFETY: the caller's promise.
-    let path = unsafe { searched(name, &mut room) };
-    let path = path.map_or(name, CStr::as_ptr);
-    // SAFETY: the caller's promise, or a path of ours.
-    match unsafe { way_from(path, elsewhere) } {
-        // SAFETY: as above.
-        Way::By(launcher) => unsafe { with_launcher(launcher, path, argv, start) },
-        Way::AsItIs => start(name, argv),
-        Way::NotAtAll => start(NOTHING.as_ptr(), argv),
-    }
+    let Some(searched) = (unsafe { searched(name) }) else {
+        // SAFETY: the caller's promise.
+        return unsafe { by_path(name, argv, elsewhere, start) };
+    };
+    with_room(|room| {
+        if !is_held_back(searched, elsewhere, room) {
+            return start(name, argv);
+        }
+        let mut search = Search::new(searched, elsewhere, room);
+        while let Some(candidate) = search.next() {
+            let Candidate::File(path) = candidate else { break };
+            match way_of(path) {
+                // SAFETY: a C string, and the caller's promise.
+                Way::By(launcher) => return unsafe { with_launcher(launcher, path.as_ptr(), argv, start) },
+                Way::NotAtAll => break,
+                Way::AsItIs => {
+                    let said = start(path.as_ptr(), argv);
+                    if !goes_on(said) {
+                        return said;
+                    }
+                }
+            }
+        }
+        start(NOTHING.as_ptr(), argv)
+    })
 }
 
 /// Whether what has this name is not started as it is.
@@ -120,11 +136,26 @@ pub(crate) unsafe fn by_name<T>(
 ///
 /// As for execvp(3).
 pub(crate) unsafe fn is_needed(name: *const c_char, in_path: bool) -> bool {
-    let mut room = [0; LONGEST];
     // SAFETY: the caller's promise.
-    let path = if in_path { unsafe { searched(name, &mut room) } } else { None };
-    // SAFETY: the caller's promise, or a path of ours.
-    !matches!(unsafe { way(path.map_or(name, CStr::as_ptr)) }, Way::AsItIs)
+    match if in_path { unsafe { searched(name) } } else { None } {
+        Some(name) => with_room(|room| is_held_back(name, false, room)),
+        // SAFETY: the caller's promise.
+        None => !matches!(unsafe { way(name) }, Way::AsItIs),
+    }
+}
+
+/// Whether one of the files that libc may come to is not started as it is.
+fn is_held_back(name: &[u8], elsewhere: bool, room: &mut [u8]) -> bool {
+    let mut search = Search::new(name, elsewhere, room);
+    while let Some(candidate) = search.next() {
+        // Of what is too long nothing is executed.
+        if let Candidate::File(path) = candidate
+            && !matches!(way_of(path), Way::AsItIs)
+        {
+            return true;
+        }
+    }
+    false
 }
 
 /// Calls `as_it_is`, or `start` with the launcher and its arguments, for execveat(2).
@@ -171,30 +202,16 @@ pub(crate) unsafe fn by_descriptor<T>(
     }
 }
 
-/// What execvp(3) would find; `None` where it does not search.
+/// The name that execvp(3) searches for in PATH; `None` where it does not search, or nothing is judged.
 ///
 /// # Safety
 ///
-/// `name` is null or a C string.
-unsafe fn searched(name: *const c_char, room: &mut [u8; LONGEST]) -> Option<&CStr> {
-    session::session()?;
-    if name.is_null() {
-        return None;
-    }
+/// `name` is null or a C string that outlives the result.
+unsafe fn searched<'a>(name: *const c_char) -> Option<&'a [u8]> {
+    session::session().filter(|_| !name.is_null())?;
     // SAFETY: the caller's promise.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
-    if name.is_empty() || name.contains(&b'/') {
-        return None;
-    }
-    let mut places = variables::variable(b"PATH").unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':');
-    let (access, flags) = (Access::EXEC_OK, AtFlags::EACCESS);
-    places
-        .any(|place| {
-            let place = if place.is_empty() { b"." } else { place };
-            joined(room, place, name).is_some_and(|path| accessat(CWD, path, access, flags).is_ok())
-        })
-        .then_some(())?;
-    CStr::from_bytes_until_nul(room).ok()
+    (!name.is_empty() && !name.contains(&b'/')).then_some(name)
 }
 
 /// The way of what is perhaps started in another folder, where a relative path is another file: the launcher judges it there.
@@ -219,9 +236,12 @@ unsafe fn way_from(path: *const c_char, elsewhere: bool) -> Way {
 ///
 /// `path` is null or a C string.
 unsafe fn way(path: *const c_char) -> Way {
-    let Some(session) = session::session().filter(|_| !path.is_null()) else { return Way::AsItIs };
     // SAFETY: the caller's promise.
-    let path = unsafe { CStr::from_ptr(path) };
+    if path.is_null() { Way::AsItIs } else { way_of(unsafe { CStr::from_ptr(path) }) }
+}
+
+fn way_of(path: &CStr) -> Way {
+    let Some(session) = session::session() else { return Way::AsItIs };
     let launcher = session::launcher();
     match (cannot_load(path, launcher.unwrap_or(NOTHING)), launcher) {
         (true, Some(launcher)) if is_there(launcher) => Way::By(launcher),
@@ -256,14 +276,4 @@ unsafe fn with_launcher<T>(
     let count = WORDS.len() + 4 + words().count();
     let program = launcher.as_ptr();
     with_array(count, ours.chain(words().skip(1)), std::iter::empty(), |words| start(program, words))
-}
-
-/// `folder/name` as a C string; `None` if it is too long.
-fn joined<'b>(room: &'b mut [u8; LONGEST], folder: &[u8], name: &[u8]) -> Option<&'b CStr> {
-    let mut at = 0;
-    for part in [folder, b"/", name, b"\0"] {
-        room.get_mut(at..at + part.len())?.copy_from_slice(part);
-        at += part.len();
-    }
-    CStr::from_bytes_with_nul(room.get(..at)?).ok()
 }

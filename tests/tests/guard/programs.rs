@@ -74,6 +74,25 @@ fn a_hooked_program_starts_others_under_guard_in_each_way() {
     no_leaks(&world);
 }
 
+/// The C library goes on to the next entry of PATH where what it has found is not executed.
+#[test]
+fn what_is_found_later_in_path_is_started_under_guard() {
+    let (world, proxy) = world();
+    let program = artifacts::program("starts");
+    let mut count = 0;
+    for place in ["folder", "here", "script", "long"] {
+        for form in ["execvp", "execvpe", "execlp", "posix_spawnp", "vfork-execvp"] {
+            world.outside("rm").args(["-rf", "before", "busybox"]).run().success();
+            let form = format!("{form}@{place}");
+            let done = world.wrapped(proxy.url(), &program).arg(&form).args(BANNER).run();
+            assert_eq!((done.code(), &*done.stdout), (0, "hello\n"), "{form}: {done}");
+            count += 1;
+        }
+    }
+    assert_eq!(proxy.requests().len(), count);
+    no_leaks(&world);
+}
+
 #[test]
 fn what_is_executed_by_a_descriptor_sees_what_it_would_see() {
     let both = Both::new();

@@ -167,6 +167,10 @@ fn what_a_carried_program_starts() {
     assert_eq!(done.stdout, "126\n0\n", "{done}");
     assert!(done.stderr.contains("busybox: cannot be carried: it is statically linked"), "{done}");
     assert!(done.stderr.contains("--tier guard or auto"), "{done}");
+    // Where PATH has something of that name before it.
+    world.client("mkdir").args(["-p", "before/busybox"]).run().success();
+    let done = hook(&["env", "PATH=before:/bin", "nice", "busybox", "echo", "it ran"]);
+    failed(&done, 126, "/bin/busybox: cannot be carried: it is statically linked");
     let by_descriptor = "import os, sys\nos.execve(os.open(sys.argv[1], 0), ['echo', 'it ran'], {})";
     let started = |file| hook(&["/usr/bin/python3", "-c", by_descriptor, file]);
     assert_eq!(started("/bin/echo").success(), "it ran\n");
