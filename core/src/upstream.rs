@@ -188,6 +188,22 @@ impl Credentials {
 }
 
 impl Credentials {
+    /// Whether the protocol can say them.
+    pub(crate) fn fit(&self, protocol: Protocol) -> bool {
+        let Self { user, password } = self;
+        let fits = match protocol {
+            Protocol::Socks5 => (1..=255).contains(&password.len()),
+            Protocol::Socks4 | Protocol::Socks4a => password.is_empty() && !user.contains(&0),
+            // RFC 7617 section 2: no colon in the user, no control character in either.
+            Protocol::Http | Protocol::Https => {
+                let clean = |bytes: &[u8]| !bytes.iter().any(u8::is_ascii_control);
+                password.len() <= 255 && clean(user) && clean(password) && !user.contains(&b':')
+            }
+            Protocol::Relay => false,
+        };
+        fits && (1..=255).contains(&user.len())
+    }
+
     /// The reverse of [`Self::from_line`].
     pub fn to_line(&self) -> String {
         format!("{}:{}", String::from_utf8_lossy(&self.user), String::from_utf8_lossy(&self.password))
@@ -242,7 +258,10 @@ impl Upstream {
         if let Login::File(_) | Login::Environment(_) = proxy.login {
             let text = read(&proxy.login)?;
             let line = text.lines().next().unwrap_or_default();
-            let credentials = Credentials::from_line(line).map_err(|error| error.to_string())?;
+            let credentials = Credentials::from_line(line)
+                .ok()
+                .filter(|credentials| credentials.fit(proxy.protocol))
+                .ok_or_else(|| UpstreamError::Credentials.to_string())?;
             proxy.login = Login::Given(credentials);
         }
         Ok(())

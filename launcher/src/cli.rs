@@ -103,9 +103,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
         return Ok(Task::Within { file: file.into(), program, close_on_exec });
     }
     match (asked.pop(), words.next()) {
-        (Some((option, _)), Some(word)) => {
-            let (word, option) = (word.to_string_lossy(), option.long);
-            Err(Failure::setup(format_args!("{word}: --{option} takes no command")))
+        // What it is, is not repeated: it may be a URL, with a password.
+        (Some((option, _)), Some(_)) => {
+            Err(Failure::setup(format_args!("--{}: takes no command", option.long)))
         }
         (Some((option, value)), None) => instead(option.name, value.unwrap_or_default(), source, verbosity),
         (None, Some(program)) => {

@@ -10,6 +10,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use underpass_core::config::dns::Mode;
+use underpass_core::config::pattern::number;
 use underpass_core::config::route::{Asked, Route, To};
 use underpass_core::destination::{DNS_PORT, is_local};
 use underpass_core::wire::MAX_NAME;
@@ -31,7 +32,8 @@ pub(crate) struct Here<'a> {
 /// on what else it depends.
 pub(crate) fn why(destination: &str, found: &Found, here: Here<'_>) -> Result<String, Failure> {
     let (host, port) = parse(destination).ok_or_else(|| {
-        Failure::setup(format_args!("--why: {destination:?} is not HOST or HOST:PORT"))
+        // It is not repeated: it may be a URL, with a password.
+        Failure::setup("--why: not HOST or HOST:PORT")
             .hint("db.internal, db.internal:5432, 10.0.0.1:80 or [2001:db8::1]:443")
     })?;
     let config = &found.config;
@@ -126,7 +128,7 @@ enum Host {
 }
 
 fn parse(destination: &str) -> Option<(Host, Option<u16>)> {
-    let port = |port: &str| port.parse().ok().filter(|&port| port != 0);
+    let port = |port: &str| number(port).filter(|&port| port != 0);
     if let Some(inside) = destination.strip_prefix('[') {
         let (ip, rest) = inside.split_once(']')?;
         let ip: Ipv6Addr = ip.parse().ok()?;

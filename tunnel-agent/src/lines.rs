@@ -1,9 +1,9 @@
 //! Files that grow by whole lines, and hold no part of one: a full disk must not join two of them. Two processes may
 //! write one, while an agent takes the place of another.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use parking_lot::Mutex;
@@ -119,13 +119,17 @@ impl Lines {
     }
 }
 
+/// For the owner alone.
+const PRIVATE: u32 = 0o600;
+
 /// A log, which is written a line at a time: all of one, or nothing of it.
 pub(crate) struct Log(Mutex<File>);
 
 impl Log {
-    /// To be appended to.
+    /// To be appended to. It tells where programs connect to: nobody else reads it, as it was or as it will be.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options().create(true).append(true).open(path)?;
+        let file = File::options().create(true).append(true).mode(PRIVATE).open(path)?;
+        file.set_permissions(Permissions::from_mode(PRIVATE))?;
         Ok(Self(Mutex::new(file)))
     }
 }

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::problem::shown;
 use crate::destination::Destination;
 use crate::upstream::Login;
 
@@ -103,9 +104,8 @@ impl Door {
                 return Err("only tcp:// and udp:// lead to one destination".to_owned());
             }
             (None, _, _) => {
-                return Err(format!(
-                    "{scheme:?} is neither socks5, http, any, tcp, udp, redirect nor tproxy"
-                ));
+                let scheme = shown(scheme);
+                return Err(format!("{scheme} is neither socks5, http, any, tcp, udp, redirect nor tproxy"));
             }
         };
         let place = place_of(place)?;
@@ -141,18 +141,22 @@ fn queue_of(query: &str) -> Result<u16, String> {
         query.strip_prefix("hold=").filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
     number
         .and_then(|number| number.parse().ok())
-        .ok_or_else(|| format!("{query:?} is not hold=QUEUE, a number from 0 to 65535"))
+        .ok_or_else(|| "what follows the ? is not hold=QUEUE, a number from 0 to 65535".to_owned())
 }
 
 fn place_of(text: &str) -> Result<Place, String> {
     if text.starts_with('/') {
         return Ok(Place::Path(text.into()));
     }
-    text.strip_suffix('/')
-        .unwrap_or(text)
-        .parse()
-        .map(Place::Address)
-        .map_err(|_| format!("{text:?} is no address with a port, as 127.0.0.1:1080 or [::1]:1080"))
+    // As other programs have it; whatever is behind it is not shown.
+    if text.contains('@') {
+        return Err("who may come in does not belong into the address (login-file, login-env)".to_owned());
+    }
+    let place = text.strip_suffix('/').unwrap_or(text);
+    place.parse().map(Place::Address).map_err(|_| {
+        let place = place.split(['?', '#', '/']).next().unwrap_or_default();
+        format!("{place:?} is no address with a port, as 127.0.0.1:1080 or [::1]:1080")
+    })
 }
 
 /// As for `--listen`: a proxy that asks nobody who they are.
@@ -218,7 +222,10 @@ mod tests {
             ("http://192.0.2.1:80", "not on loopback"),
             ("socks5://localhost:1080", "is no address with a port"),
             ("socks5://127.0.0.1", "is no address with a port"),
-            ("http://user:secret@127.0.0.1:80", "is no address with a port"),
+            ("http://user:secret@127.0.0.1:80", "(login-file, login-env)"),
+            ("http://127.0.0.1:80/?password=secret", "\"127.0.0.1:80\" is no address with a port"),
+            ("redirect://[::]:1?secret", "is not hold=QUEUE"),
+            ("user:secret@socks5://127.0.0.1:80", "(not shown) is neither socks5"),
             ("tcp://127.0.0.1:1", "needs to = "),
             ("tproxy:///run/door", "no Unix sockets for datagrams"),
             ("redirect://[::]:1?hold=65536", "is not hold=QUEUE"),
@@ -227,7 +234,8 @@ mod tests {
             ("redirect://[::]:1?held=1", "is not hold=QUEUE"),
             ("tproxy://[::]:1?hold=1", "is no address with a port"),
         ] {
-            assert!(bad.parse::<Door>().unwrap_err().contains(why), "{bad}");
+            let said = bad.parse::<Door>().unwrap_err();
+            assert!(said.contains(why) && !said.contains("secret"), "{bad}: {said}");
         }
     }
 

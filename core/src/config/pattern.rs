@@ -267,7 +267,7 @@ impl FromStr for PortRange {
 }
 
 /// A port as digits and nothing else, not even a sign.
-pub(super) fn number(text: &str) -> Option<u16> {
+pub fn number(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 

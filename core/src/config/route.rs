@@ -116,7 +116,10 @@ impl Route {
             Some(ip) => {
                 let by_name = Asked { name: Some("localhost"), ip: None, ..*asked };
                 let by_address = Asked { ip: Some(ip), ..*asked };
-                self.names_loopback() && (self.is_for(&by_address) || self.is_for(&by_name))
+                // A range that has other addresses, too, does not mean it, whatever else the route has.
+                let is_meant = self.addresses.is_empty()
+                    || self.addresses.iter().any(|range| range.is_loopback() && range.contains(ip));
+                self.names_loopback() && (is_meant && self.is_for(&by_address) || self.is_for(&by_name))
             }
         }
     }
@@ -256,6 +259,10 @@ mod tests {
             ("domain=localhost program=wget", "::1:80 /usr/bin/curl", false),
             ("address=0.0.0.0/0", "127.0.0.1:80", false),
             ("address=126.0.0.0/7", "127.0.0.1:80", false),
+            ("address=127.0.0.2,0.0.0.0/0", "127.0.0.1:80", false),
+            ("address=127.0.0.2,0.0.0.0/0", "127.0.0.2:80", true),
+            ("address=127.0.0.0/8,::/0", "::1:80", false),
+            ("address=127.0.0.0/8,::/0", "0.0.0.0:80", true),
             ("address=::/0", "::1:80", false),
             ("domain=*", "127.0.0.1:80", false),
             ("domain=db.localhost", "127.0.0.1:80", false),

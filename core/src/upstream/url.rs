@@ -168,22 +168,8 @@ fn credentials(userinfo: &EStr<Userinfo>, protocol: Protocol) -> Result<Credenti
         Some((user, password)) => (user, password.decode().to_bytes().into_owned()),
         None => (userinfo, Vec::new()),
     };
-    let user = user.decode().to_bytes().into_owned();
-    let fits = match protocol {
-        Protocol::Socks5 => (1..=255).contains(&password.len()),
-        Protocol::Socks4 | Protocol::Socks4a => password.is_empty() && !user.contains(&0),
-        // RFC 7617 section 2: no colon in the user, no control character in either.
-        Protocol::Http | Protocol::Https => {
-            let clean = |bytes: &[u8]| !bytes.iter().any(u8::is_ascii_control);
-            password.len() <= 255 && clean(&user) && clean(&password) && !user.contains(&b':')
-        }
-        Protocol::Relay => false,
-    };
-    if fits && (1..=255).contains(&user.len()) {
-        Ok(Credentials { user, password })
-    } else {
-        Err(UpstreamError::Credentials)
-    }
+    let credentials = Credentials { user: user.decode().to_bytes().into_owned(), password };
+    if credentials.fit(protocol) { Ok(credentials) } else { Err(UpstreamError::Credentials) }
 }
 
 fn ssh_user(userinfo: &EStr<Userinfo>) -> Result<String, UpstreamError> {
@@ -199,9 +185,13 @@ fn parameter(proxy: &mut Proxy, name: &str, value: String) -> Result<(), Upstrea
     let relay = proxy.protocol == Protocol::Relay;
     let tls = relay || proxy.protocol == Protocol::Https;
     let socks5 = proxy.protocol == Protocol::Socks5;
+    // Its credentials are made up.
+    let isolates = socks5 && proxy.isolation != Isolation::No;
     match name {
         "login-file" | "login-env" if relay => return Err(known(name)),
-        "login-file" | "login-env" if proxy.login != Login::Nobody => return Err(UpstreamError::Credentials),
+        "login-file" | "login-env" if proxy.login != Login::Nobody || isolates => {
+            return Err(UpstreamError::Credentials);
+        }
         "login-file" | "login-env" | "ca" | "key" if value.is_empty() => {
             return Err(UpstreamError::Value("login-file, login-env, ca and key need a value"));
         }

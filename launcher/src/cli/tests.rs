@@ -163,11 +163,11 @@ fn each_mistake_is_said() {
         ("-x local: --format tsocks c", "--format: says how to read a --config, and none is given"),
         ("-f a --format tsock c", "--format: unknown format \"tsock\" (did you mean \"tsocks\"?)"),
         ("--check --why a", "--why: not together with --check"),
-        ("--shell true", "true: --shell takes no command"),
+        ("--shell true", "--shell: takes no command"),
         ("--check=x", "--check: takes no value"),
         ("--quiet=yes a", "--quiet: takes no value"),
         ("-x socks5h://h:0 a", "--proxy: the port is not between 1 and 65535"),
-        ("-x local: --why a:1 curl", "curl: --why takes no command"),
+        ("-x local: --why a:1 curl", "--why: takes no command"),
         ("-x local: --explain curl", "--explain: takes no other option"),
     ];
     for (line, message) in table {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use lexopt::Arg::{Long, Short, Value};
 use underpass_core::config::format::Format;
+use underpass_core::config::pattern::number;
 use underpass_core::upstream::{Credentials, HopHost, Isolation, Login, Proxy, Upstream};
 
 use crate::configuration::{self, Found, Given, set};
@@ -200,7 +201,7 @@ fn apply(options: &Options, proxy: &mut Proxy) -> Result<(), Failure> {
         );
     }
     if let Some(port) = &options.port {
-        let port = port.to_str().and_then(|text| text.parse().ok()).filter(|&port| port != 0);
+        let port = port.to_str().and_then(number).filter(|&port| port != 0);
         proxy.port = port.ok_or_else(|| Failure::setup("the port of Tor: not a number from 1 to 65535"))?;
     }
     match (&options.user, &options.password) {

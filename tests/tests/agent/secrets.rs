@@ -48,7 +48,9 @@ fn a_password_is_in_no_argument_environment_or_log() {
     let wrong = format!("socks5h://{USER}:{PASSWORD}-2@10.77.0.1:1080");
     assert_ne!(world.wrapped(&wrong, "bash").args(["-c", HELLO]).run().stdout, "hello\n");
     let place = directory(&world);
-    let log = world.client("cat").arg(place.join("agent.log")).run().success();
+    let log = place.join("agent.log");
+    assert_eq!(world.client("stat").args(["-c", "%a"]).arg(&log).run().success(), "600\n");
+    let log = world.client("cat").arg(log).run().success();
     assert!(log.lines().count() > 5, "there is something to search: {log}");
     assert!(!holds(log.as_bytes()), "{log}");
     // It is in the one file that a restarted agent needs, which is the user's alone.

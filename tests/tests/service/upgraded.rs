@@ -244,6 +244,28 @@ fn what_comes_in_by_a_door_goes_on() {
     no_leaks(&world);
 }
 
+/// More of them than the kernel keeps on their way to the successor.
+#[test]
+fn all_of_very_many_doors_are_the_successors() {
+    const DOORS: u16 = 700;
+    const FIRST: u16 = 20_000;
+    let (world, proxy, manager) = world();
+    let doors = (0..DOORS).flat_map(|n| ["-L".to_owned(), format!("{}:far.test:7001", FIRST + n)]);
+    let words: Vec<String> =
+        ["forward", "-x", proxy.url()].map(String::from).into_iter().chain(doors).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let agent = service(&world, &words).spawn();
+    manager.wait("READY=1");
+    agent.signal(Signal::USR2);
+    succeeded(&manager);
+    assert_eq!(agent.succeeded(), Some(0));
+    for port in [FIRST, FIRST + DOORS / 2, FIRST + DOORS - 1] {
+        let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; cat <&3");
+        assert_eq!(world.client("bash").args(["-c", &script]).run().success(), "hello\n");
+    }
+    no_leaks(&world);
+}
+
 #[test]
 fn a_successor_that_cannot_serve_changes_nothing() {
     let (world, proxy, manager) = world();

@@ -52,8 +52,18 @@ impl Drop for Successor {
 impl Successor {
     /// Starts one, and gives it the sockets; why it cannot serve, if it cannot.
     pub(crate) async fn start(sockets: io::Result<Sockets>) -> Result<Self, String> {
-        let started = sockets.and_then(start);
-        let mut successor = started.map_err(|error| format!("it cannot be started: {error}"))?;
+        let failed = |error| format!("it cannot be started: {error}");
+        let sockets = sockets.map_err(failed)?;
+        let mut successor = start().map_err(failed)?;
+        let given = async {
+            successor.give(&sockets).await?;
+            successor.tell("end", &[]).await
+        };
+        match given.await {
+            // It has ended; with which status, is heard below.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            given => given.map_err(untold)?,
+        }
         let pid = successor.hear("prepared", PREPARING).await?;
         successor.pid = pid.trim().parse().ok().and_then(Pid::from_raw);
         // It ended before the other could prepare itself.
@@ -70,11 +80,9 @@ impl Successor {
         sockets: Sockets,
         knowledge: impl Iterator<Item = String>,
     ) -> Result<(), String> {
-        for (name, socket) in &sockets {
-            self.tell(&format!("socket {name}"), &[socket.as_fd()]).await?;
-        }
+        self.give(&sockets).await.map_err(untold)?;
         for line in knowledge.chain(["yours".to_owned()]) {
-            self.tell(&line, &[]).await?;
+            self.tell(&line, &[]).await.map_err(untold)?;
         }
         self.hear("serving", BEGINNING).await.map(drop)
     }
@@ -84,9 +92,9 @@ impl Successor {
         let Some(pid) = self.pid else { return Err("it said nonsense".to_owned()) };
         let pid = pid.as_raw_nonzero().get().unsigned_abs();
         manager.succeeded_by(pid);
-        if let Err(why) = self.tell("told", &[]).await {
+        if let Err(error) = self.tell("told", &[]).await {
             manager.succeeded_by(std::process::id());
-            return Err(why);
+            return Err(untold(error));
         }
         self.pid = None;
         tracing::info!(pid, "a successor serves");
@@ -94,7 +102,15 @@ impl Successor {
         link.map_err(|error| error.to_string())
     }
 
-    async fn tell(&self, line: &str, sockets: &[BorrowedFd<'_>]) -> Result<(), String> {
+    /// Sends sockets, as fast as it takes them: the kernel keeps few that are on their way.
+    async fn give(&self, sockets: &Sockets) -> io::Result<()> {
+        for (name, socket) in sockets {
+            self.tell(&format!("socket {name}"), &[socket.as_fd()]).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, line: &str, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
         let sent = async {
             loop {
                 let mut ready = self.link.writable().await?;
@@ -105,8 +121,7 @@ impl Successor {
             }
         };
         let sent = tokio::time::timeout(BEGINNING, sent).await;
-        let sent = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        sent.map_err(|error| format!("it cannot be told anything: {error}"))
+        sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// What it says behind the word that is wanted.
@@ -131,7 +146,11 @@ impl Successor {
     }
 }
 
-fn start(sockets: Sockets) -> io::Result<Successor> {
+fn untold(error: io::Error) -> String {
+    format!("it cannot be told anything: {error}")
+}
+
+fn start() -> io::Result<Successor> {
     let (ours, its) = link::pair()?;
     let child = Command::new(program()?)
         .args(env::args_os().skip(1).filter(|argument| argument != ARGUMENT))
@@ -144,12 +163,7 @@ fn start(sockets: Sockets) -> io::Result<Successor> {
         .env_remove("WATCHDOG_PID")
         .spawn()?;
     let link = sys::watch(ours, Interest::READABLE | Interest::WRITABLE)?;
-    let successor = Successor { link, child: Some(child), pid: None };
-    for (name, socket) in &sockets {
-        link::send(successor.link.get_ref(), format!("socket {name}").as_bytes(), &[socket.as_fd()])?;
-    }
-    link::send(successor.link.get_ref(), b"end", &[])?;
-    Ok(successor)
+    Ok(Successor { link, child: Some(child), pid: None })
 }
 
 /// Where we were started from: what is there now may be newer (proc(5), /proc/PID/exe).

@@ -68,7 +68,8 @@ fn expose(
         return Ok(Listener::Reverse(Reverse { at: Some(name.to_owned()), address, port, to: inside }));
     }
     let ports = reader.list(port, Reader::ports)?;
-    if let Some(entry) = exit_port.as_ref().filter(|_| ports.len() != 1) {
+    let is_one = matches!(&ports[..], [range] if range.first() == range.last());
+    if let Some(entry) = exit_port.as_ref().filter(|_| !is_one) {
         return reader.fail(entry.key_at, "exit-port has a meaning beside one port alone");
     }
     let exit_port = exit_port.map(|entry| reader.number(&entry, u16::MAX.into())).transpose()?;
@@ -110,6 +111,7 @@ mod tests {
             ("at = 'mian'", "c:3:6: unknown chain \"mian\""),
             ("at = 'main'\nexit-port = 80", "c:4:1: exit-port has a meaning beside one port alone"),
             ("at = 'main'\nport = [80, 81]\nexit-port = 80", "c:5:1: exit-port has a meaning"),
+            ("at = 'main'\nport = '80-81'\nexit-port = 80", "c:5:1: exit-port has a meaning"),
             ("at = 'main'\nport = 80\nexit-port = 65536", "\"exit-port\" is a whole number"),
         ] {
             let said = parsed(table).unwrap_err();

@@ -75,6 +75,8 @@ fn each_mistake_has_its_own_error() {
         ("http://u:12?secret@h", UpstreamError::UnknownParameter),
         ("ssh://h?ca=/x", parameter("ca")),
         ("socks4://h:1?isolate=program", parameter("isolate")),
+        ("socks5h://h:1?isolate=program&login-file=/f", UpstreamError::Credentials),
+        ("socks5h://h:1?login-env=X&isolate=program", UpstreamError::Credentials),
         ("http://h?pin=sha256//x", parameter("pin")),
         ("https://h?key=/k", parameter("key")),
         ("relay://h?login-file=/x", parameter("login-file")),
@@ -174,6 +176,22 @@ fn nothing_prints_a_credential() {
     assert!(!format!("{upstream} {upstream:?}").contains("alice"));
     let relay: Upstream = "relay://h:1?ca=/x&key=/home/alice/k".parse().unwrap();
     assert_eq!(relay.to_string(), "relay://h:1");
+}
+
+#[test]
+fn credentials_from_elsewhere_are_judged_by_the_protocol() {
+    for (url, line, good) in [
+        ("socks5h://h", "ann:pass", true),
+        ("socks5h://h", "ann:", false),
+        ("socks4a://h", "ann:", true),
+        ("socks4a://h", "ann:pass", false),
+        ("http://h", "ann:", true),
+        ("https://h", "a\tnn:pass", false),
+    ] {
+        let mut upstream: Upstream = format!("{url}?login-file=f").parse().unwrap();
+        let fetched = upstream.fetch_login(|_| Ok(line.to_owned()));
+        assert_eq!(fetched.is_ok(), good, "{url} {line}: {fetched:?}");
+    }
 }
 
 #[test]
