@@ -40,6 +40,12 @@ impl ProgramSocket {
         if rc == 0 { Ok(value) } else { Err(failed) }
     }
 
+    /// Whether there is anything of this number.
+    pub(crate) fn is_open(&self) -> bool {
+        // SAFETY: not -1. Of a number that is not open the kernel says so (EBADF), and nothing is changed.
+        self.0 >= 0 && rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(self.0) }).is_ok()
+    }
+
     /// The kernel's name for the open socket, equal across dup, fork and exec (SO_COOKIE, socket(7)).
     pub(crate) fn cookie(&self) -> Option<u64> {
         self.option::<u64>(libc::SOL_SOCKET, libc::SO_COOKIE).ok()
@@ -129,9 +135,9 @@ impl ProgramSocket {
         self.real_connect((&raw const raw).cast(), len)
     }
 
-    /// Puts a non-blocking socket into `SYN_SENT` at `hold`; whether it is there now. If not, nothing
+    /// Puts a non-blocking socket into `SYN_SENT` at `hold`, for an address; whether it is there now. If not, nothing
     /// has happened to it, or another thread was first: then its errno.
-    fn hold_ahead(&self, hold: SocketAddr) -> Result<bool, c_int> {
+    fn hold_ahead(&self, hold: SocketAddr, address: SocketAddr) -> Result<bool, c_int> {
         let none = |level, name| self.option::<c_int>(level, name) == Ok(0);
         // A pending error is that of a failed attempt, which has to be reported first; from a socket
         // that is bound to a device the SYN would leave the machine.
@@ -142,6 +148,10 @@ impl ProgramSocket {
             return Ok(false);
         }
         let Ok(family) = self.option::<c_int>(libc::SOL_SOCKET, libc::SO_DOMAIN) else { return Ok(false) };
+        // The kernel refuses an address of another family.
+        if (family == libc::AF_INET6) != address.is_ipv6() {
+            return Ok(false);
+        }
         let (raw, len) = Raw::new(hold, family);
         match self.real_connect((&raw const raw).cast(), len) {
             // Anything but the agent's listener would have answered at once.
@@ -226,7 +236,7 @@ impl Socket for ProgramSocket {
         // Most of loopback is direct, which the agent cannot say of a socket that is held already.
         let asks_first = watched || is_local(canonical(address).ip());
         let ahead = if asks_first { None } else { ahead::listener() };
-        match ahead.map(|hold| (hold, self.hold_ahead(hold))) {
+        match ahead.map(|hold| (hold, self.hold_ahead(hold, address))) {
             Some((hold, Ok(true))) => match link::tell(fd, address, hold.port()) {
                 Ok(()) => Connected::Held { blocking: false },
                 Err(_) => Connected::Lost,

@@ -2,6 +2,7 @@
  * server is two ports above it. */
 #include "transcript.h"
 #include <netinet/udp.h>
+#include <pthread.h>
 
 static struct target target, second;
 
@@ -108,6 +109,44 @@ static void several(void) {
         say("%d from %s", there, address_text(&of->address));
     }
     say("length of an address %u", received[0].msg_hdr.msg_namelen);
+}
+
+static int many_socket;
+static _Atomic bool had;
+
+static void *sends(void *nothing) {
+    while (!had) {
+        send_to(many_socket, "word", &target);
+        usleep(200);
+    }
+    return nothing;
+}
+
+/* More messages than the kernel sends at once are asked for. Some are lost on a busy machine: others come. */
+static void many(void) {
+    enum { MANY = 1100 };
+    static struct mmsghdr messages[MANY];
+    static struct sockaddr_storage from[MANY];
+    static struct iovec rooms[MANY];
+    static char data[MANY][8];
+    many_socket = socket(target.family, SOCK_DGRAM, 0);
+    for (int i = 0; i < MANY; i++) {
+        rooms[i] = (struct iovec){data[i], sizeof *data};
+        messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i], .msg_namelen = sizeof *from, .msg_iov = &rooms[i], .msg_iovlen = 1};
+    }
+    pthread_t sender;
+    MUST(many_socket >= 0 && send_to(many_socket, "word", &target) == 4);
+    MUST(pthread_create(&sender, NULL, sends, NULL) == 0);
+    int count = 0, right = 0;
+    while (count < MANY) {
+        int n = recvmmsg(many_socket, messages + count, MANY - count, 0, NULL);
+        MUST(n > 0);
+        count += n;
+    }
+    had = true;
+    pthread_join(sender, NULL);
+    for (int i = 0; i < MANY; i++) right += messages[i].msg_len == 4 && !memcmp(&from[i], &target.address, target.length);
+    say("recvmmsg %d, %d from %s", count, right, address_text(&target.address));
 }
 
 static void connected(void) {
@@ -306,6 +345,7 @@ int main(int argc, char **argv) {
     const char *what = argv[5];
     if (!strcmp(what, "unconnected")) unconnected();
     else if (!strcmp(what, "several")) several();
+    else if (!strcmp(what, "many")) many();
     else if (!strcmp(what, "connected")) connected();
     else if (!strcmp(what, "bound")) bound();
     else if (!strcmp(what, "waiting")) waiting();

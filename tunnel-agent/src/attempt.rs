@@ -91,6 +91,9 @@ pub(crate) fn begin(mut attempt: Attempt) {
             }
             _ => return frames::reply(&attempt.connection, &Reply::Refuse { errno: errno::EISCONN }),
         }
+        if let Some(answer) = attempt.facts.mismatch(attempt.address) {
+            return frames::reply(&attempt.connection, &answer);
+        }
     } else {
         agent.attempts.end(cookie);
     }

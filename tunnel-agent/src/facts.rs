@@ -8,6 +8,8 @@ use std::time::Duration;
 use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET, c_int};
 use rustix::fs::OFlags;
 use underpass_core::destination::canonical;
+use underpass_core::failure::errno;
+use underpass_core::wire::Reply;
 
 use crate::loopback::chosen_congestion;
 use crate::socket::{local_address, network_of};
@@ -106,6 +108,20 @@ impl Facts {
                 probe.local_addr().ok()
             }
             local => local,
+        }
+    }
+
+    /// The answer where the kernel refuses such an address of this socket by itself, and sends nothing (ip(7), ipv6(7)).
+    pub(crate) fn mismatch(&self, address: SocketAddr) -> Option<Reply<'static>> {
+        match address {
+            // EINVAL or EAFNOSUPPORT, by the length that was given: of the kernel's own.
+            SocketAddr::V4(_) if self.ipv6 => Some(Reply::Direct),
+            SocketAddr::V6(_) if !self.ipv6 => Some(Reply::Refuse { errno: errno::EAFNOSUPPORT }),
+            // Another thread may make it a socket of both meanwhile.
+            SocketAddr::V6(v6) if self.v6_only && v6.ip().to_ipv4_mapped().is_some() => {
+                Some(Reply::Refuse { errno: errno::ENETUNREACH })
+            }
+            _ => None,
         }
     }
 

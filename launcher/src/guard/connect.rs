@@ -31,6 +31,7 @@ use crate::kernel;
 /// net/tcp_states.h
 pub(crate) const ESTABLISHED: u8 = 1;
 const SYN_SENT: u8 = 2;
+const SYN_RECV: u8 = 3;
 pub(crate) const CLOSE: u8 = 7;
 /// How often a program that waits is looked at. Most connections come about before.
 const LOOK: Duration = Duration::from_millis(40);
@@ -236,8 +237,8 @@ impl Connecting {
             // The kernel finds the same state, and has its own word for it.
             Some(Reply::Refuse { errno: EALREADY | EISCONN }) => Some(self.goes_on()),
             Some(Reply::HandedOff | Reply::Outcome { errno: 0 }) => {
-                // As the end of a connect(2) that has waited: the next one says EISCONN.
-                if is_in(&self.copy, ESTABLISHED) {
+                // As the end of a connect(2) that has waited: the next one says EISCONN, also if the far end has closed by now.
+                if state(&self.copy).is_ok_and(|state| !matches!(state, CLOSE | SYN_SENT | SYN_RECV)) {
                     kernel::settle(&self.copy);
                 }
                 Some(Answer::Done)

@@ -16,6 +16,8 @@ const V6: usize = 28;
 const V6_LEAST: usize = 24;
 /// `struct sockaddr_un`: the family, and a path of at most 108 bytes.
 const UNIX: usize = 110;
+/// The longest that connect(2) takes: `struct sockaddr_storage`.
+const LONGEST: usize = 128;
 
 /// An address as a program gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,9 @@ pub(crate) enum Given {
 
 /// Reads the address of a call.
 pub(crate) fn address(call: &Notification, pointer: u64, len: i32) -> Result<Given, Errno> {
-    let Some(len) = usize::try_from(len).ok().filter(|&len| len >= 2) else { return Ok(Given::Other) };
+    let Some(len) = usize::try_from(len).ok().filter(|len| (2..=LONGEST).contains(len)) else {
+        return Ok(Given::Other);
+    };
     // One byte more shows that a path is too long for the kernel.
     let mut bytes = [0; UNIX + 1];
     let room = &mut bytes[..len.min(UNIX + 1)];
@@ -41,9 +45,6 @@ pub(crate) fn address(call: &Notification, pointer: u64, len: i32) -> Result<Giv
 pub(crate) fn is_hidden(call: &Notification) -> bool {
     read_memory(call.thread, call.pointer(1), &mut [0]) == Err(Errno::PERM)
 }
-
-/// The longest that connect(2) takes: `struct sockaddr_storage`.
-const LONGEST: usize = 128;
 
 /// Reads the address of a call, of whatever family, whole.
 pub(crate) fn address_bytes(call: &Notification, pointer: u64, len: i32) -> Result<Box<[u8]>, Errno> {
@@ -190,5 +191,6 @@ mod tests {
         assert_eq!(address(&call, 8, 16), Err(Errno::FAULT));
         assert_eq!(address(&call, 8, 1), Ok(Given::Other));
         assert_eq!(address(&call, 8, -1), Ok(Given::Other));
+        assert_eq!(address(&call, 8, 129), Ok(Given::Other));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use libc::{SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, c_int};
+use libc::{EINVAL, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, c_int};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
 
@@ -17,6 +17,9 @@ const TYPE_MASK: c_int = 0xf;
 /// The filter has let through what is TCP or UDP, as far as its scalars say.
 pub(crate) fn answer(datagrams: &mut Datagrams, sockets: &mut Sockets, call: &Notification) -> Answer {
     let (family, kind, protocol) = (call.int(0), call.int(1), call.int(2));
+    if kind & !(TYPE_MASK | SOCK_CLOEXEC | SOCK_NONBLOCK) != 0 {
+        return Answer::Fail(EINVAL);
+    }
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
     match kind & TYPE_MASK {
         SOCK_STREAM => {

@@ -40,14 +40,15 @@ hooks! {
 unsafe fn judged_and_made(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int {
     let mut copy = MaybeUninit::<libc::sockaddr_storage>::uninit();
     let mut address = address;
-    if !address.is_null() && len as usize <= size_of_val(&copy) {
+    let is_too_long = len as usize > size_of_val(&copy);
+    if !address.is_null() && !is_too_long {
         // What is judged is what the kernel gets, whatever another thread writes there meanwhile.
         // SAFETY: `len` bytes are readable by the contract of connect(2), and fit.
         unsafe { ptr::copy_nonoverlapping(address.cast::<u8>(), copy.as_mut_ptr().cast(), len as usize) };
         address = copy.as_ptr().cast();
     }
-    // SAFETY: as above; of the copy as many bytes are there.
-    let given = unsafe { address::read(address, len) };
+    // SAFETY: as above; of the copy as many bytes are there. The kernel reads nothing of what is longer (EINVAL).
+    let given = if is_too_long { Given::Malformed } else { unsafe { address::read(address, len) } };
     match carried(fd, given) {
         Some(answer) => answer,
         None => match real::connect.get() {

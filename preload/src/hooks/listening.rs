@@ -17,7 +17,7 @@ use crate::{errno, link, real, session};
 hooks! {
     /// bind(2): what is exposed elsewhere listens on loopback here. Where the agent does not answer, `EACCES`.
     fn bind(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int,
-        closed errno::fail(libc::EACCES) => match (real::bind.get(), narrowed(fd, read(address, len))) {
+        closed errno::fail(libc::EACCES) => match (real::bind.get(), narrowed(fd, if is_on() { read(address, len) } else { Given::Nothing })) {
             (Some(bind), Ok(None)) => bind(fd, address, len),
             (Some(bind), Ok(Some((raw, size)))) => bind(fd, (&raw const raw).cast(), size),
             (_, Err(errno)) => errno::fail(errno),

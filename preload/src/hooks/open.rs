@@ -38,6 +38,7 @@ fn opened(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
             link::tell_barred(what);
             errno::fail(errno)
         }
+        (Opened::Nothing, _) => errno::fail(libc::EINVAL),
         (_, None) => errno::fail(libc::ENOSYS),
     }
 }
@@ -56,6 +57,8 @@ unsafe fn refused(
 ) -> Option<c_int> {
     let (errno, what) = match set(level, name) {
         Setting::Pass => return None,
+        // EBADF, by the kernel itself.
+        Setting::Refused(..) if !ProgramSocket(fd).is_open() => return None,
         Setting::Refused(errno, what) => (errno, what),
         Setting::Device => {
             // SAFETY: the caller's promise.

@@ -85,12 +85,18 @@ unsafe fn shown(
     real: NameCall,
     instead: impl FnOnce(&ProgramSocket, SocketAddr) -> Option<SocketAddr>,
 ) -> c_int {
+    // What the kernel writes no address to, it refuses by itself, or writes the length alone.
+    // SAFETY: a length that is not null is readable, by the contract of the call.
+    if address.is_null() || len.is_null() || c_int::try_from(unsafe { *len }).is_err() {
+        // SAFETY: the program's own arguments.
+        return unsafe { real(fd, address, len) };
+    }
     // The program's buffer may be cut short, so the judgement is made on one of our own.
     let mut own = std::mem::MaybeUninit::<libc::sockaddr_storage>::zeroed();
     let mut own_len = size_of::<libc::sockaddr_storage>() as socklen_t;
     let before = errno::get();
     // SAFETY: `own` has `own_len` bytes.
-    let known = unsafe { real(fd, own.as_mut_ptr().cast(), &mut own_len) } == 0 && !len.is_null();
+    let known = unsafe { real(fd, own.as_mut_ptr().cast(), &mut own_len) } == 0;
     errno::set(before);
     // SAFETY: `own` has at least as many bytes as the kernel says that it wrote.
     let shown = known.then(|| unsafe { crate::address::read(own.as_ptr().cast(), own_len) });

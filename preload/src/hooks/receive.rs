@@ -12,7 +12,8 @@ use crate::address::{Given, Raw, read};
 use crate::fence::fenced;
 use crate::{errno, link, paths, real};
 
-/// The kernel receives at most UIO_MAXIOV messages in one call.
+/// So many messages are received in one call at most, as many as the kernel sends in one (UIO_MAXIOV): fewer than were asked for
+/// is what recvmmsg(2) may always answer.
 const MAX_MESSAGES: usize = 1024;
 
 hooks! {
@@ -59,6 +60,7 @@ hooks! {
     fn recvmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int,
         open {
             let Some(recvmmsg) = real::recvmmsg.get() else { return errno::fail(libc::ENOSYS) };
+            let count = count.min(MAX_MESSAGES as c_uint);
             // The kernel overwrites the sizes of the buffers.
             let mut rooms = [0u8; MAX_MESSAGES];
             if !messages.is_null() {

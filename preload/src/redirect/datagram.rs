@@ -63,18 +63,33 @@ pub(crate) enum Opened {
     Protocol(c_int),
     /// None: its packets would go round the tunnel.
     Refused(c_int, Barred),
+    /// None: no kernel has such a type or protocol (EINVAL).
+    Nothing,
 }
 
 /// linux/socket.h; not in libc for every target.
 const AF_SMC: c_int = 43;
 const AF_XDP: c_int = 44;
 const SOCK_PACKET: c_int = 10;
+/// All bits of a type, with what may be or-ed to it; one more than the highest type (linux/net.h).
+const TYPES: c_int = 0xf;
+const SOCK_MAX: c_int = 11;
+/// One more than the highest protocol (linux/in.h).
+const IPPROTO_MAX: c_int = IPPROTO_MPTCP + 1;
 
 /// `socket(2)`. MPTCP sockets (RFC 8684) cannot be held, so they are made as TCP, to which they fall back
 /// anyway where the peer does not speak MPTCP.
 pub(crate) fn open(domain: c_int, kind: c_int, protocol: c_int) -> Opened {
-    // What is or-ed to the type (SOCK_CLOEXEC, SOCK_NONBLOCK) is above it.
-    let kind = kind & 0xf;
+    let flags = kind & !TYPES;
+    let kind = kind & TYPES;
+    let is_inet = matches!(domain, AF_INET | AF_INET6);
+    if is_inet
+        && (flags & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) != 0
+            || kind >= SOCK_MAX
+            || !(0..IPPROTO_MAX).contains(&protocol))
+    {
+        return Opened::Nothing;
+    }
     match domain {
         AF_PACKET | AF_XDP => Opened::Refused(EPERM, Barred::Packets),
         AF_SMC | libc::AF_RDS | libc::AF_TIPC => Opened::Refused(EAFNOSUPPORT, Barred::Transport),
@@ -152,6 +167,11 @@ mod tests {
                 let refused = Opened::Refused(EPROTONOSUPPORT, Barred::Transport);
                 assert_eq!(open(domain, SOCK_DGRAM, protocol), refused);
                 assert_eq!(open(domain, SOCK_STREAM, protocol), refused);
+            }
+            for (kind, protocol) in
+                [(SOCK_STREAM | 0x100, 0), (15, 0), (SOCK_STREAM, -1), (SOCK_DGRAM, 300), (SOCK_RAW, 263)]
+            {
+                assert_eq!(open(domain, kind, protocol), Opened::Nothing, "{kind} {protocol}");
             }
             let refused = Opened::Refused(ESOCKTNOSUPPORT, Barred::Transport);
             assert_eq!(open(domain, libc::SOCK_SEQPACKET, 0), refused);

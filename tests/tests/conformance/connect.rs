@@ -39,6 +39,16 @@ const STARTS_ANEW_TWICE: &[Known] = &[
     },
 ];
 
+/// Nothing is sent, and the socket is as good as before.
+#[test]
+fn what_the_kernel_refuses_by_itself_is_refused_alike() {
+    let both = Both::dante();
+    let case = |what| Case::new("wrong", port::ECHO).more(what);
+    both.compare(&[case(&["families"]), case(&["datagrams"]), case(&["lengths"]), case(&["places"])]);
+    both.compare(&[case(&["fast-open"]), case(&["flags"]), case(&["sockets"])]);
+    both.no_leaks();
+}
+
 #[test]
 fn options_flags_and_identity_of_the_socket_are_kept() {
     Both::new().compare(&[

@@ -49,6 +49,15 @@ fn a_second_connect_tells_the_state() {
 }
 
 #[test]
+fn what_the_kernel_refuses_by_itself_is_refused_alike() {
+    let both = Both { tier: Some("auto"), ..Both::dante() };
+    let case = |what| Case::new("wrong", port::ECHO).more(what);
+    both.compare(&[case(&["families"]), case(&["datagrams"]), case(&["lengths"]), case(&["places"])]);
+    both.compare_in(&[case(&["flags"])], &["v4"], &["blocking"]);
+    both.no_leaks();
+}
+
+#[test]
 fn a_success_shows_once_and_as_the_kernels_own_events() {
     const GOOD: u16 = port::slow(port::ECHO);
     Both::guarded().compare(&[

@@ -73,6 +73,34 @@ except Enough:
     no_leaks(&world);
 }
 
+/// The far end has closed before the supervisor has the answer.
+#[test]
+fn a_second_connect_tells_that_it_is_connected() {
+    let script = "import socket\ns = socket.create_server(('', 7050), backlog=100)\nprint('serves', flush=True)\n\
+        while True:\n    c, _ = s.accept()\n    c.sendall(b'hello')\n    c.close()";
+    for tier in ["auto", "sealed"] {
+        let mut both = Both { tier: Some(tier), ..both() };
+        let proxy = proxies::microsocks(&both.redirected, None);
+        both.upstream = proxy.url().to_owned();
+        for world in [&both.native, &both.redirected] {
+            let server = world.far("/usr/bin/python3").args(["-c", script]);
+            let mut server = server.limit(Duration::MAX).spawn();
+            assert_eq!(server.next_line(), "serves");
+            server.detach();
+        }
+        both.compare_in(&[Case::new("again", 7050).more(&["closed"])], &["v4"], &MODES);
+    }
+}
+
+#[test]
+fn what_the_kernel_refuses_by_itself_is_refused_alike() {
+    let both = Both { tier: Some("sealed"), ..Both::dante() };
+    let case = |what| Case::new("wrong", port::ECHO).more(what);
+    both.compare(&[case(&["families"]), case(&["datagrams"]), case(&["lengths"]), case(&["places"])]);
+    both.compare_in(&[case(&["flags"])], &["v4"], &["blocking"]);
+    both.no_leaks();
+}
+
 #[test]
 fn datagrams_are_carried() {
     let both = Both { tier: Some("sealed"), ..Both::dante() };

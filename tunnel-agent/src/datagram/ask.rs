@@ -88,6 +88,9 @@ impl Ask {
         };
         let facts = Facts::read(&copy, self.agent.network)?;
         drop(copy);
+        if let Some(failure) = facts.mismatch(self.address, self.purpose == Purpose::Connect) {
+            return Err(failure);
+        }
         if facts.stays_here && !is_local(address.ip()) {
             // From such an address nothing leaves this machine (ip(7)).
             return Err(Failure::Dial(errno::EINVAL));

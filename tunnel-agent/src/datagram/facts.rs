@@ -67,6 +67,17 @@ impl Facts {
         Self { cookie, blocking, local, stays_here, is_connected, ipv6: true, v6_only: false }
     }
 
+    /// What the kernel refuses of this socket by itself (ip(7), ipv6(7)). A socket of IPv6 takes addresses of IPv4, too, unless it is
+    /// for IPv6 alone.
+    pub(super) fn mismatch(&self, given: SocketAddr, connects: bool) -> Option<Failure> {
+        match given {
+            SocketAddr::V6(_) if !self.ipv6 => Some(errno::EAFNOSUPPORT),
+            SocketAddr::V4(_) if self.v6_only && connects => Some(errno::EAFNOSUPPORT),
+            _ => None,
+        }
+        .map(Failure::Dial)
+    }
+
     /// On which address the `at` for `to` is; an error where the kernel would not let the program send there.
     pub(super) fn loopback_for(&self, to: SocketAddr) -> Result<IpAddr, Failure> {
         let (v4, v6) = (IpAddr::V4(AT), IpAddr::V6(Ipv6Addr::LOCALHOST));
