@@ -141,12 +141,15 @@ pub(crate) fn begin(mut attempt: Attempt) {
     }
     if attempt.held_at != 0 {
         if agent.holds.is_ours(attempt.held_at) {
-            return attempt.hold(destination, room);
+            // It has been answered, in either case.
+            let _ = attempt.hold(destination, room);
+            return;
         }
         return attempt.refuse(&Failure::Socket("it is held by another agent"));
     }
     if by_agent {
-        return attempt.hold_or_refuse(destination, room);
+        let _ = attempt.hold_or_refuse(destination, room);
+        return;
     }
     agent.attempts.begin_handoff(cookie);
     tokio::spawn(attempt.run(destination, room));
@@ -250,17 +253,17 @@ impl Attempt {
         Duration::from_secs(self.plan.config.deadline.into()).saturating_sub(self.since.elapsed())
     }
 
-    fn hold_or_refuse(self, destination: Destination, room: Taken) {
-        if self.facts.device {
-            self.refuse(&Failure::Socket(
-                "a socket bound to a device can only be handed off, while it is blocking",
-            ));
+    /// Holds the socket, or answers that it cannot be, with the errno.
+    fn hold_or_refuse(self, destination: Destination, room: Taken) -> Result<(), i32> {
+        let why = if self.facts.device {
+            "a socket bound to a device can only be handed off, while it is blocking"
         } else if !self.agent.can_hold {
-            self.refuse(&Failure::Socket(
-                "this system lets no socket be held, and the chain cannot be handed off",
-            ));
+            "this system lets no socket be held, and the chain cannot be handed off"
         } else {
-            self.hold(destination, room);
-        }
+            return self.hold(destination, room);
+        };
+        let failure = Failure::Socket(why);
+        self.refuse(&failure);
+        Err(failure.errno())
     }
 }

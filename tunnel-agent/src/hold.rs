@@ -34,6 +34,8 @@ use listener::{Listener, TTL, bind};
 
 /// Completion takes microseconds; a socket that takes longer will never be completed.
 const COMPLETION: Duration = Duration::from_secs(5);
+/// Nor is a test waited for any longer than a launch waits for us, by far.
+const TEST: Duration = Duration::from_secs(2);
 /// Their names for a successor.
 const HOLD: &str = "hold";
 const FILLER: &str = "filler";
@@ -199,7 +201,8 @@ impl Holds {
             return Err(io::Error::other("a held socket is connected before completion"));
         }
         let ours = held.open(false)?;
-        let _ours = held.complete(ours).await.map_err(|(_, _, error)| error)?;
+        let completed = tokio::time::timeout(TEST, held.complete(ours)).await;
+        let _ours = completed.map_err(io::Error::from)?.map_err(|(_, _, error)| error)?;
         match sys::tcp_state(&program)? {
             sys::ESTABLISHED => Ok(()),
             _ => Err(io::Error::other("a completed socket is not connected")),

@@ -26,7 +26,7 @@ use underpass_core::wire::Token;
 
 use crate::lines::Lines;
 use crate::plan::Plan;
-use table::{Table, Written};
+use table::{Content, Table, Written};
 
 /// When there are as many, those of which nothing lives go, the oldest first, until there are half as many: each launch may
 /// ask for something new, and without that the file of an agent that runs for years would have no end.
@@ -204,13 +204,13 @@ impl Sessions {
         let config = source.read()?;
         let name = source.path.display();
         let json = serde_json::to_string(&config).map_err(|error| format!("{name}: {error}"))?;
-        if let Some(known) = self.table.lock().shared.get(&json) {
-            return Ok(Arc::clone(known));
+        let content = Content::of(json, &config);
+        if let Some(known) = self.table.lock().known(&content) {
+            return Ok(known);
         }
         // Reads certificates.
-        let plan = Arc::new(Plan::new(config).map_err(|why| format!("{name}: {why}"))?);
-        self.table.lock().shared.insert(json, Arc::clone(&plan));
-        Ok(plan)
+        let plan = Plan::new(config).map_err(|why| format!("{name}: {why}"))?;
+        Ok(self.table.lock().share(content, plan))
     }
 
     /// Writes the file of sessions anew.

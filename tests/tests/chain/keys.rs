@@ -39,6 +39,22 @@ fn a_key_that_a_relay_does_not_know_is_refused_wherever_it_stands() {
 }
 
 #[test]
+fn a_key_that_is_renewed_is_shown_by_the_next_launch() {
+    let row = row(1);
+    let well = greeter();
+    let mut lives = row.place.through(&row.urls(), "cat").spawn();
+    row.place.visit(&row.urls(), &[(&well, GREETED)]);
+    let stranger = proxies::key(&row.place.world, "stranger");
+    for end in ["", ".crt"] {
+        let of = |key: &proxies::Key| format!("{}{end}", key.path.display());
+        std::fs::rename(of(&stranger), of(&row.keys[0])).expect("the directory is ours");
+    }
+    row.place.visit(&row.urls(), &[(&well, "EACCES")]);
+    lives.close_input();
+    assert_eq!(lives.wait().code(), 0);
+}
+
+#[test]
 fn who_has_no_key_is_told_how_to_make_one() {
     let row = row(1);
     let (url, _) = row.urls[0].split_once("&key=").expect("it has a key");

@@ -1,9 +1,11 @@
 //! A session that stalls: what comes new goes by another one beside it, and what it carries goes on when its line does.
 
+use std::time::{Duration, Instant};
+
 use underpass_tests::World;
 use underpass_tests::servers::port;
 
-use crate::place::NAME;
+use crate::place::{self, NAME};
 use crate::relays::row;
 
 /// Makes a connection for each line that it reads, and in the end asks all of them.
@@ -59,4 +61,27 @@ fn what_comes_new_goes_beside_a_session_that_has_stalled() {
     world.far("nft").args(["delete", "table", "inet", "stall"]).run().success();
     program.say("say");
     assert_eq!(program.next_line(), "word word word");
+}
+
+/// Whoever waits for a session that another has begun has all of its own time.
+#[test]
+fn the_deadline_of_one_is_not_that_of_another() {
+    const DEADLINE: u64 = 8;
+    let row = row(1);
+    let world = &row.place.world;
+    let text = format!("deadline = {DEADLINE}\nproxy = '{}'\n", row.urls[0]);
+    let rule = format!("tcp dport {} drop", row.relays[0].real.port());
+    let chain = format!("chain in {{\n type filter hook prerouting priority -400\n {rule}\n }}\n");
+    world.far("nft").arg(format!("table inet stall {{\n {chain} }}\n")).run().success();
+    let visit = || {
+        let arguments = place::visit("blocking", [place::greeter().as_str()]);
+        row.place.configured("c.toml", &text, "python3").args(arguments).spawn()
+    };
+    let began = Instant::now();
+    let first = visit();
+    std::thread::sleep(Duration::from_secs(DEADLINE / 2));
+    let second = visit();
+    std::thread::sleep(Duration::from_millis(DEADLINE * 1000 + 500).saturating_sub(began.elapsed()));
+    world.far("nft").args(["delete", "table", "inet", "stall"]).run().success();
+    assert_eq!([first, second].map(|visit| visit.wait().stdout), ["ETIMEDOUT\n", "greeted\n"]);
 }

@@ -277,6 +277,34 @@ fn each_hop_has_its_turn_however_it_is_reached() {
     assert_eq!(spread(&place, &configuration("round-robin", Some(1), &hops), &hops, TIMES), [TIMES / 4; 4]);
 }
 
+/// Where no socket can be held the program's own goes along one path after the other, and along none twice.
+#[test]
+fn a_socket_that_cannot_be_held_tries_each_path_once() {
+    let place = Place::new();
+    let hops = hops(&place);
+    hops.iter().for_each(|(hop, _)| hop.kill());
+    // What completes a held socket is dropped.
+    let rules = "
+        counter tried {
+        }
+        chain in {
+            type filter hook input priority 0
+            iif lo ip ttl 255 tcp flags syn drop
+        }
+        chain out {
+            type filter hook output priority 0
+            tcp dport 2001-2004 tcp flags & (syn | ack) == syn counter name tried
+        }";
+    place.world.client("nft").arg(format!("table inet unheld {{{rules}\n}}")).run().success();
+    let text = configuration("failover", None, &hops);
+    let arguments = place::visit("blocking", [place::greeter().as_str()]);
+    let done = place.configured("kind.toml", &text, "python3").args(arguments).run();
+    assert_eq!(done.stdout, "ENETUNREACH\n", "{done}");
+    let tried =
+        place.world.client("nft").args(["list", "counter", "inet", "unheld", "tried"]).run().success();
+    assert!(tried.contains("packets 4 "), "{tried}");
+}
+
 /// A hop is tried again after a while, which nobody waits for longer than this.
 #[test]
 fn failover_returns_to_a_hop_that_is_back() {

@@ -14,7 +14,7 @@ use crate::carried::HandedOff;
 use crate::panics::{FAULT, caught};
 use crate::plan::Way;
 use crate::room::Taken;
-use crate::upstream::chain::{Chain, Path};
+use crate::upstream::chain::{Chain, Path, Tried};
 use crate::upstream::happy_eyeballs;
 use crate::upstream::hop::Hop;
 use crate::upstream::path::{self, Progress};
@@ -24,115 +24,116 @@ use crate::{frames, log, sight, sys};
 /// How an attempt to hand off has ended, if not in failure.
 enum Driven {
     HandedOff,
-    /// Nothing was done: the socket, its family, or the chain is not for it. The path that was drawn for it, if one was.
-    CannotBe(Option<Path>),
+    /// Nothing was done: the socket, its family, or the chain is not for it.
+    CannotBe,
 }
 
 impl Attempt {
     pub(super) async fn run(mut self, destination: Destination, room: Taken) {
         let mut converted = false;
-        let driven = caught(self.try_handoff(&destination));
-        let ended = tokio::select! {
-            biased;
-            ended = driven => ended.unwrap_or(Err(FAULT)),
-            said = frames::wait(&self.connection) => match said {
-                Some(frame) if matches!(Request::decode(frame.frame()), Ok((_, Request::Convert))) => {
-                    sys::dissolve(&self.socket);
-                    converted = true;
-                    Ok(Driven::CannotBe(None))
-                }
-                // The program has gone, or its thread; another of its threads may still wait.
-                _ => {
-                    sys::dissolve(&self.socket);
-                    Err(Failure::Socket("the program has gone"))
-                }
-            },
+        let mut drawn = None;
+        let ended = {
+            let driven = caught(self.try_handoff(&destination, &mut drawn));
+            tokio::select! {
+                biased;
+                ended = driven => ended.unwrap_or(Err(FAULT)),
+                said = frames::wait(&self.connection) => match said {
+                    Some(frame) if matches!(Request::decode(frame.frame()), Ok((_, Request::Convert))) => {
+                        sys::dissolve(&self.socket);
+                        converted = true;
+                        Ok(Driven::CannotBe)
+                    }
+                    // The program has gone, or its thread; another of its threads may still wait.
+                    _ => {
+                        sys::dissolve(&self.socket);
+                        Err(Failure::Socket("the program has gone"))
+                    }
+                },
+            }
         };
         // Empty after a hand-off: it has told everybody.
         let waiting = self.agent.attempts.end_handoff(self.facts.cookie);
-        match ended {
-            Ok(Driven::HandedOff) => {}
-            Ok(Driven::CannotBe(drawn)) => {
-                self.drawn = drawn;
+        let said = match ended {
+            Ok(Driven::HandedOff) => return,
+            Ok(Driven::CannotBe) => {
                 // The outcome is not waited for any more.
                 self.supervised &= !converted;
+                self.drawn = drawn;
                 let held = Reply::Held { blocking: self.facts.blocking, port: self.agent.holds.port() };
-                self.hold_or_refuse(destination, room);
-                waiting.iter().for_each(|connection| frames::reply(connection, &held));
+                self.hold_or_refuse(destination, room).map_or_else(|errno| Reply::Refuse { errno }, |()| held)
             }
             Err(failure) => {
                 sys::dissolve(&self.socket);
                 self.refuse(&failure);
-                let refused = Reply::Refuse { errno: failure.errno() };
-                waiting.iter().for_each(|connection| frames::reply(connection, &refused));
+                Reply::Refuse { errno: failure.errno() }
             }
-        }
+        };
+        waiting.iter().for_each(|connection| frames::reply(connection, &said));
     }
 
-    /// Drives the program's own socket along the chain, by one path after another.
-    async fn try_handoff(&self, destination: &Destination) -> Result<Driven, Failure> {
+    /// Drives the program's own socket along the chain, by one path after another. `drawn` is the path that it uses, or
+    /// that whoever holds the socket is to use.
+    async fn try_handoff(
+        &self,
+        destination: &Destination,
+        drawn: &mut Option<Path>,
+    ) -> Result<Driven, Failure> {
         // A socket that cannot be held blocks in connect(), as the only other way.
         let may = self.facts.allows_handoff(&self.socket, self.watched)
             || !self.agent.can_hold && !self.facts.confined;
         let Way::Chain(chain) = way(&self.plan, &self.client, destination) else {
-            return Ok(Driven::CannotBe(None));
+            return Ok(Driven::CannotBe);
         };
         let wanted = self.plan.hands_off();
         if !may || (wanted == Some(false) && self.agent.can_hold) {
-            return Ok(Driven::CannotBe(None));
+            return Ok(Driven::CannotBe);
         }
         let near = wanted.is_none() && self.agent.can_hold;
+        let (mut tried, mut last) = (Tried::default(), None);
         loop {
-            let Some(path) = chain.draw().await else { return Ok(Driven::CannotBe(None)) };
-            let hops = chain.along(&path);
+            *drawn = chain.draw(&tried).await;
+            let Some(path) = drawn.as_ref() else { return last.map_or(Ok(Driven::CannotBe), Err) };
+            let hops = chain.along(path);
             if !Chain::can_be_driven(&hops, near) {
-                return Ok(Driven::CannotBe(Some(path)));
+                return Ok(Driven::CannotBe);
             }
             let progress = Progress::default();
             let driven = async {
-                let Some(hop) = hops.first() else { return Ok(false) };
+                let Some(hop) = hops.first() else { return Ok(Driven::CannotBe) };
                 let addresses = path::first_addresses(hop, &self.facts).await?;
                 if self.facts.confined && !self.may_enter(&hops, &addresses) {
-                    return Ok(false);
+                    return Ok(Driven::CannotBe);
                 }
-                let Some(bare) = self.reach(hop, &addresses).await? else { return Ok(false) };
+                let Some(bare) = self.reach(hop, &addresses).await? else { return Ok(Driven::CannotBe) };
                 let let_go = |spoken| self.let_go(destination, spoken);
                 path::drive(&hops, bare, destination, &self.client, &progress, let_go).await?;
-                Ok(true)
+                chain.has_served(path);
+                Ok(Driven::HandedOff)
             };
             // A held socket ends by itself when the kernel gives it up; so does this one.
             let left =
                 self.deadline().min(sys::syn_patience(&self.socket).saturating_sub(self.since.elapsed()));
-            let patience = chain.patience(0, left);
-            let ended = tokio::time::timeout(patience, driven).await.unwrap_or(Err(Failure::TimedOut));
-            match ended {
-                Ok(false) => return Ok(Driven::CannotBe(Some(path))),
-                Ok(true) => {
-                    let _ = chain.settle(&path, Ok(()), &progress);
-                    return Ok(Driven::HandedOff);
-                }
-                Err(failure) => {
-                    sys::dissolve(&self.socket);
-                    if failure == Failure::Challenged {
-                        // The answer to the challenge is known now, and is given on a connection of the agent's.
-                        return Ok(Driven::CannotBe(Some(path)));
-                    }
-                    match chain.settle(&path, Err(failure), &progress) {
-                        Err((failure, false)) => return Err(failure),
-                        // Other paths are looked for while the socket is held.
-                        Err((failure, true)) => {
-                            tracing::debug!(%failure, "another path is looked for");
-                            if self.agent.can_hold {
-                                return Ok(Driven::CannotBe(None));
-                            }
-                            if self.deadline().is_zero() {
-                                return Err(failure);
-                            }
-                        }
-                        Ok(()) => {}
-                    }
-                }
+            let patience = chain.patience(tried.failed().len(), left);
+            let failure = match tokio::time::timeout(patience, driven).await.unwrap_or(Err(Failure::TimedOut))
+            {
+                Err(failure) => failure,
+                driven => return driven,
+            };
+            sys::dissolve(&self.socket);
+            if failure == Failure::Challenged {
+                // The answer to the challenge is known now, and is given on a connection of the agent's.
+                return Ok(Driven::CannotBe);
             }
+            let failure = chain.charge(failure, path, &progress, &mut tried)?;
+            if !chain.has_other_paths() || self.deadline().is_zero() {
+                return Err(failure);
+            }
+            // Other paths are looked for while the socket is held.
+            if self.agent.can_hold {
+                *drawn = None;
+                return Ok(Driven::CannotBe);
+            }
+            last = Some(failure);
         }
     }
 

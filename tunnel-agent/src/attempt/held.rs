@@ -27,8 +27,8 @@ use crate::upstream::stream::Stream;
 use crate::{dns, frames, log, sight};
 
 impl Attempt {
-    /// Holds the socket, answers, and leaves the rest to the relay thread.
-    pub(super) fn hold(self, destination: Destination, mut room: Taken) {
+    /// Holds the socket, answers, and leaves the rest to the relay thread; the errno, where it cannot be held.
+    pub(super) fn hold(self, destination: Destination, mut room: Taken) -> Result<(), i32> {
         let deadline = self.deadline();
         let Self {
             agent,
@@ -57,7 +57,8 @@ impl Attempt {
             Err(error) => {
                 sight::not_carried(&agent, &trip(&agent, &plan, &client, destination), &error);
                 let errno = documented(error.raw_os_error().unwrap_or(errno::ENETUNREACH));
-                return frames::reply(&connection, &Reply::Refuse { errno });
+                frames::reply(&connection, &Reply::Refuse { errno });
+                return Err(errno);
             }
         };
         let waits = supervised && facts.blocking;
@@ -102,6 +103,7 @@ impl Attempt {
         if waits {
             tokio::spawn(waiting::tell(table, cookie, connection, outcome));
         }
+        Ok(())
     }
 }
 

@@ -1,6 +1,9 @@
 //! The table of sessions, and what they share.
 
 use std::collections::{HashMap, VecDeque};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use underpass_core::config::Config;
@@ -9,6 +12,7 @@ use underpass_core::wire::Token;
 
 use super::CROWD;
 use crate::plan::Plan;
+use crate::upstream::hop::Hop;
 
 /// When there are as many times more, the oldest goes of which nothing is known to live.
 const MOST_CROWDS: usize = 4;
@@ -48,14 +52,37 @@ pub(crate) struct Keeper {
     _kept: Arc<()>,
 }
 
+/// All that a plan is made of.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct Content {
+    /// The configuration, as JSON.
+    json: String,
+    /// The files that it names: keys and certificates, which may be renewed.
+    files: Vec<Option<Edition>>,
+}
+
+/// What changes with the content of a file: device, inode, size, and when it was changed, in seconds and nanoseconds.
+type Edition = (u64, u64, u64, i64, i64);
+
+impl Content {
+    pub(super) fn of(json: String, config: &Config) -> Self {
+        let edition = |path: PathBuf| {
+            let found = fs::metadata(path).ok()?;
+            Some((found.dev(), found.ino(), found.size(), found.ctime(), found.ctime_nsec()))
+        };
+        let hops = config.chains.values().flat_map(|chain| &chain.hops);
+        Self { json, files: hops.flat_map(Hop::files).map(edition).collect() }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Table {
     pub(super) sessions: HashMap<Token, Session>,
     pub(super) order: VecDeque<Token>,
     /// The newest session of what can be asked for.
     asked: HashMap<Asked, Token>,
-    /// Launches with the same configuration, as JSON, share one plan: its health and its warm connections.
-    pub(super) shared: HashMap<String, Arc<Plan>>,
+    /// Launches with the same configuration share one plan: its health and its warm connections.
+    shared: HashMap<Content, Arc<Plan>>,
     /// Those with the same source share it, too.
     pub(super) sources: Vec<Arc<Source>>,
     /// How many were left when they were thinned out last.
@@ -134,14 +161,25 @@ impl Table {
     }
 
     pub(super) fn plan(&mut self, json: &str, config: Config) -> Result<Arc<Plan>, String> {
-        if let Some(plan) = self.shared.get(json) {
-            return Ok(Arc::clone(plan));
+        let content = Content::of(json.to_owned(), &config);
+        match self.known(&content) {
+            Some(plan) => Ok(plan),
+            None => Ok(self.share(content, Plan::new(config)?)),
         }
-        let plan = Arc::new(Plan::new(config)?);
+    }
+
+    /// The plan for this, if there is one.
+    pub(super) fn known(&self, content: &Content) -> Option<Arc<Plan>> {
+        self.shared.get(content).map(Arc::clone)
+    }
+
+    /// From now on it is the plan for this.
+    pub(super) fn share(&mut self, content: Content, plan: Plan) -> Arc<Plan> {
         if self.shared.len() >= MAX_SHARED {
             self.shared.retain(|_, plan| Arc::strong_count(plan) > 1);
         }
-        self.shared.insert(json.to_owned(), Arc::clone(&plan));
-        Ok(plan)
+        let plan = Arc::new(plan);
+        self.shared.insert(content, Arc::clone(&plan));
+        plan
     }
 }

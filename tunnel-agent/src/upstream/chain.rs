@@ -28,7 +28,7 @@ use super::relay::sessions::Sessions;
 use super::warm::Pool;
 use super::{Far, flights};
 use crate::facts::FarOptions;
-use tried::Tried;
+pub(crate) use tried::Tried;
 
 /// A first hop that is nearer than this gains nothing from connections kept warm, and its connections
 /// can as well be handed off.
@@ -208,6 +208,11 @@ impl Chain {
         Some(from)
     }
 
+    /// Whether a connection that a hop has failed can be made without it.
+    pub(crate) fn has_other_paths(&self) -> bool {
+        self.kind != Kind::Strict && self.hops.len() > self.length
+    }
+
     /// How long an attempt may take: all that is left, or half of it where another path could be tried.
     pub(crate) fn patience(&self, failed: usize, left: Duration) -> Duration {
         let is_last = self.kind == Kind::Strict || self.hops.len().saturating_sub(failed) <= self.length();
@@ -218,13 +223,13 @@ impl Chain {
         path.iter().map(|&place| Arc::clone(&self.hops[place])).collect()
     }
 
-    /// The path for one connection. Whoever does not use it hands it on to [`Self::dial`]: a hop that has its turn is
-    /// not passed over.
-    pub(crate) async fn draw(&self) -> Option<Path> {
+    /// The path for one connection, or for its next attempt. Whoever does not use it hands it on to [`Self::dial`]: a hop
+    /// that has its turn is not passed over.
+    pub(crate) async fn draw(&self, tried: &Tried) -> Option<Path> {
         if self.kind == Kind::Nearest {
             self.measure().await;
         }
-        self.path(&[])
+        self.path(tried.failed())
     }
 
     /// Whether the program's own socket can be driven along a path: of plain proxies only, and near, where that is asked
@@ -234,25 +239,32 @@ impl Chain {
         hops.iter().all(|hop| hop.is_plain()) && (!near || hops.first().is_some_and(is_near))
     }
 
-    /// Takes what has become of a hand-off along a path: the failure with the hop's name, and whether
-    /// another path may do better.
-    pub(crate) fn settle(
+    /// A connection has been made along the path.
+    pub(crate) fn has_served(&self, path: &Path) {
+        path.iter().for_each(|&place| self.hops[place].has_served());
+        flights::consider(&self.hops[path[0]]);
+    }
+
+    /// Charges a failure to a hop: returns it, in the hop's name, where another path may do better.
+    ///
+    /// # Errors
+    ///
+    /// The failure, where it is about the destination or this machine.
+    pub(crate) fn charge(
         &self,
+        failure: Failure,
         path: &Path,
-        ended: Result<(), Failure>,
         progress: &Progress,
-    ) -> Result<(), (Failure, bool)> {
-        let Err(failure) = ended else {
-            path.iter().for_each(|&place| self.hops[place].has_served());
-            flights::consider(&self.hops[path[0]]);
-            return Ok(());
-        };
+        tried: &mut Tried,
+    ) -> Result<Failure, Failure> {
         let (at, failure) = self.accuse(failure, path, progress);
-        if let Some(at) = at {
-            self.hops[path[at]].has_failed(&failure);
+        let Some(at) = at else { return Err(failure) };
+        self.hops[path[at]].has_failed(&failure);
+        for cleared in tried.fails(path[at], path[progress.hop()]) {
+            self.hops[cleared].has_served();
         }
-        let again = at.is_some() && self.kind != Kind::Strict && self.hops.len() > self.length;
-        Err((failure, again))
+        tracing::debug!(%failure, "another path is looked for");
+        Ok(failure)
     }
 
     /// Which hop of the path a failure speaks against, from 0, or none if it is about the destination or this machine;
@@ -290,10 +302,10 @@ impl Chain {
         deadline: Duration,
     ) -> Result<Far, Failure> {
         let start = Instant::now();
-        if drawn.is_none() {
-            drawn = self.draw().await;
-        }
         let mut tried = Tried::default();
+        if drawn.is_none() {
+            drawn = self.draw(&tried).await;
+        }
         let mut last = None;
         let mut challenges = 0;
         for _ in 0..MAX_ATTEMPTS {
@@ -315,8 +327,7 @@ impl Chain {
             let attempt = self.attempt(&dial);
             let failure = match tokio::time::timeout(patience, attempt).await {
                 Ok(Ok(far)) => {
-                    hops.iter().for_each(|hop| hop.has_served());
-                    flights::consider(&hops[0]);
+                    self.has_served(&path);
                     return Ok(far);
                 }
                 Ok(Err(Failure::Challenged)) if challenges < MAX_CHALLENGES => {
@@ -327,14 +338,7 @@ impl Chain {
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::TimedOut,
             };
-            let (at, failure) = self.accuse(failure, &path, &progress);
-            let Some(at) = at else { return Err(failure) };
-            hops[at].has_failed(&failure);
-            for cleared in tried.fails(path[at], path[progress.hop()]) {
-                self.hops[cleared].has_served();
-            }
-            tracing::debug!(%failure, "another path is looked for");
-            last = Some(failure);
+            last = Some(self.charge(failure, &path, &progress, &mut tried)?);
         }
         Err(last.unwrap_or(Failure::TimedOut))
     }

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,8 @@ pub(crate) struct Health {
     /// In a row, since it has served last.
     pub(crate) failures: u32,
     pub(crate) passed_over_until: Option<Instant>,
+    /// How often it has been passed over since then.
+    passed_over: u32,
     /// When it has served or failed last.
     pub(crate) tried: Option<Instant>,
     /// From the first packet to the connection, where this hop was the first.
@@ -95,6 +98,21 @@ impl Hop {
         let flights = Flights::of(&upstream);
         let (http, health, fault) = Default::default();
         Ok(Self { upstream, http, tls, sessions, door: None, inside, flights, health, fault })
+    }
+
+    /// The files that are read for it.
+    pub(crate) fn files(upstream: &Upstream) -> impl Iterator<Item = PathBuf> {
+        let proxy = match upstream {
+            Upstream::Proxy(proxy) => Some(proxy),
+            _ => None,
+        };
+        let authority = proxy.and_then(|proxy| match &proxy.trust {
+            Trust::Authority(path) => Some(path.clone()),
+            _ => None,
+        });
+        let key = proxy.and_then(|proxy| proxy.key.clone());
+        let certificate = key.as_deref().map(certificate_path);
+        [authority, key, certificate].into_iter().flatten()
     }
 
     /// A relay inside of this process, or behind one.
@@ -260,10 +278,14 @@ impl Hop {
     pub(crate) fn has_failed(&self, failure: &Failure) {
         let mut health = self.health.lock();
         *self.fault.lock() = Some(failure.bare().clone());
-        let pause = (BACK_OFF * 2u32.saturating_pow(health.failures.min(10))).min(LONGEST_BACK_OFF);
         health.failures = health.failures.saturating_add(1);
         let now = Instant::now();
-        health.passed_over_until = Some(now + pause);
+        // Connections that are open or begun when it goes down all fail: that is one reason to wait longer, and not many.
+        if health.passed_over_until.is_none_or(|until| until <= now) {
+            let pause = (BACK_OFF * 2u32.saturating_pow(health.passed_over.min(10))).min(LONGEST_BACK_OFF);
+            health.passed_over = health.passed_over.saturating_add(1);
+            health.passed_over_until = Some(now + pause);
+        }
         health.tried = Some(now);
     }
 
@@ -272,6 +294,7 @@ impl Hop {
         if std::mem::take(&mut health.failures) > 0 {
             *self.fault.lock() = None;
         }
+        health.passed_over = 0;
         health.passed_over_until = None;
         health.tried = Some(Instant::now());
     }

@@ -32,6 +32,16 @@ fn dynamic_leaves_out_who_is_down_unless_all_are() {
 }
 
 #[test]
+fn many_failures_at_once_are_one_reason_to_wait() {
+    let chain = chain(Kind::Failover, 2, 0);
+    let hop = &chain.hops[0];
+    (0..14).for_each(|_| hop.has_failed(&Failure::TimedOut));
+    let health = hop.health();
+    let left = health.passed_over_until.unwrap().duration_since(Instant::now());
+    assert!(health.failures == 14 && left <= Duration::from_secs(5), "{health:?}");
+}
+
+#[test]
 fn failover_and_nearest_take_one() {
     let failover = chain(Kind::Failover, 3, 0);
     assert_eq!(failover.path(&[]), Some(vec![0]));

@@ -2,7 +2,7 @@
 
 /// Hops by their places in the chain.
 #[derive(Debug, Default)]
-pub(super) struct Tried {
+pub(crate) struct Tried {
     failed: Vec<usize>,
     /// By whom, and whom: a hop that closes instead of answering may mean the next one, or be at fault
     /// itself.
@@ -11,7 +11,7 @@ pub(super) struct Tried {
 
 impl Tried {
     /// Those that the next path does without.
-    pub(super) fn failed(&self) -> &[usize] {
+    pub(crate) fn failed(&self) -> &[usize] {
         &self.failed
     }
 

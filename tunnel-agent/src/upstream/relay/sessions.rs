@@ -85,7 +85,11 @@ struct Opened {
 /// What there is for a connection.
 enum Found {
     Session(Arc<Session>),
-    Opening(Opening),
+    Opening {
+        opening: Opening,
+        /// For the one who has asked, that is, and not for another.
+        is_ours: bool,
+    },
     /// The relay speaks HTTP/1.1.
     Single,
 }
@@ -144,15 +148,19 @@ impl Sessions {
     ) -> Result<Option<Opened>, Failure> {
         let key = through.key();
         let mut cuts = 0;
-        for _ in 0..TRIES {
+        let mut tries = 0;
+        while tries < TRIES {
+            tries += 1;
             let session = match Self::find(sessions, &key, through)? {
                 Found::Session(session) => session,
                 Found::Single => return Ok(None),
-                Found::Opening(mut opening) => {
+                Found::Opening { mut opening, is_ours } => {
                     progress.follows(opening.progress);
                     let ended = opening.ended.wait_for(Option::is_some).await;
                     match ended.ok().and_then(|ended| ended.clone()).unwrap_or(Err(Failure::UpstreamClosed)) {
                         Err(Failure::UpstreamClosed) if cuts < CUTS => wait_out(&mut cuts).await,
+                        // Whoever began it had less time left.
+                        Err(Failure::TimedOut) if !is_ours => tries -= 1,
                         ended => ended?,
                     }
                     continue;
@@ -188,7 +196,7 @@ impl Sessions {
             return Ok(Found::Session(Arc::clone(session)));
         }
         if let Some(opening) = &group.opening {
-            return Ok(Found::Opening(opening.clone()));
+            return Ok(Found::Opening { opening: opening.clone(), is_ours: false });
         }
         if group.speaks_http_1.is_some_and(|since| since.elapsed() < HTTP_1) {
             return Ok(Found::Single);
@@ -211,7 +219,7 @@ impl Sessions {
             let ended = sessions.opened(&key, opened);
             tell.send_replace(Some(ended));
         }));
-        Ok(Found::Opening(opening))
+        Ok(Found::Opening { opening, is_ours: true })
     }
 
     /// How many there are.
