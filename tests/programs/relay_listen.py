@@ -70,33 +70,40 @@ def say(*words):
 
 
 LISTEN = f"/.well-known/underpass/listen/{ip}/{port}/"
-first = Session()
-stream, said = first.ask("underpass-listen-1", LISTEN)
-say(said[":status"], said.get("underpass-bound"))
-token = ("underpass-resume", said.get("underpass-resume", ""))
-sys.stdin.readline()
-name, _, _ = announced(first.data(stream))
-say("came")
-first.cut()
-sys.stdin.readline()
-second = Session()
-stream, said = second.ask("underpass-listen-1", LISTEN, [token])
-say(said[":status"], said.get("underpass-bound"))
-served = {}
-for _ in range(2):
-    again, peer, peer_port = announced(second.data(stream))
-    served[again] = peer
-    taken, answer = second.ask("underpass-accept-1", f"/.well-known/underpass/accept/{again}/")
-    second.h2.send_data(taken, f"{peer} {peer_port}\n".encode(), end_stream=True)
-    second.flush()
+
+
+def main():
+    first = Session()
+    stream, said = first.ask("underpass-listen-1", LISTEN)
+    say(said[":status"], said.get("underpass-bound"))
+    token = ("underpass-resume", said.get("underpass-resume", ""))
+    sys.stdin.readline()
+    name, _, _ = announced(first.data(stream))
+    say("came")
+    first.cut()
+    sys.stdin.readline()
+    second = Session()
+    stream, said = second.ask("underpass-listen-1", LISTEN, [token])
+    say(said[":status"], said.get("underpass-bound"))
+    served = {}
+    for _ in range(2):
+        again, peer, peer_port = announced(second.data(stream))
+        served[again] = peer
+        taken, answer = second.ask("underpass-accept-1", f"/.well-known/underpass/accept/{again}/")
+        second.h2.send_data(taken, f"{peer} {peer_port}\n".encode(), end_stream=True)
+        second.flush()
+        say(answer[":status"])
+    say(name in served, set(served.values()))
+    _, answer = second.ask("underpass-accept-1", f"/.well-known/underpass/accept/{name}/")
     say(answer[":status"])
-say(name in served, set(served.values()))
-_, answer = second.ask("underpass-accept-1", f"/.well-known/underpass/accept/{name}/")
-say(answer[":status"])
-second.h2.end_stream(stream)
-second.flush()
-second.until(lambda e: isinstance(e, h2.events.StreamEnded) and e.stream_id == stream)
-say("ended")
-third = Session()
-_, answer = third.ask("underpass-listen-1", LISTEN, [token])
-say(answer[":status"])
+    second.h2.end_stream(stream)
+    second.flush()
+    second.until(lambda e: isinstance(e, h2.events.StreamEnded) and e.stream_id == stream)
+    say("ended")
+    third = Session()
+    _, answer = third.ask("underpass-listen-1", LISTEN, [token])
+    say(answer[":status"])
+
+
+if __name__ == "__main__":
+    main()

@@ -91,6 +91,13 @@ impl Running {
         }
     }
 
+    /// How much memory the program has, in KiB.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has a size");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Sends a signal to the program.
     pub fn signal(&self, signal: Signal) {
         let _ = kill_process(pid(self.pid()), signal);

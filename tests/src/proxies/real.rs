@@ -81,6 +81,11 @@ impl Real {
         format!("{scheme}://{}{host}:{}", self.login, self.port)
     }
 
+    /// How much memory it has, in KiB.
+    pub fn resident(&self) -> u64 {
+        self.lock().resident()
+    }
+
     /// What it wrote down so far.
     pub fn log(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();

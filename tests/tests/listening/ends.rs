@@ -117,6 +117,40 @@ print(visit.makefile().readline(), end='')";
     client.wait().success();
 }
 
+/// Whoever takes a listener over has it, no more wait at it than may, and what nobody can take up any more costs nothing.
+#[test]
+fn a_listener_goes_from_stream_to_stream() {
+    let place = Place::new(&format!("{EXPOSED}grace = 60\n"));
+    let key = place.key.path.display().to_string();
+    let port = place.relay.real.port().to_string();
+    let script = place.world.client(PYTHON).arg(script("relay_taken_over.py"));
+    let script = script.args(["10.77.0.1", &port, &format!("{key}.crt"), &key, "0.0.0.0", "8001"]);
+    let mut client = script.limit(Duration::from_secs(120)).spawn();
+    for line in ["200", "200", "200", "many may come"] {
+        assert_eq!(client.next_line(), line);
+    }
+    let code = "import socket, sys
+came = [socket.create_connection(('10.99.0.1', 8001), 60) for _ in range(400)]
+print('connected', flush=True)
+sys.stdin.read()";
+    let mut visitors = place.world.far(PYTHON).args(["-c", code]).spawn();
+    assert_eq!(visitors.next_line(), "connected");
+    client.say("they have come");
+    for line in ["128", "200 128", "200 128", "200 again"] {
+        assert_eq!(client.next_line(), line);
+    }
+    visitors.close_input();
+    visitors.wait().success();
+    place.wait_closed(8001);
+    let before = place.relay.real.resident();
+    client.say("and it has ended");
+    assert_eq!(client.next_line(), "none was wanted");
+    let grown = place.relay.real.resident().saturating_sub(before);
+    client.wait().success();
+    // It were some hundred bytes for each.
+    assert!(grown < 1024, "{grown} KiB");
+}
+
 /// An agent that ends closes what a relay would keep for its return, and so does a door whose client has gone; and a relay
 /// that ends does not wait for listeners.
 #[test]

@@ -29,13 +29,7 @@ fn half_open_connections_end_and_others_are_served() {
 fn clients_that_do_not_read_cost_no_more_than_the_memory_there_is() {
     let mut place = Place::new(&format!("{EVERYTHING_HERE}[limits]\nmemory = \"16M\"\n"));
     place.is_served();
-    let rss = |relay: u32| {
-        let status = std::fs::read_to_string(format!("/proc/{relay}/status")).expect("the relay lives");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has a size");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") >> 10
-    };
-    let relay = place.relay().pid();
-    let before = rss(relay);
+    let before = place.relay().resident();
     let at = format!("{NAME}:{}", port::AFTER_END);
     let mut hoard = place.script("relay_h2.py", &["hoard", &at, "500"]).spawn();
     assert_eq!(hoard.next_line(), "asked");
@@ -44,8 +38,8 @@ fn clients_that_do_not_read_cost_no_more_than_the_memory_there_is() {
         std::thread::sleep(Duration::from_millis(100));
     }
     // Without a bound there would be all that the destinations send: 48 MiB.
-    let grown = rss(relay).saturating_sub(before);
-    assert!(grown < 24, "{grown} MiB");
+    let grown = place.relay().resident().saturating_sub(before);
+    assert!(grown < 24 << 10, "{grown} KiB");
 }
 
 /// CVE-2023-44487, CVE-2024-27316, CVE-2019-9512, -9515, -9518 and their kin.

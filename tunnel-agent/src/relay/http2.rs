@@ -256,8 +256,12 @@ async fn one(
         Ok(Opened { far: Far::Listener(listener), ticket }) => {
             put(&mut accept, listen::request::BOUND, Some(listener.bound().to_string()));
             put(&mut accept, listen::request::RESUME, listener.token().map(|token| token.to_string()));
-            let Ok(send) = respond.send_response(accept, false) else { return };
-            Box::pin(listen::serve(relay, *listener, ticket, request.into_body(), send)).await;
+            match respond.send_response(accept, false) {
+                Ok(send) => {
+                    Box::pin(listen::serve(relay, *listener, ticket, request.into_body(), send)).await;
+                }
+                Err(_) => Box::pin(listen::unanswered(relay, *listener, ticket)).await,
+            }
         }
         Err(refusal) => {
             visitor.was_refused(&refusal);

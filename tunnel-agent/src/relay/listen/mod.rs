@@ -22,7 +22,7 @@ use std::time::Instant;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol as Transport, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 
 use super::Relay;
 use super::policy::client::Client;
@@ -35,12 +35,14 @@ use super::ticket::{Listens, Ticket};
 use crate::ends::keep_alive;
 use crate::upstream::stream::Bare;
 use request::Id;
-pub(super) use serve::serve;
+pub(super) use serve::{serve, unanswered};
 pub(crate) use table::Listeners;
-use table::Parked;
+use table::{Claim, Parked};
 
 /// Connections in the kernel's queue, beside those that wait here.
 const BACKLOG: i32 = 1024;
+/// Connections of one listener that nobody has taken yet.
+const MOST_WAITING: usize = 128;
 /// Ports that are tried of those that a rule has.
 const TRIES: usize = 256;
 
@@ -49,7 +51,9 @@ pub(crate) struct Listener {
     parked: Parked,
     client: Arc<Client>,
     /// By which it is taken up again, where that is possible.
-    resumed: Option<(Id, Arc<Notify>)>,
+    claim: Option<Claim>,
+    /// Whether its client has had it before.
+    is_resumed: bool,
 }
 
 impl Listener {
@@ -59,7 +63,7 @@ impl Listener {
     }
 
     pub(super) fn token(&self) -> Option<Id> {
-        self.resumed.as_ref().map(|(id, _)| *id)
+        self.claim.as_ref().map(|claim| claim.id)
     }
 }
 
@@ -76,15 +80,16 @@ pub(super) async fn open(
     ticket.listens(Listens::Listener);
     let opened = match token {
         Some(token) => match relay.listeners.resume(token, &client.name).await {
-            Some((parked, wanted)) => Ok((parked, Some((token, wanted)))),
+            Some((parked, claim)) => Ok((parked, Some(claim))),
             None => Err(Refusal::no_listener()),
         },
         None => new(relay, client, wish),
     };
     match opened {
-        Ok((parked, resumed)) => {
+        Ok((parked, claim)) => {
             ticket.exposed(&parked.rule.label, at(parked.bound));
-            Ok((Listener { parked, client: Arc::clone(client), resumed }, ticket))
+            let client = Arc::clone(client);
+            Ok((Listener { parked, client, claim, is_resumed: token.is_some() }, ticket))
         }
         Err(refusal) => {
             ticket.refused(&refusal);
@@ -93,7 +98,7 @@ pub(super) async fn open(
     }
 }
 
-type Opened = (Parked, Option<(Id, Arc<Notify>)>);
+type Opened = (Parked, Option<Claim>);
 
 fn new(relay: &Arc<Relay>, client: &Arc<Client>, wish: Wish) -> Result<Opened, Refusal> {
     let rules = relay.exposing.read();
@@ -101,15 +106,15 @@ fn new(relay: &Arc<Relay>, client: &Arc<Client>, wish: Wish) -> Result<Opened, R
     let (rule, address) = found.ok_or_else(Refusal::may_not_listen)?;
     let place = relay.listeners.place(&client.name, rule.most).ok_or_else(Refusal::listeners_used_up)?;
     let (listener, bound) = bind(rule, address).map_err(|error| Refusal::bind(&error))?;
-    let resumed = match rule.grace.is_zero() {
+    let claim = match rule.grace.is_zero() {
         true => None,
         false => {
             let id = new_id().map_err(|error| Refusal::bind(&error))?;
-            Some((id, relay.listeners.keep(id, &client.name)))
+            Some(relay.listeners.keep(id, &client.name))
         }
     };
-    let (rule, born) = (rule.clone(), Instant::now());
-    Ok((Parked { listener, bound, rule, born, _place: place, untaken: Vec::new() }, resumed))
+    let (rule, born, places) = (rule.clone(), Instant::now(), Arc::new(Semaphore::new(MOST_WAITING)));
+    Ok((Parked { listener, bound, rule, born, _place: place, places, untaken: Vec::new() }, claim))
 }
 
 /// Listens at the address; for port 0, at one of the rule's ports that nobody has.
@@ -156,9 +161,15 @@ pub(super) fn take(
     neighbour: Option<IpAddr>,
     id: Id,
 ) -> Result<(Bare<OwnedFd>, Ticket), Refusal> {
-    let waiting = relay.listeners.take(id, &client.name).ok_or_else(Refusal::no_listener)?;
-    let mut ticket = Ticket::new(relay, client, neighbour, &at(waiting.peer))?;
+    let peer = relay.listeners.peer(id, &client.name).ok_or_else(Refusal::no_listener)?;
+    // It goes on waiting where the client may have no more streams for now.
+    let mut ticket = Ticket::new(relay, client, neighbour, &at(peer))?;
     ticket.listens(Listens::Connection);
+    let Some(waiting) = relay.listeners.take(id) else {
+        let refusal = Refusal::no_listener();
+        ticket.refused(&refusal);
+        return Err(refusal);
+    };
     ticket.exposed(&waiting.label, at(waiting.peer));
     let stream = waiting.stream.into_std().map(OwnedFd::from).and_then(Bare::new);
     let far = stream.map_err(|error| Refusal::dial(&error))?;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use rustix::net::sockopt::set_socket_linger;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::memory::Part;
@@ -20,8 +20,6 @@ use super::table::Waiting;
 use super::{Listener, new_id};
 use crate::relay::copy::Ended;
 
-/// Connections of one listener that nobody has taken yet.
-const MOST_WAITING: usize = 128;
 /// How long one waits to be taken.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// No capsule is longer.
@@ -52,28 +50,17 @@ pub(crate) async fn serve(
     mut send: SendStream<Part>,
 ) {
     let over = until_over(relay, &mut listener, &mut receive, &mut send).await;
-    let Listener { mut parked, resumed, .. } = listener;
-    match (over, resumed) {
-        (Over::Cut, Some((id, _))) => {
+    match over {
+        Over::Cut if listener.claim.is_some() => {
             send.send_reset(Reason::CANCEL);
             drop((receive, send));
             ticket.ended(Ended::ByClient);
-            let grace = parked.rule.grace;
-            let Some(time) = relay.listeners.park(id, parked) else { return };
-            tokio::select! {
-                () = sleep(grace) => {}
-                () = relay.leaves() => {}
-            }
-            // Unless somebody has taken it up.
-            relay.listeners.gives_way(id, time);
+            rests(relay, listener).await;
         }
-        (over, resumed) => {
-            let untaken = std::mem::take(&mut parked.untaken);
+        over => {
+            let untaken = std::mem::take(&mut listener.parked.untaken);
             // Before the client hears of it, which may want the same port of the relay that comes next.
-            drop(parked);
-            if let Some((id, _)) = resumed {
-                relay.listeners.forget(id);
-            }
+            drop(listener);
             let ended = match over {
                 Over::Cut => {
                     send.send_reset(Reason::CANCEL);
@@ -88,10 +75,31 @@ pub(crate) async fn serve(
             ticket.ended(ended);
             if !untaken.is_empty() {
                 sleep(LAST).await;
-                untaken.into_iter().for_each(|id| drop(relay.listeners.gives_up(id)));
+                untaken.into_iter().for_each(|id| drop(relay.listeners.take(id)));
             }
         }
     }
+}
+
+/// Its client could not be answered. What that had before waits for it; of a new one it knows nothing.
+pub(crate) async fn unanswered(relay: &Arc<Relay>, listener: Listener, ticket: Ticket) {
+    drop(ticket);
+    if listener.is_resumed {
+        rests(relay, listener).await;
+    }
+}
+
+/// Keeps it for its client's return, as long as the rule says.
+async fn rests(relay: &Arc<Relay>, listener: Listener) {
+    let Listener { parked, claim: Some(claim), .. } = listener else { return };
+    let grace = parked.rule.grace;
+    let over = async {
+        tokio::select! {
+            () = sleep(grace) => {}
+            () = relay.leaves() => {}
+        }
+    };
+    claim.park(parked, over).await;
 }
 
 async fn until_over(
@@ -100,9 +108,7 @@ async fn until_over(
     receive: &mut RecvStream,
     send: &mut SendStream<Part>,
 ) -> Over {
-    let places = Arc::new(Semaphore::new(MOST_WAITING));
     let aged = listener.parked.rule.age.map(|age| Instant::from_std(listener.parked.born + age));
-    let wanted = listener.resumed.as_ref().map(|(_, wanted)| Arc::clone(wanted));
     for (id, peer) in relay.listeners.still(&listener.parked.untaken) {
         let capsule = Announced { id, peer }.encode();
         if send.send_data(Part::of(capsule.into()), false).is_err() {
@@ -110,9 +116,9 @@ async fn until_over(
         }
     }
     loop {
-        let parked = &mut listener.parked;
+        let Listener { parked, claim, .. } = &mut *listener;
         let next = async {
-            let place = Arc::clone(&places).acquire_owned().await.ok()?;
+            let place = Arc::clone(&parked.places).acquire_owned().await.ok()?;
             room(send).await?;
             loop {
                 match parked.listener.accept().await {
@@ -136,7 +142,7 @@ async fn until_over(
                 }
             },
             () = async { match aged { Some(at) => sleep_until(at).await, None => pending().await } } => return Over::Aged,
-            () = async { match &wanted { Some(wanted) => wanted.notified().await, None => pending().await } } => return Over::Cut,
+            () = async { match claim { Some(claim) => claim.wanted().await, None => pending().await } } => return Over::Cut,
             () = relay.leaves() => return Over::Aged,
             accepted = next => accepted,
         };
@@ -180,7 +186,7 @@ fn waits(
     let relay = Arc::clone(relay);
     tokio::spawn(async move {
         sleep(PATIENCE).await;
-        if let Some(waiting) = relay.listeners.gives_up(id) {
+        if let Some(waiting) = relay.listeners.take(id) {
             tracing::debug!(peer = %waiting.peer, "a connection was not taken by the client");
         }
     });

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::super::policy::exposing::Exposing;
 use super::request::Id;
@@ -42,12 +42,17 @@ pub(super) struct Waiting {
 struct Kept {
     client: Arc<str>,
     parked: Option<Parked>,
-    /// How often it was parked.
-    times: u32,
-    /// Somebody else has come for it.
+    /// Tells whoever has it that somebody else has come for it; another one for each who has it.
     wanted: Arc<Notify>,
-    /// It is there.
-    came: Arc<Notify>,
+    /// Says when it is parked, and when it is taken up.
+    changes: watch::Sender<()>,
+}
+
+/// Whose a listener is that can be taken up again. When this is dropped it is forgotten, unless somebody else has taken it up.
+pub(super) struct Claim {
+    listeners: Arc<Listeners>,
+    pub(super) id: Id,
+    wanted: Arc<Notify>,
 }
 
 /// A listener, and what it needs to go on.
@@ -57,6 +62,8 @@ pub(super) struct Parked {
     pub(super) rule: Exposing,
     pub(super) born: Instant,
     pub(super) _place: Place,
+    /// For those that wait to be taken.
+    pub(super) places: Arc<Semaphore>,
     /// What was told of and has not been taken.
     pub(super) untaken: Vec<Id>,
 }
@@ -95,17 +102,14 @@ impl Listeners {
         self.0.lock().waiting.insert(id, waiting);
     }
 
-    /// A connection that waits for this client, and for nobody else.
-    pub(super) fn take(&self, id: Id, client: &str) -> Option<Waiting> {
-        let mut table = self.0.lock();
-        match table.waiting.get(&id) {
-            Some(waiting) if &*waiting.client == client => table.waiting.remove(&id),
-            _ => None,
-        }
+    /// Who it is that waits for this client, and for nobody else.
+    pub(super) fn peer(&self, id: Id, client: &str) -> Option<SocketAddr> {
+        let table = self.0.lock();
+        table.waiting.get(&id).filter(|waiting| &*waiting.client == client).map(|waiting| waiting.peer)
     }
 
-    /// Nobody has taken it.
-    pub(super) fn gives_up(&self, id: Id) -> Option<Waiting> {
+    /// It waits no longer.
+    pub(super) fn take(&self, id: Id) -> Option<Waiting> {
         self.0.lock().waiting.remove(&id)
     }
 
@@ -115,61 +119,70 @@ impl Listeners {
         ids.iter().filter_map(|id| Some((*id, table.waiting.get(id)?.peer))).collect()
     }
 
-    /// A listener that can be taken up again; the signal says that somebody wants it.
-    pub(super) fn keep(&self, id: Id, client: &Arc<str>) -> Arc<Notify> {
+    /// A listener that can be taken up again.
+    pub(super) fn keep(self: &Arc<Self>, id: Id, client: &Arc<str>) -> Claim {
         let wanted = Arc::new(Notify::new());
         let kept = Kept {
             client: Arc::clone(client),
             parked: None,
-            times: 0,
             wanted: Arc::clone(&wanted),
-            came: Arc::new(Notify::new()),
+            changes: watch::Sender::new(()),
         };
         self.0.lock().kept.insert(id, kept);
-        wanted
-    }
-
-    /// It has no stream any more; for which time.
-    pub(super) fn park(&self, id: Id, parked: Parked) -> Option<u32> {
-        let mut table = self.0.lock();
-        let kept = table.kept.get_mut(&id)?;
-        kept.parked = Some(parked);
-        kept.times += 1;
-        kept.came.notify_one();
-        Some(kept.times)
-    }
-
-    /// Its grace time has passed, unless it was taken up since it was parked for that time.
-    pub(super) fn gives_way(&self, id: Id, time: u32) {
-        let mut table = self.0.lock();
-        if table.kept.get(&id).is_some_and(|kept| kept.parked.is_some() && kept.times == time) {
-            let gone = table.kept.remove(&id);
-            // It gives its place back, in the same table.
-            drop(table);
-            drop(gone);
-        }
-    }
-
-    /// It has ended.
-    pub(super) fn forget(&self, id: Id) {
-        let gone = self.0.lock().kept.remove(&id);
-        drop(gone);
+        Claim { listeners: Arc::clone(self), id, wanted }
     }
 
     /// Takes a listener up again.
-    pub(super) async fn resume(&self, id: Id, client: &str) -> Option<(Parked, Arc<Notify>)> {
+    pub(super) async fn resume(self: &Arc<Self>, id: Id, client: &str) -> Option<(Parked, Claim)> {
         let until = tokio::time::Instant::now() + HANDOVER;
         loop {
-            let came = {
+            let mut changes = {
                 let mut table = self.0.lock();
                 let kept = table.kept.get_mut(&id).filter(|kept| &*kept.client == client)?;
                 if let Some(parked) = kept.parked.take() {
-                    return Some((parked, Arc::clone(&kept.wanted)));
+                    let wanted = Arc::new(Notify::new());
+                    kept.wanted = Arc::clone(&wanted);
+                    kept.changes.send_replace(());
+                    return Some((parked, Claim { listeners: Arc::clone(self), id, wanted }));
                 }
                 kept.wanted.notify_one();
-                Arc::clone(&kept.came)
+                kept.changes.subscribe()
             };
-            tokio::time::timeout_at(until, came.notified()).await.ok()?;
+            tokio::time::timeout_at(until, changes.changed()).await.ok()?.ok()?;
+        }
+    }
+}
+
+impl Claim {
+    /// Until somebody else has come for it.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Keeps it without a stream until it is taken up, or `over`.
+    pub(super) async fn park(self, parked: Parked, over: impl Future<Output = ()>) {
+        let mut changes = {
+            let mut table = self.listeners.0.lock();
+            let Some(kept) = table.kept.get_mut(&self.id) else { return };
+            kept.parked = Some(parked);
+            kept.changes.send_replace(());
+            kept.changes.subscribe()
+        };
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = over => {}
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut table = self.listeners.0.lock();
+        if table.kept.get(&self.id).is_some_and(|kept| Arc::ptr_eq(&kept.wanted, &self.wanted)) {
+            let gone = table.kept.remove(&self.id);
+            // It gives its place back, in the same table.
+            drop(table);
+            drop(gone);
         }
     }
 }
