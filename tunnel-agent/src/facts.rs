@@ -12,7 +12,7 @@ use underpass_core::failure::errno;
 use underpass_core::wire::Reply;
 
 use crate::loopback::chosen_congestion;
-use crate::socket::{local_address, network_of};
+use crate::socket::{local_address, network_of, source_towards};
 use crate::sys;
 
 /// What decides how a socket is carried.
@@ -101,12 +101,7 @@ impl Facts {
     /// an IPv4 socket leaves by IPv6, the one that this machine would use towards `peer`.
     pub(crate) fn showable(&self, local: Option<SocketAddr>, peer: SocketAddr) -> Option<SocketAddr> {
         match local {
-            Some(local) if local.is_ipv6() && !self.ipv6 => {
-                // Connecting a datagram socket looks up the route and sends nothing (udp(7)).
-                let probe = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-                probe.connect(peer).ok()?;
-                probe.local_addr().ok()
-            }
+            Some(local) if local.is_ipv6() && !self.ipv6 => source_towards(peer),
             local => local,
         }
     }

@@ -54,8 +54,8 @@ pub(crate) struct Holds {
 
 #[derive(Debug, Default)]
 struct Listeners {
-    /// The newest is used; older ones stay for the sockets that they hold. One port serves about
-    /// 28,000 connections, the host's ephemeral ports.
+    /// The newest is used first, then older ones, which stay for the sockets that they hold. One port serves about
+    /// 28,000 connections, the host's ephemeral ports, and one of each port that programs are bound to.
     v4: Mutex<Vec<Listener>>,
     v6: Mutex<Vec<Listener>>,
 }
@@ -140,18 +140,19 @@ impl Holds {
             (&listeners.v4, IpAddr::V4(Ipv4Addr::LOCALHOST))
         };
         let mut list = list.lock();
-        if list.is_empty() {
-            list.push(Listener::new(ip)?);
-        }
-        let newest =
-            |list: &[Listener]| list.last().map(|l| l.address).ok_or(io::ErrorKind::AddrNotAvailable);
-        let mut at = newest(&list)?;
-        let mut started = start(&copy, &at, facts);
-        if started == Err(Errno::ADDRNOTAVAIL) && facts.bound.is_none() {
-            list.push(Listener::new(ip)?);
-            at = newest(&list)?;
-            started = start(&copy, &at, facts);
-        }
+        let is_taken =
+            |started: &Result<(), Errno>| *started == Err(Errno::ADDRNOTAVAIL) && facts.bound.is_none();
+        // A port that the program has chosen can be held once at each; at an older one it may be free again.
+        let mut known = list.iter().rev().map(|known| (known.address, start(&copy, &known.address, facts)));
+        let (at, started) = match known.find(|(_, started)| !is_taken(started)) {
+            Some(found) => found,
+            None => {
+                let new = Listener::new(ip)?;
+                let at = new.address;
+                list.push(new);
+                (at, start(&copy, &at, facts))
+            }
+        };
         drop(list);
         started?;
         held(copy, at, || ())

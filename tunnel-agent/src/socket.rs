@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 
 use libc::{SOL_SOCKET, c_int};
@@ -32,6 +32,15 @@ pub(crate) fn local_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
 pub(crate) fn remote_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
     let address = rustix::net::getpeername(socket)?.ok_or(io::ErrorKind::NotConnected)?;
     SocketAddr::try_from(address).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// The address that this machine leaves from towards another, if there is a way.
+pub(crate) fn source_towards(to: SocketAddr) -> Option<SocketAddr> {
+    let any: IpAddr = if to.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    // Connecting a datagram socket looks up the route and sends nothing (udp(7)).
+    let probe = UdpSocket::bind((any, 0)).ok()?;
+    probe.connect(to).ok()?;
+    probe.local_addr().ok()
 }
 
 /// `connect()` with O_NONBLOCK set for no longer than the call, since the flag is the program's too.

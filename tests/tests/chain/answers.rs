@@ -1,8 +1,9 @@
 //! What the exit says is what the program gets, as if it had dialled by itself.
 
+use underpass_tests::proxies;
 use underpass_tests::servers::port;
 
-use crate::place::{ADDRESS, DENIED, GREETED, NAME, greeter};
+use crate::place::{ADDRESS, DENIED, GREETED, NAME, Place, greeter, visit};
 use crate::relays::row;
 
 #[test]
@@ -48,4 +49,24 @@ fn of_a_relay_that_is_down() {
     }
     row.relays.iter().for_each(|relay| relay.real.revive(&row.place.world));
     row.place.visit(&row.urls(), &[(&well, GREETED)]);
+}
+
+/// It says so of itself, and not of the proxy that it is asked for: nothing passes that over, and the rest of a burst is
+/// later.
+#[test]
+fn of_a_relay_that_is_asked_too_fast() {
+    const BURST: usize = 12;
+    let place = Place::new();
+    let world = &place.world;
+    let key = proxies::key(world, "client");
+    let relay = proxies::relay_with(world, 4431, &[&key], DENIED, "[limits]\nnew = 5\n").allowed(world);
+    let last = proxies::microsocks_at(world, 1081, None);
+    let hops = [relay.url(&key), last.url_at("socks5h", NAME)];
+    let text = format!("[chain.main]\nkind = 'dynamic'\nhops = {hops:?}\n");
+    let target = greeter();
+    let args = visit("nonblocking", [target.as_str(); BURST]);
+    let done = place.configured("fast.toml", &text, "python3").args(args).run();
+    assert_eq!(done.success(), format!("{GREETED}\n").repeat(BURST));
+    last.wait_served(NAME, port::GREETER, BURST);
+    assert_eq!(last.served(NAME, port::GREETER), BURST);
 }

@@ -136,3 +136,50 @@ fn with_no_descriptor_left_programs_get_an_errno_and_are_served_as_soon_as_there
     serves(&world, &proxy);
     no_leaks(&world);
 }
+
+/// One datagram is sent for each line of the input.
+const SENDS: &str = r#"
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+to = ("10.99.0.1", int(sys.argv[1]))
+print("ready", flush=True)
+for line in sys.stdin:
+    try:
+        s.sendto(b"x", to)
+        print("sent", flush=True)
+    except OSError as error:
+        print(error, flush=True)
+"#;
+
+/// So few are left that there is no association: the proxies have not even been asked.
+#[test]
+fn with_no_descriptor_left_for_datagrams_no_hop_has_failed() {
+    let world = World::new();
+    servers::start(&world);
+    let hops = [2001, 2002].map(|port| proxies::fake_at(&world, port));
+    let urls = hops.each_ref().map(|hop| hop.url());
+    let file = world.directory().join("datagrams.toml");
+    let text = format!("[chain.main]\nkind = 'dynamic'\nhops = {urls:?}\n");
+    std::fs::write(&file, text).expect("the directory is ours");
+    let underpass = || world.client(artifacts::underpass()).arg("-f").arg(&file).arg("--");
+    let _kept = underpass().args(["sleep", "100"]).spawn();
+    for left in 0..6 {
+        let port = 20_000 + left;
+        let mut program = underpass().args(["python3", "-c", SENDS, &port.to_string()]).spawn();
+        assert_eq!(program.next_line(), "ready");
+        let agent = agent(&world);
+        let pid = i32::try_from(agent).ok().and_then(Pid::from_raw).expect("a process id");
+        let all = getrlimit(Resource::Nofile).maximum;
+        let limited = |current| Rlimit { current, maximum: all };
+        let open = descriptors(agent).len() as u64;
+        prlimit(Some(pid), Resource::Nofile, limited(Some(open + left))).expect("it is ours");
+        program.say("");
+        program.next_line();
+        prlimit(Some(pid), Resource::Nofile, limited(all)).expect("it is ours");
+        let told = world.client(artifacts::agent()).args(["status", "--json"]).run().success();
+        let told: serde_json::Value = serde_json::from_str(&told).expect("it is JSON");
+        let hops = told["hops"].as_array().expect("a list");
+        assert!(hops.iter().all(|hop| hop["failures"] == 0), "{left} left: {hops:?}");
+    }
+    no_leaks(&world);
+}

@@ -10,6 +10,7 @@ mod datagrams;
 mod descriptors;
 mod full_disk;
 mod memory;
+mod ports;
 mod proxy;
 mod relays;
 mod torture;

@@ -154,3 +154,33 @@ fn a_password_is_in_no_command_line_and_no_environment_of_the_program() {
         assert!(!String::from_utf8_lossy(&text).contains("secret"), "{file} of the agent");
     }
 }
+
+/// What is said to ssh goes by a task of the agent's, and by a process that ssh starts.
+#[test]
+fn a_dial_by_ssh_that_takes_too_long_leaves_nothing_behind() {
+    let (world, proxy) = world();
+    proxy.on(22, SilentReply);
+    let file = world.directory().join("ssh.toml");
+    let text = format!("deadline = 1\nproxy = ['{}', 'ssh://gate.test']\n", proxy.url());
+    std::fs::write(&file, text).expect("the directory is ours");
+    let agent = agent(&world);
+    let before = descriptors(agent);
+    for _ in 0..3 {
+        let underpass = world.client(artifacts::underpass()).arg("-f").arg(&file).arg("--");
+        let arguments = ["v4", "nonblocking", "1", &port::GREETER.to_string()];
+        let done = underpass.arg(artifacts::program("greeting")).args(arguments).run();
+        assert_eq!(done.stdout, "ETIMEDOUT\n", "{done}");
+    }
+    assert_eq!(proxy.requests().iter().filter(|asked| asked.port == 22).count(), 3);
+    no_descriptor_is_kept(agent, &before);
+    let joins = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|&byte| byte == 0).any(|word| word == b"join")
+    };
+    let limit = Instant::now() + PATIENCE;
+    while world.processes().iter().any(joins) {
+        assert!(Instant::now() < limit, "{:?}", world.processes());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    no_leaks(&world);
+}

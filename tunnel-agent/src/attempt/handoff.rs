@@ -19,6 +19,7 @@ use crate::upstream::happy_eyeballs;
 use crate::upstream::hop::Hop;
 use crate::upstream::path::{self, Progress};
 use crate::upstream::stream::{Bare, Spoken};
+use crate::upstream::trouble::NO_PORT;
 use crate::{frames, log, sight, sys};
 
 /// How an attempt to hand off has ended, if not in failure.
@@ -120,8 +121,10 @@ impl Attempt {
                 driven => return driven,
             };
             sys::dissolve(&self.socket);
-            if failure == Failure::Challenged {
-                // The answer to the challenge is known now, and is given on a connection of the agent's.
+            // The answer to the challenge is known now, and is given on a connection of the agent's, which also leaves from a
+            // port of its own.
+            let can_be_held = self.agent.can_hold && !self.facts.device;
+            if failure == Failure::Challenged || (failure == NO_PORT && can_be_held) {
                 return Ok(Driven::CannotBe);
             }
             let failure = chain.charge(failure, path, &progress, &mut tried)?;

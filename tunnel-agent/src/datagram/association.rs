@@ -11,10 +11,10 @@ use tokio::task::AbortHandle;
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 
+use super::Course;
 use super::peer::Peer;
 use super::relay::{self, Relay};
 use super::socket::Socket;
-use super::{Course, NO_ROOM};
 use crate::agent::Agent;
 use crate::log;
 use crate::upstream::chain::Chain;
@@ -156,8 +156,8 @@ impl Association {
         match self.make(agent).await {
             Ok(relay) => Ok(relay),
             Err(failure) => {
-                // That there is no room is no fault of the chain's.
-                if failure != NO_ROOM {
+                // What this machine has no room for is no fault of the chain's.
+                if !matches!(failure, Failure::Socket(_)) {
                     agent.datagrams.remember(&self.course, None, &failure);
                 }
                 let (plan, chain) = (&self.course.plan, self.course.chain.as_deref());

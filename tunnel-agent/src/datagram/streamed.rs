@@ -89,7 +89,7 @@ impl Streamed {
             Err(not_opened) => {
                 let of = not_opened.of_destination.then_some(&self.destination);
                 let failure = not_opened.failure;
-                if !is_too_fast(&failure) {
+                if !is_too_fast(&failure) && !matches!(failure, Failure::Socket(_)) {
                     agent.datagrams.remember(&self.course, of, &failure);
                 }
                 let chain = self.course.chain.as_deref();

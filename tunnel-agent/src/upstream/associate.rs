@@ -60,12 +60,13 @@ impl Chain {
             let (at, failure) = match asked {
                 // It may carry connections all the same.
                 Some(at) => (at, self.named(&path, at, failure)),
-                None => {
-                    let (at, failure) = self.accuse(failure, &path, &progress);
-                    let at = at.unwrap_or(progress.hop());
-                    self.hops()[path[at]].has_failed(&failure);
-                    (at, failure)
-                }
+                None => match self.accuse(failure, &path, &progress) {
+                    (None, failure) => return Err(failure),
+                    (Some(at), failure) => {
+                        self.hops()[path[at]].has_failed(&failure);
+                        (at, failure)
+                    }
+                },
             };
             failed.push(path[at]);
             last = Some(failure);

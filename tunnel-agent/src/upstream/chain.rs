@@ -280,6 +280,10 @@ impl Chain {
         }
         let at = progress.hop();
         let of = path.len();
+        // A relay has too much to do for now (`relay/refusal.rs`): no fault of its own, nor of what it was asked for.
+        if self.hops[path[at]].is_relay() && matches!(failure, Failure::Http { status: 429 | 503, .. }) {
+            return (None, self.named(path, at, failure));
+        }
         let (accused, failure) = match (is_answer(&failure, progress), at + 1 < of) {
             (false, _) => (Some(at), failure),
             // What a hop says of the next one is not what the destination says.

@@ -1,6 +1,6 @@
 //! `local:` as a chain: the client of the two relays that are inside the agent.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::hop::{Client, Hop};
 use super::path::Progress;
 use super::relay::sessions::{Sessions, Through};
 use crate::relay::inside::{Beyond, Door};
+use crate::socket::source_towards;
 use crate::tls::key::made::Made;
 
 /// The two, and the session with them that all connections share.
@@ -65,11 +66,7 @@ fn local(destination: &Destination) -> Option<SocketAddr> {
         Destination::Address(address) => *address,
         Destination::Name { .. } => ELSEWHERE,
     };
-    let any: IpAddr = if to.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-    // Connecting a datagram socket looks up the route and sends nothing (udp(7)).
-    let probe = UdpSocket::bind((any, 0)).ok()?;
-    probe.connect(to).ok()?;
-    probe.local_addr().ok()
+    source_towards(to)
 }
 
 /// As if it had been dialled without relays: nobody asked for a proxy.

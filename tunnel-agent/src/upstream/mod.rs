@@ -5,7 +5,7 @@
 //! - [`chain`]: which path a connection takes; [`path`]: the way along one; [`hop`]: one hop and how it
 //!   has fared; [`warm`]: connections kept ready; [`associate`]: associations for datagrams;
 //!   [`bind`]: listeners for one connection.
-//! - [`happy_eyeballs`]: which address of a first hop.
+//! - [`happy_eyeballs`]: which address of a first hop; [`trouble`]: what connecting to one fails by.
 //! - [`flights`]: whether greeting and request may travel together.
 //! - [`handshake`]: what a protocol is, without I/O; [`socks4`], [`socks5`], [`socks5_udp`], [`http`]: the
 //!   protocols.
@@ -32,6 +32,7 @@ pub(crate) mod socks5_udp;
 pub(crate) mod ssh;
 pub(crate) mod stream;
 pub(crate) mod tls;
+pub(crate) mod trouble;
 pub(crate) mod warm;
 
 use std::net::SocketAddr;

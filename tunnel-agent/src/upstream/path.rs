@@ -10,12 +10,13 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use tokio_rustls::client::TlsStream;
 use underpass_core::destination::{Destination, canonical};
-use underpass_core::failure::{Failure, errno, reason};
+use underpass_core::failure::Failure;
 use underpass_core::upstream::{HopHost, Upstream};
 
 use super::hop::{Client, HTTP_2, Hop};
 use super::relay::one_flight::{Answered, OneFlight};
 use super::stream::{Bare, Duplex, Spoken, Stream, converse};
+use super::trouble::{at, shortage, unreachable};
 use super::{Far, happy_eyeballs, ssh};
 use crate::facts::{Facts, FarOptions};
 use crate::relay::ahead::Ahead;
@@ -258,7 +259,8 @@ pub(super) async fn connect(
     let addresses = addresses(hop, host, port).await?;
     let connect = |address| async move {
         let start = Instant::now();
-        Bare::connect(address, options).await.map(|bare| (bare, start.elapsed()))
+        let bare = Bare::connect(address, options).await.map_err(|error| at(address, error))?;
+        Ok((bare, start.elapsed()))
     };
     match happy_eyeballs::first(addresses, connect).await {
         Ok((address, (bare, round_trip))) => {
@@ -299,7 +301,7 @@ pub(crate) async fn reach_first<'a, T: AsFd>(
     is_alone: bool,
 ) -> Result<Bare<BorrowedFd<'a>>, Failure> {
     let start = Instant::now();
-    let mut bare = connect_own(socket, first).await.map_err(|error| unreachable(&error))?;
+    let mut bare = connect_own(socket, first).await.map_err(|error| unreachable(&at(first, error)))?;
     let round_trip = start.elapsed();
     hop.measured(canonical(first), round_trip);
     if is_alone && round_trip < NEAR {
@@ -364,31 +366,4 @@ pub(crate) async fn first_addresses(hop: &Hop, facts: &Facts) -> Result<Vec<Sock
     let Some(proxy) = hop.proxy() else { return Ok(Vec::new()) };
     let found = addresses(hop, &proxy.host, proxy.port).await?;
     Ok(found.into_iter().filter_map(|address| facts.reachable(address)).collect())
-}
-
-/// The first hop cannot be connected to. A time-out is one; anything else says nothing about the
-/// destination.
-fn unreachable(error: &std::io::Error) -> Failure {
-    if let Some(shortage) = shortage(error) {
-        return shortage;
-    }
-    match error.raw_os_error() {
-        Some(errno::ETIMEDOUT) => Failure::TimedOut,
-        // Only who has accepted can reset.
-        Some(errno::ECONNRESET) => Failure::UpstreamClosed,
-        _ => Failure::UpstreamUnreachable(reason(error)),
-    }
-}
-
-/// This machine has nothing left to connect with: that speaks against no hop.
-fn shortage(error: &std::io::Error) -> Option<Failure> {
-    match error.raw_os_error()? {
-        libc::EMFILE | libc::ENFILE => {
-            Some(Failure::Socket("the agent has no descriptor left (see ulimit -n)"))
-        }
-        libc::ENOMEM | libc::ENOBUFS => {
-            Some(Failure::Socket("the kernel has no memory left for a connection"))
-        }
-        _ => None,
-    }
 }

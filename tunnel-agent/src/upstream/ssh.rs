@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{ChildStderr, Command};
+use tokio::task::JoinSet;
 use underpass_core::destination::Destination;
 use underpass_core::failure::{Failure, errno, reason};
 use underpass_core::session_env::{OUTSIDE, VARIABLE};
@@ -56,14 +57,16 @@ pub(crate) async fn dial_over(
     let mut command = command(ssh);
     // A connection that ssh shares would not go this way.
     command.args(["-o", "ControlPath=none", "-o", "ProxyJump=none", "-o", &door.proxy_command()]);
-    let joined = tokio::spawn(door.join(before, stream));
+    // It ends with the dial, unless that comes about.
+    let mut joined = JoinSet::new();
+    joined.spawn(door.join(before, stream));
     let dialled = run(command, ssh, destination).await;
-    if dialled.is_err() {
-        if !joined.is_finished() {
-            joined.abort();
-        }
+    if dialled.is_ok() {
+        joined.detach_all();
+    } else {
+        joined.abort_all();
         // A proxy that has not reached the host says more than what ssh makes of it.
-        if let Ok(Err(failure)) = joined.await {
+        if let Some(Ok(Err(failure))) = joined.join_next().await {
             return Err(Failure::UpstreamUnreachable(failure.to_string()));
         }
     }

@@ -36,7 +36,9 @@ impl Chain {
 async fn probe(hop: Arc<Hop>) {
     let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
     let opened = path::open(std::slice::from_ref(&hop), &options, &client, &progress);
-    if let Err(failure) = tokio::time::timeout(PATIENCE, opened).await.unwrap_or(Err(Failure::TimedOut)) {
-        hop.has_failed(&failure);
+    match tokio::time::timeout(PATIENCE, opened).await.unwrap_or(Err(Failure::TimedOut)) {
+        // What this machine has no room for is no fault of the hop's.
+        Ok(_) | Err(Failure::Socket(_)) => {}
+        Err(failure) => hop.has_failed(&failure),
     }
 }

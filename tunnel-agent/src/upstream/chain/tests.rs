@@ -1,6 +1,7 @@
 use std::num::NonZeroUsize;
 
 use super::*;
+use crate::tls::key::made::Made;
 
 fn chain(kind: Kind, hops: usize, length: usize) -> Chain {
     let urls = (1..=hops).map(|n| format!("socks5h://10.0.0.{n}:1080").parse().unwrap());
@@ -81,6 +82,25 @@ fn what_a_hop_says_of_the_next_is_not_what_the_destination_says() {
     assert_eq!((at, failure.errno()), (None, libc::ECONNREFUSED));
     let (at, _) = chain.accuse(Failure::UpstreamClosed, &path, &progress);
     assert_eq!(at, Some(1));
+}
+
+#[test]
+fn that_a_relay_has_too_much_to_do_is_said_of_no_hop() {
+    let mut chain = chain(Kind::Dynamic, 2, 0);
+    let identity = Made::new(&[]).unwrap().identity().unwrap();
+    let relay = Hop::inside("relay.internal", identity.pin(), &identity, None).unwrap();
+    let too_fast = |status| Failure::Http { status, told: None };
+    let progress = Progress::default();
+    progress.asks(0);
+    // A proxy of others may mean the next one by it.
+    assert_eq!(chain.accuse(too_fast(429), &vec![0, 1], &progress).0, Some(1));
+    chain.hops[0] = Arc::new(relay);
+    for status in [429, 503] {
+        let (at, failure) = chain.accuse(too_fast(status), &vec![0, 1], &progress);
+        assert_eq!((at, failure.bare()), (None, &too_fast(status)));
+        assert!(failure.to_string().starts_with("hop 1 of 2, relay://relay.internal"), "{failure}");
+    }
+    assert_eq!(chain.accuse(too_fast(502), &vec![0, 1], &progress).0, Some(1));
 }
 
 #[test]
