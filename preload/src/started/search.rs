@@ -47,15 +47,17 @@ pub(super) struct Search<'a> {
     name: &'a [u8],
     elsewhere: bool,
     room: &'a mut [u8],
+    /// Which file the last one was: `/bin` is `/usr/bin` by now.
+    last: Option<(u64, u64)>,
 }
 
 impl<'a> Search<'a> {
     /// `elsewhere`: it is started in another folder, where a relative path is another file. Nobody knows which.
     pub(super) fn new(name: &'a [u8], elsewhere: bool, room: &'a mut [u8]) -> Self {
-        Self { entries: path().split(|&byte| byte == b':'), name, elsewhere, room }
+        Self { entries: path().split(|&byte| byte == b':'), name, elsewhere, room, last: None }
     }
 
-    /// The next one; what is no file that may be executed is passed over, as by libc.
+    /// The next one; what is no file that may be executed is passed over, as by libc, and so is the same file once more.
     pub(super) fn next(&mut self) -> Option<Candidate<'_>> {
         loop {
             let entry = self.entries.next()?;
@@ -63,21 +65,24 @@ impl<'a> Search<'a> {
             if self.elsewhere && !entry.starts_with(b"/") {
                 continue;
             }
-            match joined(self.room, entry, self.name) {
-                None => return Some(Candidate::TooLong),
-                Some(path) if may_be_executed(path) => break,
-                Some(_) => {}
+            let Some(path) = joined(self.room, entry, self.name) else { return Some(Candidate::TooLong) };
+            let file = executable(path);
+            if file.is_some() && file != self.last {
+                self.last = file;
+                break;
             }
         }
         CStr::from_bytes_until_nul(self.room).ok().map(Candidate::File)
     }
 }
 
-/// What execve(2) asks of a file before it looks inside. A directory may be searched, which is the same right.
-fn may_be_executed(path: &CStr) -> bool {
-    let is_file = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
-    rustix::fs::stat(path).is_ok_and(|found| is_file(found.st_mode))
-        && accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).is_ok()
+/// Which file it is, by device and number, if it may be executed as far as execve(2) asks before it looks inside. A directory may
+/// be searched, which is the same right.
+fn executable(path: &CStr) -> Option<(u64, u64)> {
+    let found = rustix::fs::stat(path).ok()?;
+    let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+    let may_be = || accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).is_ok();
+    (is_file && may_be()).then_some((found.st_dev, found.st_ino))
 }
 
 /// Whether libc tries the next entry after this answer of execve(2), which is −1 and errno, or of posix_spawn(3).
@@ -113,9 +118,9 @@ mod tests {
 
     #[test]
     fn a_folder_is_not_executed_nor_is_what_is_not_there() {
-        assert!(may_be_executed(c"/bin/sh"));
+        assert!(executable(c"/bin/sh").is_some());
         for other in [c"/bin", c"/etc/passwd", c"/no/such/file", c"/dev/null"] {
-            assert!(!may_be_executed(other), "{other:?}");
+            assert!(executable(other).is_none(), "{other:?}");
         }
     }
 
