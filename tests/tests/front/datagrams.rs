@@ -1,10 +1,12 @@
 //! Associations at a door (RFC 1928 section 7).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use underpass_tests::{World, artifacts, proxies, servers};
+use rustix::process::Signal;
+use underpass_tests::proxies::datagrams;
+use underpass_tests::{PATIENCE, World, artifacts, proxies, servers};
 
-use crate::place::{no_leaks, open, python, start, wait_here};
+use crate::place::{no_leaks, open, python, start, wait_here, world};
 
 /// What every program here begins with.
 const ASK: &str = r#"
@@ -39,6 +41,30 @@ def v6(host, port):
     return b"\0\0\0\x04" + socket.inet_pton(socket.AF_INET6, host) + struct.pack("!H", port)
 def name(host, port):
     return b"\0\0\0\x03" + bytes([len(host)]) + host.encode() + struct.pack("!H", port)
+"#;
+
+/// Answers on this side's loopback, at each of `hosts` and `ports`; and what is heard of it.
+const HERE: &str = r#"
+import threading
+def serve(hosts, ports):
+    for host in hosts:
+        for port in ports:
+            server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+            server.bind((host, port))
+            threading.Thread(target=answer, args=(server,), daemon=True).start()
+def answer(server):
+    while True:
+        words, client = server.recvfrom(100)
+        server.sendto(words, client)
+def heard(u, at, header, words):
+    u.settimeout(0.5)
+    u.sendto(header + words, at)
+    try:
+        answer = u.recv(100)
+    except (socket.timeout, ConnectionRefusedError):
+        return False
+    assert answer.endswith(words), answer
+    return True
 "#;
 
 fn ask(world: &World, script: &str) -> String {
@@ -224,6 +250,81 @@ s.sendall(b"\x05\x01\x00\x05\x02\x00\x01\0\0\0\0\0\0")
 print(exactly(s, 12)[3])
 "#;
     assert_eq!(ask(&world, script), "1\n7\n");
+    no_leaks(&world);
+    drop(front);
+}
+
+/// The agent's own loopback is reached as by connections: unless a route that names it says something else.
+#[test]
+fn routes_judge_datagrams_to_the_loopback_of_a_door() {
+    let world = World::new();
+    let far = datagrams::start(&world, 1090);
+    let file = world.directory().join("doors.toml");
+    let text = format!(
+        "[chain.far]\nhops = ['{}']\n\
+         [[route]]\naddress = ['127.0.0.2', '::1']\nto = 'refuse'\n\
+         [[route]]\naddress = '127.0.0.3'\nto = 'far'\n\
+         [[listen]]\nat = 'udp://127.0.0.1:1083'\nto = '127.0.0.2:9001'\n\
+         [[listen]]\nat = 'udp://127.0.0.1:1084'\nto = '127.0.0.1:9001'\n\
+         [[listen]]\nat = 'socks5://127.0.0.1:1081'\n",
+        far.url()
+    );
+    std::fs::write(&file, text).expect("the directory is ours");
+    let front = start(&world, &["run", "-f", file.to_str().unwrap()]);
+    wait_here(&world, 1081);
+    let script = r#"
+serve(["127.0.0.1", "127.0.0.2", "127.0.0.3", "::1"], [9001])
+s, at = associate()
+u = plain()
+print([heard(u, at, to, b"by-socks") for to in
+    [v4("127.0.0.1", 9001), v4("0.0.0.0", 9001), v4("127.0.0.2", 9001), v6("::ffff:127.0.0.2", 9001), v6("::1", 9001), v6("::", 9001)]])
+u.sendto(v4("127.0.0.3", 9001) + b"to-far", at)
+print([heard(plain(), ("127.0.0.1", door), b"", b"by-door") for door in (1083, 1084)])
+"#;
+    let said = ask(&world, &[HERE, script].concat());
+    assert_eq!(said, "[True, True, False, False, False, False]\n[False, True]\n");
+    let until = Instant::now() + PATIENCE;
+    while far.datagrams().is_empty() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(far.datagrams(), ["127.0.0.3:9001 to-far"]);
+    no_leaks(&world);
+    drop(front);
+}
+
+/// What an association sends after a reload goes by the new routes, to destinations that it has had, too.
+#[test]
+fn an_association_follows_a_reload() {
+    let (world, proxy) = world();
+    let file = world.directory().join("doors.toml");
+    let text = |to: &str| {
+        format!(
+            "proxy = '{}'\n[[route]]\naddress = '127.0.0.1'\nport = [9001, 9002]\nto = '{to}'\n\
+             [[route]]\naddress = '10.77.0.2'\nto = 'direct'\n[[listen]]\nat = 'socks5://127.0.0.1:1081'\n",
+            proxy.url()
+        )
+    };
+    std::fs::write(&file, text("direct")).expect("the directory is ours");
+    let front = start(&world, &["run", "-f", file.to_str().unwrap()]);
+    wait_here(&world, 1081);
+    let script = r#"
+serve(["127.0.0.1"], [9001, 9002, 9003])
+s, at = associate()
+u = plain()
+print([heard(u, at, v4("127.0.0.1", port), b"before") for port in (9001, 9003)], flush=True)
+input()
+while heard(plain(), associate()[1], v4("127.0.0.1", 9001), b"another"):
+    pass
+print([heard(u, at, v4("127.0.0.1", port), b"after") for port in (9001, 9002, 9003)])
+"#;
+    let script = [ASK, HERE, script].concat();
+    let mut client = world.client("/usr/bin/python3").args(["-c", &script]).spawn();
+    assert_eq!(client.next_line(), "[True, True]");
+    std::fs::write(&file, text("refuse")).expect("the directory is ours");
+    front.signal(Signal::HUP);
+    client.say("reloaded");
+    assert_eq!(client.next_line(), "[False, False, True]");
+    assert_eq!(client.succeeded(), Some(0));
     no_leaks(&world);
     drop(front);
 }

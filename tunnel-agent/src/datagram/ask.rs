@@ -80,6 +80,9 @@ impl Ask {
             if is_many(address.ip()) {
                 return Err(Failure::Socket("broadcasts and multicasts are not carried"));
             }
+            if is_local(address.ip()) {
+                return Ok(Judged::Direct);
+            }
             let destination = attempt::destination(&self.agent, address)?;
             match way(&self.plan, &self.client, &destination)? {
                 Some(course) => (destination, To::Course(course)),
@@ -97,22 +100,7 @@ impl Ask {
         }
         let (blocking, is_connected) = (facts.blocking, facts.is_connected);
         let socket = self.socket(facts);
-        let known = socket.peer(address);
-        if let Some(other) = known.as_ref().filter(|known| !known.goes(&to)) {
-            // The configuration has been read again, and the route is another one.
-            socket.remove(&self.agent.datagrams, &other.peer);
-        }
-        let found = match known.filter(|known| known.goes(&to)) {
-            Some(found) => found,
-            None => {
-                if let To::Course(course) = &to
-                    && let Some(failure) = self.agent.datagrams.remembered(course, Some(&destination))
-                {
-                    return Err(failure);
-                }
-                socket.add(&self.agent, &self.client, address, destination, to)?
-            }
-        };
+        let found = socket.towards(&self.agent, &self.client, address, destination, to)?;
         found.peer.touch();
         let connecting = self.purpose == Purpose::Connect;
         if connecting || !is_connected {
@@ -144,17 +132,12 @@ impl Ask {
     }
 }
 
-/// By which chain datagrams go; `None` where a program sends them itself.
+/// By which chain datagrams go; `None` where an address is direct.
 pub(super) fn way(
     plan: &Arc<Plan>,
     client: &Client,
     destination: &Destination,
 ) -> Result<Option<Course>, Failure> {
-    if let Destination::Address(address) = destination
-        && is_local(address.ip())
-    {
-        return Ok(None);
-    }
     let here = || Some(Course { plan: Arc::clone(plan), chain: None });
     let chain = match plan.config.decide(&attempt::asked(client, destination)).1 {
         Route::Direct if matches!(destination, Destination::Address(_)) => return Ok(None),

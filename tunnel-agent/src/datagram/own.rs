@@ -34,12 +34,12 @@ const BUFFER: usize = 1 << 20;
 /// A socket of the agent's own, and its peers.
 pub(crate) struct Own {
     agent: Arc<Agent>,
-    plan: Arc<Plan>,
     client: Client,
     watched: Arc<AsyncFd<OwnedFd>>,
     local: SocketAddr,
     socket: Arc<Socket>,
-    peers: HashMap<Destination, Arc<Peer>>,
+    /// Each with the number of the plan that it was judged by.
+    peers: HashMap<Destination, (u32, Arc<Peer>)>,
     /// Names that have been peers so far.
     names: u32,
     /// Whether the agent answers what is sent to port 53, as for programs.
@@ -49,12 +49,7 @@ pub(crate) struct Own {
 
 impl Own {
     /// Makes one on an address of this machine.
-    pub(crate) fn open(
-        agent: &Arc<Agent>,
-        plan: &Arc<Plan>,
-        client: &Client,
-        ip: IpAddr,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn open(agent: &Arc<Agent>, client: &Client, ip: IpAddr) -> Result<Self, Failure> {
         // With the client's own.
         let room = agent.datagrams.room(2)?;
         let (watched, local) = bound(ip).map_err(|error| failed(&error))?;
@@ -63,20 +58,9 @@ impl Own {
         let socket = Arc::new(Socket::new(Facts::own(cookie, local)));
         agent.datagrams.sockets.lock().insert(cookie, Arc::clone(&socket));
         sweep::begin(agent);
-        let (agent, plan, client) = (Arc::clone(agent), Arc::clone(plan), client.clone());
+        let (agent, client) = (Arc::clone(agent), client.clone());
         let (watched, peers) = (Arc::new(watched), HashMap::new());
-        Ok(Self {
-            agent,
-            plan,
-            client,
-            watched,
-            local,
-            socket,
-            peers,
-            names: 0,
-            with_dns: false,
-            _room: room,
-        })
+        Ok(Self { agent, client, watched, local, socket, peers, names: 0, with_dns: false, _room: room })
     }
 
     /// Makes one that is connected to a destination's peer; `with_dns`: names are answered as for programs. What is refused
@@ -88,12 +72,12 @@ impl Own {
         with_dns: bool,
     ) -> Option<Self> {
         let client = Client::default();
-        let opened = Self::open(agent, plan, &client, Ipv4Addr::LOCALHOST.into());
+        let opened = Self::open(agent, &client, Ipv4Addr::LOCALHOST.into());
         let opened =
             opened.inspect_err(|failure| log::no_datagrams(&agent.datagrams, plan, None, &client, failure));
         let mut own = opened.ok()?;
         own.with_dns = with_dns;
-        let at = own.at(destination.clone())?;
+        let at = own.at(plan, destination.clone())?;
         rustix::net::connect(own.watched.get_ref(), &at).ok()?;
         Some(own)
     }
@@ -106,29 +90,40 @@ impl Own {
         self.local
     }
 
-    /// Where datagrams for a destination are sent: its peer, an old one or a new one. What is refused is said in the
-    /// log, once for each reason.
-    pub(crate) fn at(&mut self, destination: Destination) -> Option<SocketAddr> {
-        if let Some(peer) = self.peers.get(&destination).filter(|peer| !peer.has_ended()) {
+    /// Where datagrams for a destination are sent by this plan: its peer, an old one or a new one. What is refused is said
+    /// in the log, once for each reason.
+    pub(crate) fn at(&mut self, plan: &Arc<Plan>, destination: Destination) -> Option<SocketAddr> {
+        let known = self.peers.get(&destination).filter(|(_, peer)| !peer.has_ended());
+        if let Some((_, peer)) = known.filter(|(judged_by, _)| *judged_by == plan.number) {
             return Some(peer.at);
         }
-        match self.add(&destination) {
+        let known = known.map(|(_, peer)| Arc::clone(peer));
+        match self.judge(plan, &destination, known.as_deref()) {
             Ok(peer) => {
                 let at = peer.at;
                 if self.peers.len() >= MAX_PEERS {
-                    self.peers.retain(|_, peer| !peer.has_ended());
+                    self.peers.retain(|_, (_, peer)| !peer.has_ended());
                 }
-                self.peers.insert(destination, peer);
+                self.peers.insert(destination, (plan.number, peer));
                 Some(at)
             }
             Err(failure) => {
-                log::no_datagrams(&self.agent.datagrams, &self.plan, None, &self.client, &failure);
+                if let Some(known) = known {
+                    self.socket.remove(&self.agent.datagrams, &known);
+                }
+                log::no_datagrams(&self.agent.datagrams, plan, None, &self.client, &failure);
                 None
             }
         }
     }
 
-    fn add(&mut self, asked: &Destination) -> Result<Arc<Peer>, Failure> {
+    /// The peer of a destination as the plan has it; `known`: as another plan had it.
+    fn judge(
+        &mut self,
+        plan: &Arc<Plan>,
+        asked: &Destination,
+        known: Option<&Peer>,
+    ) -> Result<Arc<Peer>, Failure> {
         let (destination, given) = match asked {
             Destination::Address(address) => {
                 let address = canonical(*address);
@@ -140,27 +135,18 @@ impl Own {
             // No address that is carried has port 0.
             Destination::Name { .. } => {
                 self.names = self.names.wrapping_add(1);
-                (asked.clone(), (Ipv4Addr::from_bits(self.names), 0).into())
+                let new = || (Ipv4Addr::from_bits(self.names), 0).into();
+                (asked.clone(), known.map_or_else(new, |known| known.given))
             }
         };
-        if self.with_dns
-            && destination.port() == DNS_PORT
-            && matches!(
-                way(&self.plan, &self.client, &destination),
-                Ok(Some(_)) | Err(Failure::NoDatagrams(_))
-            )
-        {
-            let to = To::Names(Arc::clone(&self.plan));
-            return Ok(self.socket.add(&self.agent, &self.client, given, destination, to)?.peer);
-        }
-        let here = || Course { plan: Arc::clone(&self.plan), chain: None };
-        let course = way(&self.plan, &self.client, &destination)?.unwrap_or_else(here);
-        if let Some(failure) = self.agent.datagrams.remembered(&course, Some(&destination)) {
-            return Err(failure);
-        }
-        let to = To::Course(course);
-        let found = self.socket.add(&self.agent, &self.client, given, destination, to)?;
-        Ok(found.peer)
+        let here = || Course { plan: Arc::clone(plan), chain: None };
+        let to = match way(plan, &self.client, &destination) {
+            Ok(Some(_)) | Err(Failure::NoDatagrams(_)) if self.with_dns && destination.port() == DNS_PORT => {
+                To::Names(Arc::clone(plan))
+            }
+            course => To::Course(course?.unwrap_or_else(here)),
+        };
+        Ok(self.socket.towards(&self.agent, &self.client, given, destination, to)?.peer)
     }
 
     /// Writes the header of datagrams from a peer (RFC 1928 section 7), whether it was asked for or not; `None` if

@@ -87,8 +87,31 @@ impl Socket {
         Some(Found { peer, carrier })
     }
 
+    /// The peer that stands for `given` and whose datagrams go there, an old one or a new one.
+    pub(super) fn towards(
+        self: &Arc<Self>,
+        agent: &Arc<Agent>,
+        client: &Client,
+        given: SocketAddr,
+        destination: Destination,
+        to: To,
+    ) -> Result<Found, Failure> {
+        match self.peer(given) {
+            Some(known) if known.goes(&to) => return Ok(known),
+            // The configuration has been read again, and the route is another one.
+            Some(other) => self.remove(&agent.datagrams, &other.peer),
+            None => {}
+        }
+        if let To::Course(course) = &to
+            && let Some(failure) = agent.datagrams.remembered(course, Some(&destination))
+        {
+            return Err(failure);
+        }
+        self.add(agent, client, given, destination, to)
+    }
+
     /// Makes a peer, and starts to carry its datagrams.
-    pub(super) fn add(
+    fn add(
         self: &Arc<Self>,
         agent: &Arc<Agent>,
         client: &Client,

@@ -11,6 +11,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncReadExt;
 use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::Failure;
+use underpass_core::wire::Token;
 
 use super::asked::named;
 use crate::agent::Agent;
@@ -25,6 +26,7 @@ use crate::upstream::stream::Bare;
 /// An association.
 pub(super) struct Association {
     agent: Arc<Agent>,
+    session: Token,
     own: Own,
     /// Where the connection comes from: no answer goes to another machine than the one that has asked.
     ip: IpAddr,
@@ -36,7 +38,7 @@ impl Association {
     /// Makes one for a client that says to send `from` there.
     pub(super) fn open(
         agent: &Arc<Agent>,
-        plan: &Arc<Plan>,
+        (plan, session): (&Plan, Token),
         stream: &Bare<OwnedFd>,
         from: SocketAddr,
     ) -> Result<Self, Failure> {
@@ -53,8 +55,8 @@ impl Association {
         if !plan.carries_datagrams() {
             return Err(Failure::Socket("no chain of this configuration carries datagrams"));
         }
-        let own = Own::open(agent, plan, &Client::default(), canonical(local).ip())?;
-        Ok(Self { agent: Arc::clone(agent), own, ip, port })
+        let own = Own::open(agent, &Client::default(), canonical(local).ip())?;
+        Ok(Self { agent: Arc::clone(agent), session, own, ip, port })
     }
 
     /// Where the client sends its datagrams.
@@ -82,13 +84,17 @@ impl Association {
         let agent = Arc::clone(&self.agent);
         let watched = self.own.watched();
         let mut ready = watched.readable().await?;
+        // A reload gives the session another plan.
+        let plan = agent.sessions.plan(&self.session).ok_or(io::ErrorKind::NotConnected)?;
         let mut batch = agent.datagrams.batch.lock();
         match batch.receive_from(ready.get_inner()) {
             Ok(count) => {
                 if count < MANY {
                     ready.clear_ready();
                 }
-                batch.pass_on(ready.get_inner(), |from, bytes, header| self.onward(from, bytes, header));
+                batch.pass_on(ready.get_inner(), |from, bytes, header| {
+                    self.onward(&plan, from, bytes, header)
+                });
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -103,6 +109,7 @@ impl Association {
     /// Where a datagram goes, without how much of its beginning, behind which header.
     fn onward(
         &mut self,
+        plan: &Arc<Plan>,
         from: SocketAddr,
         bytes: &[u8],
         header: &mut Vec<u8>,
@@ -120,7 +127,7 @@ impl Association {
             Sender::Address(address) => Destination::Address(address),
             Sender::Name(name, port) => named(name, port)?,
         };
-        let at = self.own.at(to)?;
+        let at = self.own.at(plan, to)?;
         self.port = Some(from.port());
         Some((at, bytes.len() - payload.len()))
     }

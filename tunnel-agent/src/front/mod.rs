@@ -328,7 +328,7 @@ async fn accept(
                 // A reload gives the session another plan.
                 let Some(plan) = agent.sessions.plan(&session) else { return Ok(()) };
                 let (agent, threshold) = (Arc::clone(&agent), Arc::clone(&threshold));
-                visit::begin(Visit { agent, plan, threshold }, stream, room);
+                visit::begin(Visit { agent, plan, session, threshold }, stream, room);
             }
             Ok(None) => ready.clear_ready(),
             Err(error) => {

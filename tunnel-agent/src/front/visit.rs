@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underpass_core::config::listen::Service;
 use underpass_core::destination::{Destination, canonical};
 use underpass_core::failure::Failure;
+use underpass_core::wire::Token;
 
 use super::asked::Asked;
 use super::bind::bind;
@@ -52,6 +53,8 @@ pub(super) struct Threshold {
 pub(super) struct Visit {
     pub(super) agent: Arc<Agent>,
     pub(super) plan: Arc<Plan>,
+    /// Whose plan it is: a reload gives it another one.
+    pub(super) session: Token,
     pub(super) threshold: Arc<Threshold>,
 }
 
@@ -179,7 +182,7 @@ impl Visit {
     }
 
     fn associate(&self, stream: &Bare<OwnedFd>, from: SocketAddr) -> (Vec<u8>, Option<Found>) {
-        match Association::open(&self.agent, &self.plan, stream, from) {
+        match Association::open(&self.agent, (&self.plan, self.session), stream, from) {
             Ok(association) => (socks5::carried_at(association.place()), Some(Found::Datagrams(association))),
             Err(failure) => {
                 log::no_datagrams(&self.agent.datagrams, &self.plan, None, &Client::default(), &failure);
