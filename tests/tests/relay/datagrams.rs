@@ -45,6 +45,20 @@ fn datagrams_go_nowhere_where_the_rules_do_not_say_so() {
     }
 }
 
+/// A route of the kernel's may lead back though no interface has the address (ip-route(8), `local`): nothing that only the
+/// machine itself is to reach is reached so.
+#[test]
+fn neither_datagrams_nor_connections_come_back_to_the_relay_by_a_local_route() {
+    let place = Place::new("allow-udp = true\n[[rule]]\nverdict = \"permit\"\n");
+    let (echo, banner) = (port::ECHO.to_string(), port::BANNER.to_string());
+    place.world.far("ip").args(["route", "add", "local", "198.41.7.0/24", "dev", "lo"]).run().success();
+    for protocol in ["h2", "http/1.1"] {
+        assert_eq!(place.says("relay_udp.py", &[protocol, "198.41.7.9", &echo]), "403\n", "{protocol}");
+    }
+    let failed = place.curl().arg(format!("http://198.41.7.9:{banner}/")).run();
+    assert!(failed.stderr.contains("403"), "{failed}");
+}
+
 #[test]
 fn without_allow_udp_there_are_none() {
     let place = Place::new(EVERYTHING_HERE);

@@ -43,8 +43,8 @@ pub(super) async fn reach(
         let share = if number + 1 < permitted.len() { left / 2 } else { left };
         ticket.permitted(one);
         match timeout(share, dial(one.address())).await {
-            Ok(Ok(far)) if is_this_machine(relay, &far, one.address().ip()) => {
-                refusal = Refusal::new(403, "destination_ip_prohibited", "an address of the relay");
+            Ok(Ok(far)) if is_this_machine(relay, far.local(), one.address().ip()) => {
+                refusal = this_machine();
             }
             Ok(Ok(far)) => return Ok(far),
             Ok(Err(error)) => refusal = Refusal::dial(&error),
@@ -85,11 +85,15 @@ pub(super) async fn permitted(
     }
 }
 
-/// Whether the connection leads back to this machine though no interface was known to have the address: it may have got
+/// Whether a socket that has this local address leads back to this machine though no interface was known to have the address: it may have got
 /// it since, or be routed here (ip-route(8), `local`).
-fn is_this_machine(relay: &Relay, far: &Bare<OwnedFd>, ip: IpAddr) -> bool {
-    let home = far.local().is_some_and(|local| local.ip().to_canonical() == ip);
+pub(super) fn is_this_machine(relay: &Relay, local: Option<SocketAddr>, ip: IpAddr) -> bool {
+    let home = local.is_some_and(|local| local.ip().to_canonical() == ip);
     home && !ip.is_loopback() && !relay.judge.read().own.has(ip)
+}
+
+pub(super) fn this_machine() -> Refusal {
+    Refusal::new(403, "destination_ip_prohibited", "an address of the relay")
 }
 
 async fn dial(address: SocketAddr) -> io::Result<Bare<OwnedFd>> {

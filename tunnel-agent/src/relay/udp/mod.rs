@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::Relay;
 use super::buffers::LENGTH;
 use super::capsule::{Decoder, HEADER, MAX_DATAGRAM, header};
-use super::connect::permitted;
+use super::connect::{is_this_machine, permitted, this_machine};
 use super::copy::{Ended, Pace, with_scratch};
 use super::policy::client::Client;
 use super::refusal::Refusal;
@@ -44,6 +44,9 @@ pub(super) async fn reach(
     for one in &permitted {
         ticket.permitted(one);
         match connected(one.address()).await {
+            Ok(socket) if is_this_machine(relay, socket.local_addr().ok(), one.address().ip()) => {
+                refusal = this_machine();
+            }
             Ok(socket) => return Ok(socket),
             Err(error) => refusal = Refusal::dial(&error),
         }
