@@ -6,7 +6,7 @@
 //! - [`agent`]: what one agent owns, started and ended in one place; [`lifetime`]: when it ends. [`service`]: what a service
 //!   manager and signals have to do with it.
 //! - [`ask`], [`table`], [`diagram`], [`top`]: the client of an agent that runs ([`patience`]: what it says meanwhile); [`status`], [`reload`]: its answers. [`log`]: what is logged.
-//! - [`flow`], [`course`]: what is known of each connection. [`counted`]: bytes that are copied. [`sight`]: what is
+//! - [`flow`], [`course`]: what is known of each connection. [`sight`]: what is
 //!   remembered of those that have failed. [`tally`], [`metrics`]: numbers of all of it, and
 //!   of a relay.
 //! - [`control`]: launchers open sessions, and ask for a [`check`]; [`session`]: the sessions, kept for a restarted agent.
@@ -33,7 +33,6 @@ mod check;
 mod cli;
 mod client;
 mod control;
-mod counted;
 mod course;
 mod datagram;
 mod diagram;

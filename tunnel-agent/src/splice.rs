@@ -4,6 +4,7 @@
 //! Held connections live on a thread of their own, dial and relay: neither bulk nor a burst of dials
 //! delays the answer to a program that waits in `connect()`.
 
+mod copied;
 mod muxed;
 
 use std::future::{poll_fn, ready};
@@ -20,11 +21,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Sleep;
 
-use crate::counted::Counted;
 use crate::ends::{cut_on_close, drain, end_on_close, is_broken, keep_alive, tell_end};
 use crate::flow::{Ended, Flow};
 use crate::pipes::{Pipe, Pipes};
-use crate::upstream::stream::{Bare, Duplex, Stream};
+use crate::upstream::stream::{Bare, Stream};
 use crate::{sys, thread, urgent};
 
 /// A relay lets others run after this many bytes in one go.
@@ -98,7 +98,7 @@ impl Splicer {
                 Box::pin(relay(program.into_watched(), far.into_watched(), pipes, flow))
             }
             Stream::Muxed(far) => Box::pin(muxed::relay(program.into_watched(), *far, flow)),
-            Stream::Wrapped(far) => Box::pin(copied(program, far, flow)),
+            Stream::Wrapped(far) => Box::pin(copied::relay(program, far, flow)),
             Stream::Unopened => Box::pin(ready(Ended::Other(io::ErrorKind::NotConnected.into()))),
         }
     }
@@ -106,25 +106,6 @@ impl Splicer {
 
 /// A relay until its end. Each kind takes no more room than it needs, and none of what came before: very many are idle.
 pub(crate) type Relaying = Pin<Box<dyn Future<Output = Ended> + Send>>;
-
-/// Room for the bytes of one direction that cannot be spliced.
-const BUFFER: usize = 32 * 1024;
-
-/// Copies what is inside TLS, which cannot be spliced.
-async fn copied(program: Bare<OwnedFd>, mut far: impl Duplex, flow: Arc<Flow>) -> Ended {
-    urgent::in_line(program.get());
-    let mut program = Counted::new(program, &flow);
-    let copied = tokio::io::copy_bidirectional_with_sizes(&mut program, &mut far, BUFFER, BUFFER).await;
-    match copied {
-        Ok(_) => {
-            end_on_close(program.inner().get());
-            Ended::Regularly
-        }
-        Err(_) if program.has_failed() => Ended::ByProgram,
-        Err(error) if error.raw_os_error().is_some() => Ended::ByFar,
-        Err(error) => Ended::Other(error),
-    }
-}
 
 async fn relay(
     program: AsyncFd<OwnedFd>,

@@ -1,10 +1,12 @@
 //! What real programs and odd ones say at the doors.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 use underpass_tests::servers::port;
 use underpass_tests::{World, artifacts, proxies, servers, wait};
 
-use crate::place::{complaint, no_leaks, open, world};
+use crate::place::{complaint, no_leaks, open, python, world};
 
 /// The banner of the destination by curl, with what follows, or curl's exit code and last words.
 fn curl(world: &World, proxy: &str, to: &str) -> Result<String, (i32, String)> {
@@ -218,4 +220,53 @@ fn a_door_that_cannot_be_is_said() {
     front.wait();
     wait("it ends", || world.agents().is_empty());
     no_leaks(&world);
+}
+
+/// A proxy within TLS that ends without a word of TLS (close_notify) may have been cut off, and that is a reset; what came
+/// before it arrives, however slowly it is read.
+#[test]
+fn what_came_before_an_end_without_a_word_is_read_to_the_last_byte() {
+    let world = World::new();
+    let certificate = proxies::certificate(&world, "proxy");
+    world.allow_proxy(8443);
+    let proxy = r#"
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+listener = socket.create_server(("10.77.0.1", 8443))
+while True:
+    client = listener.accept()[0]
+    client = context.wrap_socket(client, server_side=True)
+    head = b""
+    while not head.endswith(b"\r\n\r\n"): head += client.recv(4096)
+    client.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 3000000)
+    client.close()
+"#;
+    let files = [&certificate.chain, &certificate.key].map(|path| path.to_str().unwrap().to_owned());
+    let proxy = world.far("/usr/bin/python3").args(["-c", proxy, &files[0], &files[1]]);
+    let proxy = proxy.limit(Duration::MAX).spawn();
+    world.wait_listening(8443);
+    let url = format!("https://10.77.0.1:8443?ca={}", certificate.authority.display());
+    let front = open(&world, &["-x", &url]);
+    let script = r#"
+import socket, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+s.settimeout(60)
+s.connect(("127.0.0.1", 1082))
+s.sendall(b"CONNECT far.test:80 HTTP/1.1\r\nHost: far.test:80\r\n\r\n")
+head = b""
+while not head.endswith(b"\r\n\r\n"): head += s.recv(1)
+count = 0
+try:
+    while piece := s.recv(16384):
+        count += len(piece)
+        time.sleep(0.005)
+    print(count, "end")
+except ConnectionResetError:
+    print(count, "reset")
+"#;
+    assert_eq!(python(&world, script), "3000000 reset\n");
+    no_leaks(&world);
+    drop((front, proxy));
 }
