@@ -155,6 +155,28 @@ fn what_is_not_there_or_no_program() {
     nothing_happened(&world);
 }
 
+/// Of a program of this machine Go's note is made, and its section headers are taken away: a program of Go that libc loads.
+#[test]
+fn a_program_of_go_without_section_headers() {
+    let world = World::new();
+    let program = built(&world, PROGRAM, "gcc", &["-Wl,--build-id"]);
+    let mut bytes = std::fs::read(&program).expect("it is built");
+    for field in [40..48, 58..64] {
+        bytes[field].fill(0);
+    }
+    let note = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
+    let at = bytes.windows(note.len()).position(|window| window == note).expect("it has a build ID");
+    bytes[at + 8] = 4;
+    bytes[at + 12..at + 16].copy_from_slice(b"Go\0\0");
+    std::fs::write(&program, bytes).expect("the directory is ours");
+    refused_by_hook(&world, &program, &[], "it is a Go program");
+    // A hooked program starts it.
+    let line = ["-x", "local:", "--tier", "hook", "--", "nice", "./program"];
+    let done = world.client(artifacts::underpass()).args(line).run();
+    failed(&done, 126, "program: cannot be carried: it is a Go program");
+    assert!(!world.directory().join("it-ran").exists(), "{done}");
+}
+
 /// A hooked program starts them, by name or by descriptor: refused as at launch.
 #[test]
 fn what_a_carried_program_starts() {
