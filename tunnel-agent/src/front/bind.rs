@@ -56,42 +56,16 @@ pub(super) async fn bind(
     };
     let deadline = Duration::from_secs(plan.config.deadline.into());
     let listening = tokio::time::timeout(deadline, listen(visit, language, &client, &peer, deadline));
-    let (listener, expected) = match listening.await.unwrap_or(Err(Failure::TimedOut)) {
-        Ok(listening) => listening,
-        Err(failure) => {
-            say(stream, &refused(&failure)).await?;
-            return Ok(None);
+    let answered = match listening.await.unwrap_or(Err(Failure::TimedOut)) {
+        Ok((listener, expected)) => {
+            let mut waiting = Waiting::new(visit, listener);
+            let came = waiting.answered(visit, language, stream, &trip, expected).await;
+            // Whatever has come of it: a relay would keep it for a client that comes back.
+            waiting.close();
+            came?
         }
+        Err(failure) => Err(failure),
     };
-    let first = match language.reached(listener.bound()) {
-        Some(first) => first,
-        None => {
-            say(stream, &refused(&NOWHERE)).await?;
-            return Ok(None);
-        }
-    };
-    let told = awaited::waits(agent, listener.bound(), whose(stream), trip.course.clone());
-    say(stream, &first).await?;
-    let mut waiting = match listener {
-        Listener::Once(bound) => Waiting::Once(Some(bound)),
-        Listener::AtRelay(it) => {
-            Waiting::AtRelay(Box::new(Arrivals::new(it.0, it.1, agent.exposures.ending())))
-        }
-    };
-    let came = tokio::select! {
-        came = tokio::time::timeout(WAIT, waiting.comes(expected)) => Ok(came.unwrap_or(Err(Failure::TimedOut))),
-        error = gone(stream) => Err(error),
-    };
-    drop(told);
-    // Whatever has come of it.
-    if let Waiting::AtRelay(arrivals) = waiting {
-        tokio::spawn(arrivals.close());
-    }
-    let came = came?;
-    let answered = came.and_then(|(far, from)| match language.reached(from) {
-        Some(second) => Ok((far, from, second)),
-        None => Err(Failure::Request("its version of the protocol has no word for who has come")),
-    });
     match answered {
         Ok((far, from, second)) => {
             say(stream, &second).await?;
@@ -158,9 +132,6 @@ async fn listen(
     };
     let expected = Some(peer).filter(|peer| !is_anybody(peer));
     let listener = chain.listen(Wish { ip: family, port: 0 }, expected, client, deadline).await?;
-    if listener.bound().ip().is_unspecified() {
-        return Err(NOWHERE);
-    }
     let alone = match expected {
         Some(Destination::Address(address)) => Some(canonical(*address).ip()),
         _ => None,
@@ -169,25 +140,70 @@ async fn listen(
 }
 
 /// Where somebody is waited for.
-enum Waiting {
+struct Waiting {
+    at: SocketAddr,
+    by: By,
+}
+
+enum By {
     /// `None` once somebody has come.
-    Once(Option<Box<Bound>>),
-    AtRelay(Box<Arrivals>),
+    Proxy(Option<Box<Bound>>),
+    Relay(Box<Arrivals>),
 }
 
 impl Waiting {
+    fn new(visit: &Visit, listener: Listener) -> Self {
+        let at = listener.bound();
+        let by = match listener {
+            Listener::Once(bound) => By::Proxy(Some(bound)),
+            Listener::AtRelay(it) => {
+                By::Relay(Box::new(Arrivals::new(it.0, it.1, visit.agent.exposures.ending())))
+            }
+        };
+        Self { at, by }
+    }
+
+    /// Says where it waits. The one who has come, and how to say that, or why there is nobody; an error where the client has gone.
+    async fn answered(
+        &mut self,
+        visit: &Visit,
+        language: Language,
+        stream: &mut Bare<OwnedFd>,
+        trip: &Trip,
+        expected: Option<IpAddr>,
+    ) -> io::Result<Result<(Stream, SocketAddr, Vec<u8>), Failure>> {
+        let first = language.reached(self.at).filter(|_| !self.at.ip().is_unspecified());
+        let Some(first) = first else { return Ok(Err(NOWHERE)) };
+        let _told = awaited::waits(&visit.agent, self.at, whose(stream), trip.course.clone());
+        say(stream, &first).await?;
+        let came = tokio::select! {
+            came = tokio::time::timeout(WAIT, self.comes(expected)) => came.unwrap_or(Err(Failure::TimedOut)),
+            error = gone(stream) => return Err(error),
+        };
+        Ok(came.and_then(|(far, from)| match language.reached(from) {
+            Some(second) => Ok((far, from, second)),
+            None => Err(Failure::Request("its version of the protocol has no word for who has come")),
+        }))
+    }
+
+    fn close(self) {
+        if let By::Relay(arrivals) = self.by {
+            tokio::spawn(arrivals.close());
+        }
+    }
+
     /// The one who comes.
     async fn comes(&mut self, expected: Option<IpAddr>) -> Result<(Stream, SocketAddr), Failure> {
         let is_it = |peer: SocketAddr| expected.is_none_or(|ip| ip == canonical(peer).ip());
-        let arrivals = match self {
-            Self::Once(bound) => {
+        let arrivals = match &mut self.by {
+            By::Proxy(bound) => {
                 let (far, peer) = bound.take().ok_or(Failure::UpstreamClosed)?.accept().await?;
                 return match is_it(peer) {
                     true => Ok((far, peer)),
                     false => Err(Failure::Route(errno::EACCES)),
                 };
             }
-            Self::AtRelay(arrivals) => arrivals,
+            By::Relay(arrivals) => arrivals,
         };
         loop {
             let Next::Comes(arrival) = arrivals.next().await else { return Err(Failure::UpstreamClosed) };
