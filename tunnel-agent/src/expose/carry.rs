@@ -29,7 +29,8 @@ const TRIES: u32 = 50;
 /// Connects to the program, and relays until both ends have ended. Without the program the far end is reset.
 pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Stream, peer: SocketAddr) {
     let Some(mut room) = agent.take_room() else {
-        return tracing::warn!(%peer, "no room for a connection from the exit");
+        tracing::warn!(%peer, "no room for a connection from the exit");
+        return reset(far);
     };
     let connected = tokio::time::timeout(PATIENCE, connected(agent, exposure, peer)).await;
     let program = match connected {

@@ -56,8 +56,6 @@ const MOST_PEERS: usize = 65_536;
 #[derive(Default)]
 pub(crate) struct Exposures {
     tables: Mutex<Tables>,
-    /// Held while a listener is asked for at the exit: one socket of many that share a port does.
-    opening: tokio::sync::Mutex<()>,
     sweeping: AtomicBool,
     /// Those without a program.
     reverses: Mutex<Vec<Weak<reverse::Served>>>,
@@ -74,6 +72,8 @@ struct Tables {
     bound_in_order: VecDeque<u64>,
     /// By where their programs listen.
     exposed: HashMap<SocketAddr, Arc<Exposure>>,
+    /// The same; held while a listener is asked for at the exit: one socket of many that share a port does.
+    opening: HashMap<SocketAddr, Weak<tokio::sync::Mutex<()>>>,
     /// By both ends of a connection from us to a program: who is behind it, and where they have connected.
     peers: HashMap<(SocketAddr, SocketAddr), (SocketAddr, SocketAddr)>,
     peers_in_order: VecDeque<(SocketAddr, SocketAddr)>,
@@ -224,6 +224,18 @@ impl Exposures {
         }
         drop(tables);
         exposure.over.send_replace(true);
+    }
+
+    /// What is held while a listener is asked for that a program has there.
+    fn opening(&self, local: SocketAddr) -> Arc<tokio::sync::Mutex<()>> {
+        let mut tables = self.tables.lock();
+        tables.opening.retain(|_, one| one.strong_count() > 0);
+        if let Some(one) = tables.opening.get(&local).and_then(Weak::upgrade) {
+            return one;
+        }
+        let one = Arc::default();
+        tables.opening.insert(local, Arc::downgrade(&one));
+        one
     }
 
     fn all(&self) -> Vec<Arc<Exposure>> {

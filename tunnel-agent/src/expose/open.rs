@@ -9,7 +9,7 @@ use libc::SOL_SOCKET;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use underpass_core::destination::canonical;
-use underpass_core::failure::errno;
+use underpass_core::failure::{Failure, errno};
 use underpass_core::wire::Reply;
 
 use super::known::Known;
@@ -44,9 +44,7 @@ pub(crate) fn begin(agent: &Arc<Agent>, connection: OwnedFd, socket: &OwnedFd, l
     let (agent, runner) = (Arc::clone(agent), agent.splicer.clone());
     // With the connections that will come.
     runner.spawn(async move {
-        let deadline = Duration::from_secs(bound.plan.config.deadline.into());
-        let opened = exposed(&agent, bound, cookie, local, listens, deadline).await;
-        match opened {
+        match exposed(&agent, bound, cookie, local, listens).await {
             Ok(exposure) => reply(&connection, &exposure),
             Err(errno) => frames::reply(&connection, &Reply::Refuse { errno }),
         }
@@ -69,9 +67,11 @@ async fn exposed(
     cookie: u64,
     local: SocketAddr,
     listens: bool,
-    deadline: Duration,
 ) -> Result<Arc<Exposure>, i32> {
-    let _one = agent.exposures.opening.lock().await;
+    let until = Instant::now() + Duration::from_secs(bound.plan.config.deadline.into());
+    let opening = agent.exposures.opening(local);
+    let one = tokio::time::timeout_at(until.into(), opening.lock()).await;
+    let _one = one.map_err(|_| errno::ETIMEDOUT)?;
     // What has listened there, or at the same place of the exit, may have ended a moment ago.
     let is_same = |exposure: &Exposure| {
         exposure.local == local || exposure.bound.chain == bound.chain && exposure.bound.wish == bound.wish
@@ -95,11 +95,9 @@ async fn exposed(
     // From before it is asked for: an agent that ends waits for the answer, and closes what that gives.
     let ending = agent.exposures.ending();
     let expected = bound.expected.as_ref();
-    let listening =
-        tokio::time::timeout(deadline, chain.listen(bound.wish, expected, &bound.client, deadline));
-    let listening = listening.await;
-    let listening = listening.unwrap_or(Err(underpass_core::failure::Failure::TimedOut));
-    let listener = match listening {
+    let left = until.saturating_duration_since(Instant::now());
+    let listening = tokio::time::timeout(left, chain.listen(bound.wish, expected, &bound.client, left));
+    let listener = match listening.await.unwrap_or(Err(Failure::TimedOut)) {
         Ok(listener) => listener,
         Err(failure) => {
             let (pid, program) = (bound.client.pid, bound.client.program.as_deref());
