@@ -24,14 +24,11 @@ use crate::flow::Trip;
 use crate::names::Meaning;
 use crate::plan::{Plan, Way};
 use crate::room::{NO_ROOM, Taken};
+use crate::upstream::again::Again;
 use crate::upstream::chain::{Chain, Path};
 use crate::upstream::hop::Client;
 use crate::upstream::{Far, local};
 use crate::{dns, frames, log, sight, sys};
-
-/// How long it is waited at first, and at most, before a relay is asked again that has too much to do.
-const SHORTEST: Duration = Duration::from_millis(200);
-const LONGEST: Duration = Duration::from_secs(1);
 
 /// What the program asked for, and with what.
 pub(crate) struct Attempt {
@@ -190,8 +187,7 @@ pub(crate) async fn along(
     }
 }
 
-/// Dials, and again where a relay says that more comes in a second than it lets one client open: of a burst the rest is later,
-/// and not lost.
+/// Dials, and again where a relay says that more comes in a second than it lets one client open.
 async fn patiently(
     chain: &Chain,
     mut drawn: Option<Path>,
@@ -200,24 +196,13 @@ async fn patiently(
     options: &FarOptions,
     deadline: Duration,
 ) -> Result<Far, Failure> {
-    let since = Instant::now();
-    let mut pause = SHORTEST;
+    let mut again = Again::within(deadline);
     loop {
-        let left = deadline.saturating_sub(since.elapsed());
-        match chain.dial(drawn.take(), destination, options, client, left).await {
-            Err(failure) if is_too_fast(&failure) && since.elapsed() + pause < deadline => {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST);
-            }
-            answered => return answered,
+        match chain.dial(drawn.take(), destination, options, client, again.left()).await {
+            Err(failure) => again.after(failure).await?,
+            Ok(far) => return Ok(far),
         }
     }
-}
-
-/// Whether a relay may take it a second later. Other proxies than ours may mean more by it than a second (RFC 6585 section 4).
-pub(crate) fn is_too_fast(failure: &Failure) -> bool {
-    let by_relay = matches!(failure, Failure::At { name, .. } if name.starts_with("relay://"));
-    by_relay && matches!(failure.bare(), Failure::Http { status: 429, .. })
 }
 
 /// Where the connection goes.

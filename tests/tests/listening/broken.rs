@@ -4,8 +4,8 @@ use underpass_tests::{Command, World, proxies, servers, wait};
 
 use crate::calls::PYTHON;
 use crate::door::{BIND, bound, bound_by, open, open_before, path, visitor};
-use crate::place::{EXIT, line};
-use crate::reverse::{Two, status, wait_here};
+use crate::place::{EXIT, EXPOSED, line};
+use crate::reverse::{Two, complaint, nginx, status, wait_here};
 
 /// What a client is answered that asks for a listener.
 fn refused(world: &World) -> String {
@@ -72,6 +72,35 @@ fn who_waits_at_a_door_is_told_when_dante_ends() {
     dante.revive(&world);
     let (_client, _, port) = bound(&world, "5", EXIT);
     assert_eq!(visitor(&world, EXIT, 20_020, EXIT, &port).run().success(), "FROM THE VISITOR\n");
+    assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
+}
+
+/// The relay that listens keeps its listeners while nothing leads to it: who comes then is served when something does again, at
+/// a port of the relay's choice, too.
+#[test]
+fn listeners_outlast_the_way_to_their_relay() {
+    let two = Two::with(&format!("{EXPOSED}grace = 600\n"));
+    let world = &two.world;
+    let _nginx = nginx(world, 8080);
+    let mut agent = two.forward(&["-R", "8101:localhost:8080", "-R", "0:localhost:8080"]).spawn();
+    let said = complaint(&mut agent, "Allocated port ");
+    let chosen = said.split(' ').nth(2).expect("a port").to_owned();
+    world.wait_listening(8101);
+    two.first.real.kill();
+    // Both have tried.
+    let mut tried = [false; 2];
+    while tried != [true; 2] {
+        let said = complaint(&mut agent, "no listener yet");
+        tried[usize::from(said.contains("reverse=0:"))] = true;
+    }
+    let visits = ["8101", &chosen].map(|port| {
+        let url = format!("http://{EXIT}:{port}/page");
+        world.far("curl").args(["-sS", "-m", "60", &url]).limit(std::time::Duration::from_secs(60)).spawn()
+    });
+    two.first.real.revive(world);
+    for visit in visits {
+        assert_eq!(visit.wait().success(), "from the client side\n");
+    }
     assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
 }
 

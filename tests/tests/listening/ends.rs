@@ -1,14 +1,14 @@
 //! Listeners that end, that survive, and that are refused.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use underpass_tests::{PATIENCE, World, proxies};
+use underpass_tests::{PATIENCE, World, artifacts, proxies, wait};
 
 use crate::calls::{PYTHON, script, server, visited};
 use crate::door;
-use crate::place::{EXIT, EXPOSED, Place};
-use crate::reverse::{complaint, forward};
+use crate::place::{EXIT, EXPOSED, Place, line};
+use crate::reverse::{Two, complaint, forward, nginx, requests};
 
 /// What `listen()` says for a rule, a second listener at a port, and one that no rule has.
 #[test]
@@ -83,6 +83,52 @@ fn a_listener_ends_with_its_program_and_not_with_the_relay() {
     visited(&place, EXIT, "8001", 2, 2);
 }
 
+/// A chain that does not answer keeps nobody waiting but its own programs, and each of those no longer than its deadline.
+#[test]
+fn a_chain_that_does_not_answer_delays_no_listener_of_another() {
+    let place = Place::new(EXPOSED);
+    let world = &place.world;
+    let silent = "import socket, sys
+s = socket.create_server(('127.0.0.1', 4444), backlog=100)
+print('listens', flush=True)
+sys.stdin.read()";
+    let mut silent = world.client(PYTHON).args(["-c", silent]).limit(Duration::MAX).spawn();
+    line(&mut silent, "listens");
+    let file = world.directory().join("listeners.toml");
+    let text = format!(
+        "default = 'main'\ndeadline = 3\n[chain.main]\nhops = ['{}']\n[chain.silent]\nhops = ['socks5h://127.0.0.1:4444']\n\
+         [[expose]]\nport = '8001-8003'\nat = 'silent'\n[[expose]]\nport = 9001\nat = 'main'\n",
+        place.relay.url(&place.key)
+    );
+    std::fs::write(&file, text).expect("the directory is ours");
+    let exposed = || world.client(artifacts::underpass()).arg("-f").arg(&file).arg("--").arg(PYTHON);
+    let begun = Instant::now();
+    let mut waiting = ["8001", "8002", "8003"]
+        .map(|port| exposed().arg(script("listens.py")).args(["fork", "0.0.0.0", port]).spawn());
+    let asked = || world.client("ss").args(["-Htn", "dst", "127.0.0.1:4444"]).run().stdout;
+    wait("one is asked for", || !asked().is_empty());
+    let (_server, said) = server(exposed(), &["fork", "0.0.0.0", "9001"]);
+    assert_eq!(said, format!("listens {EXIT} 9001"));
+    let said = waiting.each_mut().map(|program| program.try_line());
+    assert_eq!(said, [None, None, None], "the other chain's listener was later");
+    for mut program in waiting {
+        assert_eq!(program.next_line(), "errno 110");
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+}
+
+/// More come at once than their client may take in a second.
+#[test]
+fn whoever_comes_in_a_burst_is_served() {
+    let place = Place::new(&format!("{EXPOSED}[limits]\nnew = 20\n"));
+    let _nginx = nginx(&place.world, 8080);
+    let url = place.relay.url(&place.key);
+    let _agent = forward(&place.world, &["-x", &url, "-R", "8001:localhost:8080"]).spawn();
+    place.wait_listening(8001);
+    requests(&place.world, 8001, 60);
+}
+
 /// By another client of the protocol: who comes while the listener has no client waits, and is served when that is back.
 #[test]
 fn a_listener_outlives_a_cut_for_as_long_as_the_rule_says() {
@@ -149,6 +195,24 @@ sys.stdin.read()";
     client.wait().success();
     // It were some hundred bytes for each.
     assert!(grown < 1024, "{grown} KiB");
+}
+
+/// A door that cannot say where the exit listens, since the relay has no address but a name, has nothing left there.
+#[test]
+fn a_listener_that_a_door_refuses_is_closed_at_once() {
+    let two = Two::with("[[expose]]\nport = '8000-9999'\nmost = 2\ngrace = 600\n");
+    let world = &two.world;
+    let urls = two.urls_at("far.test");
+    let front = door::open_before(world, &[&urls[0], &urls[1]]);
+    for _ in 0..3 {
+        let refused = world.client(PYTHON).args(["-c", door::BIND, "5", EXIT]).run();
+        assert_eq!(refused.stdout, "reply 3 0.0.0.0 0\n");
+    }
+    front.end();
+    let _agent = two.forward(&["-R", "8001:localhost:1", "-R", "8002:localhost:1"]).spawn();
+    world.wait_listening(8001);
+    world.wait_listening(8002);
+    assert_eq!(world.leaks(), 0, "{:?}", world.leaked());
 }
 
 /// An agent that ends closes what a relay would keep for its return, and so does a door whose client has gone; and a relay

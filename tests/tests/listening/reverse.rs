@@ -66,16 +66,26 @@ pub(crate) struct Two {
 
 impl Two {
     pub(crate) fn new() -> Self {
+        Self::with(EXPOSED)
+    }
+
+    /// The second has these tables.
+    pub(crate) fn with(tables: &str) -> Self {
         let world = World::new();
         let keys = ["one", "two"].map(|name| proxies::key(&world, name));
         let first = proxies::relay(&world, 4431, &[&keys[0]], 7088).allowed(&world);
-        let second = proxies::relay_with(&world, 4432, &[&keys[1]], 7088, EXPOSED);
+        let second = proxies::relay_with(&world, 4432, &[&keys[1]], 7088, tables);
         Self { world, first, second, keys }
     }
 
     /// The chain.
     pub(crate) fn urls(&self) -> [String; 2] {
-        [self.first.url(&self.keys[0]), self.second.url_at(EXIT, &self.keys[1])]
+        self.urls_at(EXIT)
+    }
+
+    /// The chain, in which the second is called that.
+    pub(crate) fn urls_at(&self, host: &str) -> [String; 2] {
+        [self.first.url(&self.keys[0]), self.second.url_at(host, &self.keys[1])]
     }
 
     pub(crate) fn forward(&self, arguments: &[&str]) -> Command {
@@ -85,7 +95,7 @@ impl Two {
 }
 
 /// nginx on the client's side, with one page.
-fn nginx(world: &World, port: u16) -> Running {
+pub(crate) fn nginx(world: &World, port: u16) -> Running {
     let root = world.directory().display();
     std::fs::write(world.directory().join("page"), "from the client side\n").expect("the directory is ours");
     let text = format!(

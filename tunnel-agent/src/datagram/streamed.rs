@@ -20,10 +20,10 @@ use super::peer::Peer;
 use super::relay::IDLE;
 use super::{Course, Datagrams};
 use crate::agent::Agent;
-use crate::attempt::is_too_fast;
 use crate::log;
 use crate::relay::capsule::{Decoder, HEADER, MAX_DATAGRAM, header};
 use crate::sys::MANY;
+use crate::upstream::again::is_too_fast;
 use crate::upstream::hop::Client;
 use crate::upstream::relay::muxed::Muxed;
 

@@ -97,7 +97,7 @@ impl Served {
         loop {
             let begun = Instant::now();
             // Not given up when the agent ends, which waits for the answer: a relay would keep what nobody knows of.
-            let asked = self.listener(lost.take()).await;
+            let asked = self.listener(&mut lost).await;
             drop(waiting.take());
             match asked {
                 Ok((plan, listener)) => {
@@ -133,24 +133,31 @@ impl Served {
         }
     }
 
-    /// Asks for it: the one that was lost, or one at the same port, by the configuration that there is now.
-    async fn listener(&self, lost: Option<AtRelay>) -> Result<(Arc<Plan>, Listener), Failure> {
+    /// Asks for it: the one that was lost, which stays so until its relay has said that it is gone, or one at the same port, by
+    /// the configuration that there is now.
+    async fn listener(&self, lost: &mut Option<AtRelay>) -> Result<(Arc<Plan>, Listener), Failure> {
         let plan = self.agent.sessions.plan(&self.session);
         let plan = plan.ok_or(Failure::Socket("its session has ended"))?;
-        if let Some(mut relay) = lost
-            && let Some(control) = relay.resumed().await
-        {
-            return Ok((plan, Listener::AtRelay(Box::new((control, relay)))));
+        if let Some(mut relay) = lost.take() {
+            match relay.resumed().await {
+                Ok(Some(control)) => return Ok((plan, Listener::AtRelay(Box::new((control, relay))))),
+                Ok(None) => {}
+                // Another relay of the chain may listen meanwhile.
+                Err(_) => *lost = Some(relay),
+            }
         }
         let before = self.place.lock().exit.map(|exit| exit.port()).filter(|_| self.reverse.port == 0);
         let listener = match before {
             None => self.asked(&plan, self.reverse.port).await?,
-            // Of its choice, once: others know the port by now.
+            // Of its choice, once: others know the port by now. In use it may be by what was lost.
             Some(port) => match self.asked(&plan, port).await {
-                Err(failure) if is_final(&failure) => self.asked(&plan, 0).await?,
+                Err(failure) if is_final(&failure) && !(lost.is_some() && is_in_use(&failure)) => {
+                    self.asked(&plan, 0).await?
+                }
                 answered => answered?,
             },
         };
+        *lost = None;
         Ok((plan, listener))
     }
 
@@ -349,6 +356,10 @@ pub(super) fn reset(far: Stream) {
         // On an error it is reset already.
         let _ = cut_on_close(far.get());
     }
+}
+
+fn is_in_use(failure: &Failure) -> bool {
+    matches!(failure.bare(), Failure::NotListening { status: 409, .. })
 }
 
 /// Whether the same would be refused again.

@@ -9,10 +9,11 @@
 //! - [`flights`]: whether greeting and request may travel together.
 //! - [`handshake`]: what a protocol is, without I/O; [`socks4`], [`socks5`], [`socks5_udp`], [`http`]: the
 //!   protocols.
-//! - [`relay`]: our relays, whose sessions connections share.
+//! - [`relay`]: our relays, whose sessions connections share; [`again`]: what they have no time for.
 //! - [`stream`]: what is spoken over; [`tls`], [`ssh`] and its [`door`], [`local`]: what is no proxy protocol.
 //! - [`inside`]: `local:`, two relays in this process.
 
+pub(crate) mod again;
 pub(crate) mod associate;
 pub(crate) mod bind;
 pub(crate) mod chain;

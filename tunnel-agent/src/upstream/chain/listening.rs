@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::HeaderMap;
 use underpass_core::destination::Destination;
@@ -12,6 +12,7 @@ use underpass_core::failure::{Failure, errno};
 use super::{Chain, Path};
 use crate::relay::listen::request::{BOUND, Id, RESUME};
 use crate::relay::policy::exposing::Wish;
+use crate::upstream::again::Again;
 use crate::upstream::bind::{self, Bound};
 use crate::upstream::hop::{Client, Hop};
 use crate::upstream::path::Progress;
@@ -72,10 +73,10 @@ impl Chain {
         client: &Client,
         deadline: Duration,
     ) -> Result<Listener, Failure> {
-        let start = Instant::now();
+        let mut again = Again::within(deadline);
         let (mut failed, mut last) = (Vec::new(), None);
         loop {
-            let left = deadline.saturating_sub(start.elapsed());
+            let left = again.left();
             let Some(path) = self.path(&failed).filter(|_| !left.is_zero()) else { break };
             let (hops, progress) = (self.along(&path), Progress::default());
             let patience = self.patience(failed.len(), left);
@@ -116,7 +117,10 @@ impl Chain {
                     path.len() - 1
                 }
                 failure => match self.accuse(failure, &path, &progress) {
-                    (None, failure) => return Err(failure),
+                    (None, failure) => {
+                        again.after(failure).await?;
+                        continue;
+                    }
                     (Some(at), failure) => {
                         self.hops[path[at]].has_failed(&failure);
                         last = Some(failure);
@@ -139,23 +143,35 @@ impl AtRelay {
     /// The connection with this id.
     pub(crate) async fn accept(&self, id: Id) -> Result<Muxed, Failure> {
         let asked = Listening::Connection(id);
-        let progress = Progress::default();
-        let taken = tokio::time::timeout(self.patience, self.ask(&asked, &progress)).await;
-        taken.unwrap_or(Err(Failure::TimedOut)).map(|(stream, _)| stream)
+        let mut again = Again::within(self.patience);
+        loop {
+            let progress = Progress::default();
+            let taken = tokio::time::timeout(again.left(), self.ask(&asked, &progress)).await;
+            match taken.unwrap_or(Err(Failure::TimedOut)) {
+                Ok((stream, _)) => return Ok(stream),
+                Err(failure) => again.after(failure).await?,
+            }
+        }
     }
 
     /// The listener again, after its stream has ended: the same one, or else a new one at its port.
     pub(crate) async fn again(&mut self) -> Result<Muxed, Failure> {
-        if let Some(control) = self.resumed().await {
-            return Ok(control);
+        match self.resumed().await? {
+            Some(control) => Ok(control),
+            None => self.asked_again(None).await,
         }
-        self.asked_again(None).await
     }
 
-    /// The same listener, if the relay keeps it for us.
-    pub(crate) async fn resumed(&mut self) -> Option<Muxed> {
-        let token = self.token?;
-        self.asked_again(Some(token)).await.ok()
+    /// The same listener; `None` if the relay does not keep it for us. By a failure it is not known whether it does.
+    pub(crate) async fn resumed(&mut self) -> Result<Option<Muxed>, Failure> {
+        let Some(token) = self.token else { return Ok(None) };
+        match self.asked_again(Some(token)).await {
+            Err(Failure::NotListening { status: 404, .. }) => {
+                self.token = None;
+                Ok(None)
+            }
+            answered => answered.map(Some),
+        }
     }
 
     async fn asked_again(&mut self, token: Option<Id>) -> Result<Muxed, Failure> {
