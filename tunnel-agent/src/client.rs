@@ -266,7 +266,7 @@ fn client(plan: &Plan, peer: Asker) -> Client {
 /// knows which program it is.
 fn supervised_by(plan: &Plan, peer: Asker, process: i32) -> Client {
     if tells(plan) && !has_our_numbers(peer.pid) {
-        return Client { pid: peer.pid, program: None, user: Some(peer.uid) };
+        return Client { pid: peer.pid, user: Some(peer.uid), ..Client::default() };
     }
     client_of(plan, process, peer)
 }
@@ -287,7 +287,7 @@ fn tells(plan: &Plan) -> bool {
 /// With the rights of the peer's user.
 fn client_of(plan: &Plan, pid: i32, peer: Asker) -> Client {
     let program = if tells(plan) { program_of(pid) } else { None };
-    Client { pid, program, user: Some(peer.uid) }
+    Client { pid, program, user: Some(peer.uid), host: None }
 }
 
 /// The file that a process runs.

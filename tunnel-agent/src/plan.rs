@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use underpass_core::config::route::{Asked, To};
 use underpass_core::config::{Config, Handoff, Udp};
+use underpass_core::upstream::Isolation;
 
 use crate::upstream::chain::Chain;
 
@@ -79,8 +80,7 @@ impl Plan {
 
     /// Whether routes or hops ask which program it is.
     pub(crate) fn asks_for_program(&self) -> bool {
-        let isolates =
-            || self.chains.values().flat_map(|chain| chain.hops()).any(|hop| !hop.is_alike_for_all());
+        let isolates = || self.chains.values().any(|chain| chain.isolates(Isolation::Program));
         self.config.routes.iter().any(|route| !route.programs.is_empty())
             || self.config.exposes.iter().any(|expose| !expose.programs.is_empty())
             || isolates()

@@ -313,3 +313,24 @@ except OSError as error:
     }
     row.exit_has_carried(NAME, port::ECHO, 3);
 }
+
+/// A proxy that asks first who we are has not failed: it is asked again, and nothing goes past it.
+#[test]
+fn a_proxy_before_the_relay_may_ask_who_we_are() {
+    let row = row(1);
+    let world = &row.place.world;
+    let squid = proxies::squid(world, 3128, proxies::Squid::Digest("me", "pw"), DENIED).allowed(world);
+    let urls = [squid.url_as("http"), row.urls[0].clone()];
+    let target = format!("{NAME}:{}", port::ECHO);
+    let script =
+        [ASK, "place = to(sys.argv[1])\ns.sendto(b\"x\", place)\nsay(s.recvfrom(9) == (b\"x\", place))"];
+    for kind in ["strict", "dynamic"] {
+        let text = format!("[chain.main]\nkind = '{kind}'\nhops = {urls:?}\n");
+        let program = row.place.configured(&format!("{kind}.toml"), &text, "python3");
+        let done = program.args(["-c", &script.concat(), &target]).run();
+        assert_eq!(done.success(), "True\n", "{kind}");
+    }
+    row.exit_has_carried(NAME, port::ECHO, 2);
+    row.end_agents();
+    squid.wait_served("10.77.0.1", row.relays[0].real.port(), 2);
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use underpass_tests::proxies::{self, Squid};
 use underpass_tests::{Command, Running, World, artifacts};
 
 use crate::place::{EXIT, EXPOSED, Place, line};
@@ -151,4 +152,15 @@ fn without_a_rule_a_program_listens_as_its_tier_has_it() {
             assert_eq!(came(world.far(PYTHON), "10.77.0.2", port), from_far, "{tier}, {port}, from another");
         }
     }
+}
+
+/// It has not failed: it is asked again.
+#[test]
+fn a_proxy_before_the_exit_may_ask_who_we_are() {
+    let place = Place::new(EXPOSED);
+    let squid = proxies::squid(&place.world, 3128, Squid::Digest("me", "pw"), 7088).allowed(&place.world);
+    let underpass = place.world.client(artifacts::underpass()).args(["-x", &squid.url_as("http")]);
+    let exposed = underpass.args(["-x", &place.relay.url(&place.key), "--listen-at", "main", "--", PYTHON]);
+    let (_server, said) = server(exposed, &["names", "0.0.0.0", "8001"]);
+    assert_eq!(said, format!("listens {EXIT} 8001"));
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use underpass_tests::proxies::{self, Real};
+use underpass_tests::proxies::{self, Real, datagrams};
 use underpass_tests::servers::port;
 use underpass_tests::{PATIENCE, Running, artifacts};
 
@@ -107,4 +107,25 @@ fn the_next_nearest_takes_over() {
     assert_eq!(spread(4), [0, 0, 4]);
     hops[2].kill();
     assert_eq!(spread(2), [2, 0, 0]);
+}
+
+/// What listens for datagrams is chosen as what carries connections is, though there was no connection before.
+#[test]
+fn datagrams_go_by_the_nearest_too() {
+    let place = Place::new();
+    let hops = [PORTS[0], PORTS[1]].map(|port| datagrams::start(&place.world, port));
+    let mut distances = Distances::start(&place);
+    distances.far(&PORTS[..1]);
+    let urls = hops.each_ref().map(|hop| hop.url());
+    let text = format!("[chain.main]\nkind = 'nearest'\nhops = {urls:?}\n");
+    let script =
+        "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('10.99.0.1', 7007)); input()";
+    let mut program = place.configured("nearest.toml", &text, "python3").args(["-c", script]).spawn();
+    let limit = Instant::now() + PATIENCE;
+    while hops[1].datagrams().is_empty() {
+        assert!(Instant::now() < limit, "nothing came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(hops.each_ref().map(|hop| hop.associations()), [0, 1]);
+    program.say("");
 }

@@ -166,6 +166,35 @@ fn credentials_are_made_up_for_each_destination() {
     assert_ne!(name[0], address[0], "{lines:?}");
 }
 
+/// Also where another proxy comes after it, which is what it is asked for then.
+#[test]
+fn credentials_are_made_of_the_destination_wherever_the_hop_stands() {
+    let place = Place::new();
+    let script = artifacts::workspace().join("tests/programs/isolating.py");
+    let first = place.world.far("python3").arg(script).arg(PORT.to_string());
+    let mut first = first.limit(Duration::MAX).spawn();
+    assert_eq!(first.next_line(), "ready");
+    place.world.allow_proxy(PORT);
+    let last = proxies::microsocks_at(&place.world, 1081, None);
+    let urls = [format!("socks5h://10.77.0.1:{PORT}?isolate=destination"), last.url_at("socks5h", ADDRESS)];
+    let urls = urls.each_ref().map(String::as_str);
+    for handoff in ["always", "never"] {
+        let text = format!("handoff = '{handoff}'\nproxy = {urls:?}\n");
+        for mode in MODES {
+            let targets = [greeter(), greeter_address(), greeter()];
+            let args = place::visit(mode, targets.iter().map(String::as_str));
+            let done = place.configured("isolating.toml", &text, "python3").args(args).run();
+            assert_eq!(done.success(), format!("{GREETED}\n").repeat(3));
+            let lines: Vec<String> = (0..3).map(|_| first.next_line()).collect();
+            let users: Vec<_> = lines.iter().filter_map(|line| line.split_once(' ')).collect();
+            let next = format!("{ADDRESS}:1081");
+            assert!(users.iter().all(|(_, asked)| *asked == next), "{lines:?}");
+            assert_eq!(users[0], users[2], "{handoff}, {mode}: {lines:?}");
+            assert_ne!(users[0], users[1], "{handoff}, {mode}: {lines:?}");
+        }
+    }
+}
+
 /// Without a network tor can serve nothing: it waits for a circuit, for longer than our deadline, and
 /// refuses private addresses at once.
 #[test]

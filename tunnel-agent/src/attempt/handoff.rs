@@ -90,6 +90,7 @@ impl Attempt {
             return Ok(Driven::CannotBe);
         }
         let near = wanted.is_none() && self.agent.can_hold;
+        let client = chain.bound_for(&self.client, destination);
         let (mut tried, mut last) = (Tried::default(), None);
         loop {
             *drawn = chain.draw(&tried).await;
@@ -107,7 +108,7 @@ impl Attempt {
                 }
                 let Some(bare) = self.reach(hop, &addresses).await? else { return Ok(Driven::CannotBe) };
                 let let_go = |spoken| self.let_go(destination, spoken);
-                path::drive(&hops, bare, destination, &self.client, &progress, let_go).await?;
+                path::drive(&hops, bare, destination, &client, &progress, let_go).await?;
                 chain.has_served(path);
                 Ok(Driven::HandedOff)
             };

@@ -26,8 +26,6 @@ const PORTS: [u16; 3] = [443, 80, 22];
 const AT_ITSELF: Destination = Destination::Address(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 1));
 /// How long a hop that has let us in may take to tell its rules: it may have to look the name up.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often the proxies of a path may challenge us: each once, and once more for a nonce that was used up.
-const MAX_CHALLENGES: usize = 8;
 
 /// What is known of a hop that serves us.
 #[derive(Debug, Default)]
@@ -113,20 +111,14 @@ async fn lets_in(hops: &[Arc<Hop>]) -> Result<(), Failure> {
 
 /// Asks the last hop for a destination that nobody is at.
 async fn ask(hops: &[Arc<Hop>], destination: &Destination) -> Result<Verdict, Failure> {
-    let mut challenges = 0;
-    loop {
-        let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
-        let failure = match path::dial(hops, destination, &options, &client, &progress).await {
-            Ok(_) => return Ok(Verdict::Serves),
-            Err(failure) => failure,
-        };
-        if failure == Failure::Challenged && challenges < MAX_CHALLENGES {
-            challenges += 1;
-        } else if progress.hop() + 1 < hops.len() {
-            return Err(named(hops, &progress, failure));
-        } else {
+    let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
+    let dialled = path::answering(|| path::dial(hops, destination, &options, &client, &progress)).await;
+    match dialled {
+        Ok(_) => Ok(Verdict::Serves),
+        Err(failure) if progress.hop() + 1 < hops.len() => Err(named(hops, &progress, failure)),
+        Err(failure) => {
             let closes = hops.last().is_some_and(|hop| says_no_by_closing(hop));
-            return judge(failure, progress.has_asked() && closes);
+            judge(failure, progress.has_asked() && closes)
         }
     }
 }

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
+use underpass_core::upstream::Isolation;
 
 use super::Course;
 use super::peer::Peer;
@@ -17,7 +18,7 @@ use super::relay::{self, Relay};
 use super::socket::Socket;
 use crate::agent::Agent;
 use crate::log;
-use crate::upstream::chain::Chain;
+use crate::upstream::chain::apart::host_of;
 use crate::upstream::hop::Client;
 use crate::upstream::socks5_udp::Sender;
 
@@ -29,8 +30,8 @@ pub(super) struct Association {
     socket: Weak<Socket>,
     course: Course,
     client: Client,
-    /// What stands for the destination where credentials are made of it.
-    isolate: String,
+    /// Where the first datagram goes.
+    first: Destination,
     peers: Mutex<Peers>,
     current: Mutex<Option<(Arc<Relay>, AbortHandle)>>,
     /// Held by who makes a relay.
@@ -51,16 +52,15 @@ struct Named {
 }
 
 impl Association {
-    pub(super) fn new(socket: Weak<Socket>, course: Course, client: Client, first: &Destination) -> Self {
-        let isolate = host_of(first);
+    pub(super) fn new(socket: Weak<Socket>, course: Course, client: Client, first: Destination) -> Self {
         let (peers, current, making) = Default::default();
-        Self { socket, course, client, isolate, peers, current, making }
+        Self { socket, course, client, first, peers, current, making }
     }
 
     /// Whether a peer for this destination can be told apart from all others here.
     pub(super) fn fits(&self, course: &Course, destination: &Destination) -> bool {
-        let is_apart = course.chain().is_some_and(Chain::isolates_destinations);
-        if !self.goes_by(course) || (is_apart && host_of(destination) != self.isolate) {
+        let is_apart = course.chain().is_some_and(|chain| chain.isolates(Isolation::Destination));
+        if !self.goes_by(course) || (is_apart && host_of(destination) != host_of(&self.first)) {
             return false;
         }
         let peers = self.peers.lock();
@@ -171,7 +171,7 @@ impl Association {
         let chain = self.course.chain().ok_or(Failure::Socket("the chain is no longer there"))?;
         let room = agent.datagrams.room(1 + chain.hops().len() as u32)?;
         let deadline = Duration::from_secs(self.course.plan.config.deadline.into());
-        let associated = chain.associate(&self.client, &self.isolate, deadline).await?;
+        let associated = chain.associate(&self.client, &self.first, deadline).await?;
         let (relay, controls) = Relay::new(associated, room)?;
         let relay = Arc::new(relay);
         let serving = relay::serve(Arc::clone(agent), Arc::clone(self), Arc::clone(&relay), controls);
@@ -193,12 +193,5 @@ impl Association {
         if let Some((_, task)) = self.current.lock().take() {
             task.abort();
         }
-    }
-}
-
-fn host_of(destination: &Destination) -> String {
-    match destination {
-        Destination::Name { host, .. } => host.clone(),
-        Destination::Address(address) => address.ip().to_string(),
     }
 }

@@ -252,7 +252,7 @@ impl State {
             Some(association) => Arc::clone(association),
             None => {
                 let weak = Arc::downgrade(socket);
-                let new = Arc::new(Association::new(weak, course, client.clone(), &peer.destination));
+                let new = Arc::new(Association::new(weak, course, client.clone(), peer.destination.clone()));
                 self.associations.push(Arc::clone(&new));
                 new
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
-use underpass_core::upstream::{Isolation, Protocol};
+use underpass_core::upstream::Protocol;
 
 use super::chain::Chain;
 use super::hop::{Client, Hop};
@@ -30,15 +30,16 @@ pub(crate) struct Associated {
 }
 
 impl Chain {
-    /// Makes an association, by other paths where hops fail. `isolate` stands for the destination where
-    /// credentials are made of it.
+    /// Makes an association, by other paths where hops fail; `first` is where its first datagram goes.
     pub(crate) async fn associate(
         &self,
         client: &Client,
-        isolate: &str,
+        first: &Destination,
         deadline: Duration,
     ) -> Result<Associated, Failure> {
         let start = Instant::now();
+        self.measure().await;
+        let client = &*self.bound_for(client, first);
         let odd = |place: &usize| !makes_associations(&self.hops()[*place]);
         let mut failed: Vec<usize> = (0..self.hops().len()).filter(odd).collect();
         let mut last = None;
@@ -47,7 +48,7 @@ impl Chain {
             let Some(path) = self.path(&failed).filter(|_| !left.is_zero()) else { break };
             let hops = self.along(&path);
             let (progress, mut asked) = (Progress::default(), None);
-            let attempt = along(&hops, client, isolate, &progress, &mut asked);
+            let attempt = along(&hops, client, &progress, &mut asked);
             let attempt = tokio::time::timeout(self.patience(failed.len(), left), attempt).await;
             let failure = match attempt {
                 Ok(Ok(associated)) => {
@@ -73,12 +74,6 @@ impl Chain {
         }
         Err(last.unwrap_or(Failure::TimedOut))
     }
-
-    /// Whether the destination is in what is said to a hop: then each needs an association of its own.
-    pub(crate) fn isolates_destinations(&self) -> bool {
-        let isolates = |hop: &Arc<Hop>| hop.proxy().is_some_and(|p| p.isolation == Isolation::Destination);
-        self.hops().iter().any(isolates)
-    }
 }
 
 /// Whether a hop may be asked for an association: SOCKS5 alone has them.
@@ -95,7 +90,7 @@ pub(crate) fn may_be_asked(hop: &Arc<Hop>) -> bool {
 pub(crate) async fn is_granted(hops: &[Arc<Hop>]) -> Result<(), Failure> {
     let (options, client, progress): (FarOptions, Client, Progress) = Default::default();
     let mut far = path::open(hops, &options, &client, &progress).await?;
-    if let Some(mut greeting) = hops.last().and_then(|hop| hop.late_greeting(&client, "", !far.one_flight)) {
+    if let Some(mut greeting) = hops.last().and_then(|hop| hop.greeting(&client)).filter(|_| far.one_flight) {
         converse(&mut far.stream, &mut *greeting).await?;
     }
     converse(&mut far.stream, &mut Associate::new()).await
@@ -105,7 +100,6 @@ pub(crate) async fn is_granted(hops: &[Arc<Hop>]) -> Result<(), Failure> {
 async fn along(
     hops: &[Arc<Hop>],
     client: &Client,
-    isolate: &str,
     progress: &Progress,
     asked: &mut Option<usize>,
 ) -> Result<Associated, Failure> {
@@ -114,7 +108,7 @@ async fn along(
         let options = FarOptions::default();
         let mut far = path::open(&hops[..=number], &options, client, progress).await?;
         *asked = Some(number);
-        if let Some(mut greeting) = hop.late_greeting(client, isolate, !far.one_flight) {
+        if let Some(mut greeting) = hop.greeting(client).filter(|_| far.one_flight) {
             converse(&mut far.stream, &mut *greeting).await?;
         }
         let mut associate = Associate::new();

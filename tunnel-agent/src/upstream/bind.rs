@@ -38,7 +38,7 @@ pub(super) async fn bind(
     let anybody = Destination::Address((Ipv4Addr::UNSPECIFIED, 0).into());
     let mut far = path::open(hops, &FarOptions::default(), client, progress).await?;
     progress.asks(hops.len() - 1);
-    if let Some(mut greeting) = last.late_greeting(client, "", !far.one_flight) {
+    if let Some(mut greeting) = last.greeting(client).filter(|_| far.one_flight) {
         converse(&mut far.stream, &mut *greeting).await?;
     }
     let mut request = Request::bind(expected.unwrap_or(&anybody));

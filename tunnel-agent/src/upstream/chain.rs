@@ -4,7 +4,9 @@
 //!
 //! - [`by_session`]: paths that end in a relay, or go through one. [`datagrams`]: how a chain carries datagrams, and
 //!   streams for them. [`listening`]: listeners at its end. [`distance`]: the round trips of hops; [`tried`]: what a dial has learned of them.
+//!   [`apart`]: whom hops keep apart.
 
+pub(crate) mod apart;
 mod by_session;
 pub(crate) mod datagrams;
 mod distance;
@@ -19,7 +21,7 @@ use underpass_core::config::route::Asked;
 use underpass_core::config::{self, Kind};
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
-use underpass_core::upstream::Upstream;
+use underpass_core::upstream::{Isolation, Upstream};
 
 use super::hop::{Client, Hop};
 use super::path::{self, Progress};
@@ -37,10 +39,6 @@ const NEAR: Duration = Duration::from_millis(2);
 const LEAST: Duration = Duration::from_millis(500);
 /// How often a chain of many hops is tried anew for one connection.
 const MAX_ATTEMPTS: usize = 16;
-
-/// How often the proxies of a path may ask who we are: each once, and once more where another connection
-/// has used up what it had asked.
-const MAX_CHALLENGES: usize = 8;
 
 /// A chain.
 pub(crate) struct Chain {
@@ -226,9 +224,7 @@ impl Chain {
     /// The path for one connection, or for its next attempt. Whoever does not use it hands it on to [`Self::dial`]: a hop
     /// that has its turn is not passed over.
     pub(crate) async fn draw(&self, tried: &Tried) -> Option<Path> {
-        if self.kind == Kind::Nearest {
-            self.measure().await;
-        }
+        self.measure().await;
         self.path(tried.failed())
     }
 
@@ -311,7 +307,7 @@ impl Chain {
             drawn = self.draw(&tried).await;
         }
         let mut last = None;
-        let mut challenges = 0;
+        let client = &*self.bound_for(client, destination);
         for _ in 0..MAX_ATTEMPTS {
             let left = deadline.saturating_sub(start.elapsed());
             let next = drawn.take().or_else(|| self.path(tried.failed()));
@@ -328,16 +324,11 @@ impl Chain {
                 patience,
                 progress: &progress,
             };
-            let attempt = self.attempt(&dial);
+            let attempt = path::answering(|| self.attempt(&dial));
             let failure = match tokio::time::timeout(patience, attempt).await {
                 Ok(Ok(far)) => {
                     self.has_served(&path);
                     return Ok(far);
-                }
-                Ok(Err(Failure::Challenged)) if challenges < MAX_CHALLENGES => {
-                    challenges += 1;
-                    drawn = Some(path);
-                    continue;
                 }
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::TimedOut,
@@ -380,7 +371,7 @@ fn is_worth_warming(hops: &[Arc<Hop>]) -> bool {
     let is_far =
         || hops.first().and_then(|hop| hop.health().round_trip).is_some_and(|round_trip| round_trip >= NEAR);
     let ends_in_ssh = matches!(hops.last().map(|hop| &hop.upstream), Some(Upstream::Ssh(_)));
-    hops.iter().all(|hop| hop.is_alike_for_all()) && !ends_in_ssh && (hops.len() > 1 || is_far())
+    hops.iter().all(|hop| hop.isolation() == Isolation::No) && !ends_in_ssh && (hops.len() > 1 || is_far())
 }
 
 /// Whether a hop was asked for what comes after it, and the failure is about that.

@@ -69,9 +69,7 @@ impl Door {
         (&mut connection).take(MAX_LINE).read_line(&mut line).await.map_err(trouble)?;
         let next =
             destination(line.trim_end()).ok_or(Failure::Ssh("it names no host and port".to_owned()))?;
-        for mut handshake in before.request(&next, false)? {
-            converse(&mut stream, &mut *handshake).await?;
-        }
+        converse(&mut stream, &mut *before.request(&next, false)?).await?;
         let mut far = stream.into_duplex();
         let _ = tokio::io::copy_bidirectional(&mut connection, &mut far).await;
         Ok(())

@@ -76,6 +76,8 @@ pub(crate) struct Client {
     pub(crate) program: Option<String>,
     /// Its user.
     pub(crate) user: Option<u32>,
+    /// The host that it goes to, where hops keep hosts apart.
+    pub(crate) host: Option<String>,
 }
 
 impl Hop {
@@ -194,13 +196,12 @@ impl Hop {
         self.proxy().is_some_and(|proxy| proxy.login == Login::Nobody)
     }
 
-    /// Whether its greeting is the same for every program.
-    pub(crate) fn is_alike_for_all(&self) -> bool {
-        self.proxy().is_none_or(|proxy| proxy.isolation != Isolation::Program)
+    /// By what it keeps connections apart.
+    pub(crate) fn isolation(&self) -> Isolation {
+        self.proxy().map_or(Isolation::No, |proxy| proxy.isolation)
     }
 
-    /// What is said before the destination is known; `None` where the protocol has no greeting, or where it depends
-    /// on the destination.
+    /// What is said before a request; `None` where the protocol has no greeting.
     pub(crate) fn greeting(&self, client: &Client) -> Option<Box<dyn Handshake>> {
         let proxy = self.proxy().filter(|proxy| proxy.protocol == Protocol::Socks5)?;
         match proxy.isolation {
@@ -209,7 +210,10 @@ impl Hop {
                 let program = client.program.as_deref().unwrap_or("unknown");
                 Some(Box::new(socks5::Greeting::new(Some(&isolated(program)))))
             }
-            Isolation::Destination => None,
+            Isolation::Destination => {
+                let host = client.host.as_deref().unwrap_or_default();
+                Some(Box::new(socks5::Greeting::new(Some(&isolated(host)))))
+            }
         }
     }
 
@@ -218,47 +222,25 @@ impl Hop {
         self.greeting(client).is_some() && !self.flights.one()
     }
 
-    /// The greeting before an association, unless it has been said; `isolate` stands for a destination.
-    pub(super) fn late_greeting(
-        &self,
-        client: &Client,
-        isolate: &str,
-        said: bool,
-    ) -> Option<Box<dyn Handshake>> {
-        match self.greeting(client) {
-            Some(greeting) => (!said).then_some(greeting),
-            None => Some(Box::new(socks5::Greeting::new(Some(&isolated(isolate))))),
-        }
-    }
-
-    /// What is said once the destination is known, one after the other; with the greeting, if that has not
-    /// been said.
+    /// What is said once the destination is known; with the greeting, if that has not been said.
     pub(crate) fn request(
         &self,
         destination: &Destination,
         one_flight: bool,
-    ) -> Result<Vec<Box<dyn Handshake>>, Failure> {
+    ) -> Result<Box<dyn Handshake>, Failure> {
         let Some(proxy) = self.proxy() else {
             return Err(Failure::Socket("only a proxy can be asked to connect"));
         };
         let credentials = proxy.login.credentials();
-        Ok(vec![match proxy.protocol {
+        Ok(match proxy.protocol {
             Protocol::Socks4 => Box::new(socks4::Connect::new(destination, credentials, false)?),
             Protocol::Socks4a => Box::new(socks4::Connect::new(destination, credentials, true)?),
-            Protocol::Socks5 if proxy.isolation == Isolation::Destination => {
-                let host = match destination {
-                    Destination::Name { host, .. } => host.clone(),
-                    Destination::Address(address) => address.ip().to_string(),
-                };
-                let greeting = socks5::Greeting::new(Some(&isolated(&host)));
-                return Ok(vec![Box::new(greeting), Box::new(socks5::Request::new(destination))]);
-            }
             Protocol::Socks5 if one_flight => Box::new(socks5::OneFlight::new(destination)),
             Protocol::Socks5 => Box::new(socks5::Request::new(destination)),
             Protocol::Http | Protocol::Https | Protocol::Relay => {
                 Box::new(HttpConnect::new(destination, credentials, Arc::clone(&self.http))?)
             }
-        }])
+        })
     }
 
     pub(crate) fn health(&self) -> Health {

@@ -67,6 +67,23 @@ impl Progress {
     }
 }
 
+/// How often the proxies of a path may ask who we are: each once, and once more where another connection
+/// has used up what it had asked.
+const MAX_CHALLENGES: usize = 8;
+
+/// Makes an attempt, and makes it again where a proxy has asked who we are: the answer is known then.
+pub(crate) async fn answering<T, F: Future<Output = Result<T, Failure>>>(
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, Failure> {
+    for _ in 0..MAX_CHALLENGES {
+        match attempt().await {
+            Err(Failure::Challenged) => {}
+            ended => return ended,
+        }
+    }
+    attempt().await
+}
+
 /// Dials `destination` along `hops` with a socket of the agent's.
 pub(crate) async fn dial(
     hops: &[Arc<Hop>],
@@ -169,7 +186,7 @@ async fn approach(
     let next = hop.destination().ok_or(LOCAL)?;
     progress.asks(before);
     if hop.tls().is_some() && hops[before].takes_one_flight() {
-        let request = hops[before].request(&next, false)?.pop().ok_or(LOCAL)?;
+        let request = hops[before].request(&next, false)?;
         let (stream, answered) = OneFlight::new(far.stream.into_duplex(), request)?;
         far.stream = Stream::wrapped(stream);
         return Ok((far, Some(answered)));
@@ -241,12 +258,9 @@ async fn ask_hop(
         return Ok((stream, None));
     }
     let mut trial = hops[at].flights.trial(one_flight);
-    let mut exit = None;
-    for mut handshake in hops[at].request(next, one_flight)? {
-        trial.ended(converse(&mut stream, &mut *handshake).await)?;
-        exit = handshake.leaves_from();
-    }
-    Ok((stream, exit))
+    let mut request = hops[at].request(next, one_flight)?;
+    trial.ended(converse(&mut stream, &mut *request).await)?;
+    Ok((stream, request.leaves_from()))
 }
 
 /// Connects to the first hop, at the address of its name that answers first, and measures the round trip.
@@ -332,9 +346,8 @@ pub(crate) async fn drive(
         };
         progress.asks(number);
         let mut trial = hop.flights.trial(one_flight);
-        for mut handshake in hop.request(next, one_flight)? {
-            trial.ended(converse(&mut bare, &mut *handshake).await)?;
-        }
+        let mut request = hop.request(next, one_flight)?;
+        trial.ended(converse(&mut bare, &mut *request).await)?;
     }
     let_go(bare.spoken());
     Ok(())

@@ -3,14 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use underpass_core::config::Kind;
 use underpass_core::destination::Destination;
 use underpass_core::failure::Failure;
 
 use super::{Chain, Path};
 use crate::upstream::associate::makes_associations;
 use crate::upstream::hop::Client;
-use crate::upstream::path::Progress;
+use crate::upstream::path::{self, Progress};
 use crate::upstream::relay::muxed::Muxed;
 use crate::upstream::relay::sessions::{Sessions, Through};
 
@@ -63,9 +62,8 @@ impl Chain {
         deadline: Duration,
     ) -> Result<Muxed, NotOpened> {
         let start = Instant::now();
-        if self.kind == Kind::Nearest {
-            self.measure().await;
-        }
+        self.measure().await;
+        let client = &*self.bound_for(client, destination);
         let odd = |place: &usize| !self.takes_all_hops() && !self.hops[*place].is_relay();
         let mut failed: Vec<usize> = (0..self.hops.len()).filter(odd).collect();
         let mut last = None;
@@ -75,7 +73,7 @@ impl Chain {
             let (hops, progress) = (self.along(&path), Progress::default());
             let patience = self.patience(failed.len(), left);
             let through = Through { path: &path, hops: &hops, client, destination, patience };
-            let attempt = async {
+            let attempt = path::answering(|| async {
                 match hops.last() {
                     Some(hop) if hop.is_relay() => {
                         Sessions::datagrams(&self.sessions, &through, &progress).await
@@ -83,7 +81,7 @@ impl Chain {
                     // Where the relay at the end is passed over.
                     _ => Err(NOT_CARRIED),
                 }
-            };
+            });
             let failure = match tokio::time::timeout(patience, attempt).await {
                 Ok(Ok(stream)) => {
                     hops.iter().for_each(|hop| hop.has_served());
@@ -115,7 +113,7 @@ mod tests {
     use std::num::NonZeroUsize;
     use std::sync::Arc;
 
-    use underpass_core::config;
+    use underpass_core::config::{self, Kind};
 
     use super::*;
     use crate::tls::key::made::Made;

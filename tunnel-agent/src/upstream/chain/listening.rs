@@ -15,7 +15,7 @@ use crate::relay::policy::exposing::Wish;
 use crate::upstream::again::Again;
 use crate::upstream::bind::{self, Bound};
 use crate::upstream::hop::{Client, Hop};
-use crate::upstream::path::Progress;
+use crate::upstream::path::{self, Progress};
 use crate::upstream::relay::muxed::Muxed;
 use crate::upstream::relay::request::{self, Listening};
 use crate::upstream::relay::sessions::{Sessions, Through};
@@ -75,6 +75,7 @@ impl Chain {
     ) -> Result<Listener, Failure> {
         let mut again = Again::within(deadline);
         let (mut failed, mut last) = (Vec::new(), None);
+        self.measure().await;
         loop {
             let left = again.left();
             let Some(path) = self.path(&failed).filter(|_| !left.is_zero()) else { break };
@@ -96,7 +97,8 @@ impl Chain {
                         Ok(Listener::AtRelay(Box::new(relay.listen(&progress).await?)))
                     }
                     Some(hop) if bind::binds(hop) => {
-                        let bound = bind::bind(&hops, expected, client, &progress).await?;
+                        let bound =
+                            path::answering(|| bind::bind(&hops, expected, client, &progress)).await?;
                         Ok(Listener::Once(Box::new(bound)))
                     }
                     _ => Err(NO_LISTENERS),
@@ -213,6 +215,6 @@ impl AtRelay {
             destination: &destination,
             patience: self.patience,
         };
-        Sessions::listening(&self.sessions, &through, asked, progress).await
+        path::answering(|| Sessions::listening(&self.sessions, &through, asked, progress)).await
     }
 }

@@ -85,6 +85,15 @@ fn what_a_hop_says_of_the_next_is_not_what_the_destination_says() {
 }
 
 #[test]
+fn no_connection_is_kept_ready_that_is_not_for_everybody() {
+    for (isolate, expected) in [("", true), ("?isolate=program", false), ("?isolate=destination", false)] {
+        let hops = [format!("socks5h://10.0.0.1{isolate}"), "http://10.0.0.2".to_owned()];
+        let hops: Vec<_> = hops.iter().map(|url| Arc::new(Hop::new(url.parse().unwrap()).unwrap())).collect();
+        assert_eq!(is_worth_warming(&hops), expected, "{isolate}");
+    }
+}
+
+#[test]
 fn that_a_relay_has_too_much_to_do_is_said_of_no_hop() {
     let mut chain = chain(Kind::Dynamic, 2, 0);
     let identity = Made::new(&[]).unwrap().identity().unwrap();

@@ -255,7 +255,8 @@ impl Group {
 
 /// Whether the last of the hops, a relay, lets us in.
 pub(crate) async fn check(hops: &[Arc<Hop>]) -> Result<(), Failure> {
-    match begin(hops, &Client::default(), &Progress::default()).await? {
+    let (client, progress) = <(Client, Progress)>::default();
+    match path::answering(|| begin(hops, &client, &progress)).await? {
         Some(session) => session.proven().await,
         // In HTTP/1.1 it has nothing to say before it is asked.
         None => Ok(()),
@@ -273,13 +274,12 @@ async fn begin(hops: &[Arc<Hop>], client: &Client, progress: &Progress) -> Resul
 
 impl Through<'_> {
     fn key(&self) -> Key {
-        let apart =
-            |by: Isolation| self.hops.iter().filter_map(|hop| hop.proxy()).any(|proxy| proxy.isolation == by);
-        let program = apart(Isolation::Program).then(|| self.client.program.clone().unwrap_or_default());
-        let host = apart(Isolation::Destination).then(|| match self.destination {
-            Destination::Name { host, .. } => host.to_ascii_lowercase(),
-            Destination::Address(address) => address.ip().to_string(),
-        });
+        let apart = |by: Isolation, what: &Option<String>| {
+            let is_apart = self.hops.iter().any(|hop| hop.isolation() == by);
+            is_apart.then(|| what.clone().unwrap_or_default())
+        };
+        let program = apart(Isolation::Program, &self.client.program);
+        let host = apart(Isolation::Destination, &self.client.host);
         Key { path: self.path.to_vec(), program, host }
     }
 }
