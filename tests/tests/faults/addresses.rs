@@ -57,3 +57,30 @@ fn the_next_address_of_a_proxy_is_tried_when_one_fails_or_does_not_answer() {
     assert_eq!(done.stdout, "ETIMEDOUT\n", "{done}");
     no_leaks(&world);
 }
+
+/// There the kernel says `EADDRNOTAVAIL`, as it does where all ports are taken, which would speak against no hop.
+#[test]
+fn a_proxy_at_an_address_of_a_family_that_is_off_is_passed_over() {
+    let (world, proxy) = world();
+    let off =
+        "echo 1 > /proc/sys/net/ipv6/conf/lo/disable_ipv6; echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6";
+    world.client("sh").args(["-c", off]).run().success();
+    let connect = "import socket; print(socket.socket(socket.AF_INET6).connect_ex(('::1', 1080)))";
+    let told = world.client("python3").args(["-c", connect]).run().success();
+    assert_eq!(told, format!("{}\n", rustix::io::Errno::ADDRNOTAVAIL.raw_os_error()));
+    for handoff in ["always", "never"] {
+        let file = world.directory().join(format!("off-{handoff}.toml"));
+        let text = format!(
+            "handoff = '{handoff}'\n[chain.main]\nkind = 'failover'\nhops = ['socks5h://[::1]:1080', '{}']\n",
+            proxy.url()
+        );
+        std::fs::write(&file, text).expect("the directory is ours");
+        for family in ["v4", "v6"] {
+            let underpass = world.client(artifacts::underpass()).arg("-f").arg(&file).arg("--");
+            let arguments = [family, "blocking", "1", &port::GREETER.to_string()];
+            let done = underpass.arg(artifacts::program("greeting")).args(arguments).run();
+            assert_eq!(done.stdout, GREETED, "{handoff}, {family}: {done}");
+        }
+    }
+    no_leaks(&world);
+}

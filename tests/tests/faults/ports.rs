@@ -66,3 +66,57 @@ fn a_port_that_is_used_again_and_again_uses_no_descriptors_up() {
     no_descriptor_is_kept(agent, &before);
     no_leaks(&world);
 }
+
+/// Connections that are kept: how many are good, and what the others failed by; then, once all are closed, one more.
+const KEPT: &str = r#"
+import collections, errno, socket, struct
+def connect():
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.connect((socket.gethostbyname("web.test"), 7006))
+    assert s.recv(6, socket.MSG_WAITALL) == b"hello\n"
+    return s
+connect().close()
+print("ready", flush=True)
+input()
+kept, failed = [], collections.Counter()
+for turn in range(6):
+    try:
+        kept.append(connect())
+    except OSError as error:
+        failed[errno.errorcode[error.errno]] += 1
+print(len(kept), *(f"{n} {failed[n]}" for n in failed), flush=True)
+input()
+for s in kept:
+    s.close()
+connect()
+print("again", flush=True)
+input()
+"#;
+
+/// The agent itself has a port or two to connect to the proxy from.
+#[test]
+fn without_a_port_that_is_free_no_hop_has_failed() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    let file = world.directory().join("range.toml");
+    std::fs::write(&file, format!("handoff = 'never'\nwarm = false\nproxy = {:?}\n", proxy.url()))
+        .expect("the directory is ours");
+    let underpass = world.client(artifacts::underpass()).arg("-f").arg(&file);
+    let mut program = underpass.args(["--", "python3", "-c", KEPT]).spawn();
+    assert_eq!(program.next_line(), "ready");
+    let range = "echo 40000 40001 > /proc/sys/net/ipv4/ip_local_port_range";
+    world.client("sh").args(["-c", range]).run().success();
+    program.say("");
+    // Which ports of a range the kernel tries is its own affair.
+    let line = program.next_line();
+    assert!(["1 ENETUNREACH 5", "2 ENETUNREACH 4"].contains(&&*line), "{line}");
+    let status = || world.client(artifacts::agent()).args(["status", "--json"]).run().success();
+    let told: serde_json::Value = serde_json::from_str(&status()).expect("it is JSON");
+    assert_eq!(told["hops"][0]["failures"], 0, "{told}");
+    program.say("");
+    assert_eq!(program.next_line(), "again");
+    program.say("");
+    no_leaks(&world);
+}
