@@ -1,5 +1,7 @@
 //! Where clients may go, what they may use, and what is written down of it.
 
+use std::time::Duration;
+
 use underpass_tests::artifacts;
 use underpass_tests::servers::port;
 
@@ -150,4 +152,17 @@ fn a_client_has_its_own_rules_and_its_own_limits() {
     let much = place.curl_with("four.key").arg(url(NAME, port::BIG_SENDER)).run();
     assert!(!much.status.success() && much.bytes.len() < port::BIG, "{}", much.bytes.len());
     assert_eq!(refusal(place.curl_with("four.key"), &banner()), limited);
+}
+
+/// A listener at any address, of a relay whose system has no IPv6.
+#[test]
+fn without_ipv6_a_listener_is_at_all_other_addresses() {
+    let place = Place::without_relay("authorized-keys = \"authorized\"\n[[expose]]\nport = 8100\n");
+    let relay = place.relay_command().env("LD_PRELOAD", artifacts::shared_library("only_four"));
+    let _relay = relay.limit(Duration::MAX).spawn();
+    place.world.wait_listening(PORT);
+    let client = [&PORT.to_string(), "client.key.crt", "client.key", "*", "8100"];
+    let mut client = place.script("relay_listen.py", &client).spawn();
+    assert_eq!(client.next_line(), "200 0.0.0.0:8100");
+    client.end();
 }

@@ -14,7 +14,7 @@ mod serve;
 mod table;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -75,7 +75,7 @@ pub(super) async fn open(
     wish: Wish,
     token: Option<Id>,
 ) -> Result<(Listener, Ticket), Refusal> {
-    let wished = wish.ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
+    let wished = wish.ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let mut ticket = Ticket::new(relay, client, neighbour, &at(SocketAddr::new(wished, wish.port)))?;
     ticket.listens(Listens::Listener);
     let opened = match token {
@@ -105,7 +105,15 @@ fn new(relay: &Arc<Relay>, client: &Arc<Client>, wish: Wish) -> Result<Opened, R
     let found = rules.iter().find_map(|rule| Some((rule, rule.bind(&client.name, wish)?)));
     let (rule, address) = found.ok_or_else(Refusal::may_not_listen)?;
     let place = relay.listeners.place(&client.name, rule.most).ok_or_else(Refusal::listeners_used_up)?;
-    let (listener, bound) = bind(rule, address).map_err(|error| Refusal::bind(&error))?;
+    let bound = bind(rule, address).or_else(|error| {
+        let four = Wish { ip: Some(Ipv4Addr::UNSPECIFIED.into()), ..wish };
+        match rule.bind(&client.name, four) {
+            // Any address would do, and this system has no IPv6.
+            Some(four) if wish.ip.is_none() && is_no_family(&error) => bind(rule, four),
+            _ => Err(error),
+        }
+    });
+    let (listener, bound) = bound.map_err(|error| Refusal::bind(&error))?;
     let claim = match rule.grace.is_zero() {
         true => None,
         false => {
@@ -132,6 +140,10 @@ fn bind(rule: &Exposing, address: SocketAddr) -> io::Result<(TcpListener, Socket
         }
     }
     Err(error)
+}
+
+fn is_no_family(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
 }
 
 fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
