@@ -305,3 +305,60 @@ for kind in socks.SOCKS4, socks.SOCKS5, socks.HTTP:
     no_leaks(&world);
     drop(front);
 }
+
+/// Who goes while the destination is dialled ends the dial; who has sent something, or has come where nothing is spoken, may
+/// have said all, and is dialled for.
+#[test]
+fn a_dial_for_a_client_that_has_gone_ends() {
+    let world = World::new();
+    let doors = ["run", "--listen", "any://127.0.0.1:1081", "-x", "http://127.0.0.1:1090"];
+    let front = start(&world, &doors);
+    let forward = start(&world, &["forward", "-L", "1083:far.test:80", "-x", "http://127.0.0.1:1090"]);
+    for port in [1081, 1083] {
+        wait_here(&world, port);
+    }
+    let script = r#"
+import socket
+proxy = socket.create_server(("127.0.0.1", 1090))
+proxy.settimeout(60)
+def dialled():
+    far = proxy.accept()[0]
+    far.settimeout(10)
+    head = b""
+    while not head.endswith(b"\r\n\r\n"): head += far.recv(4096)
+    return far
+def connect(port, words):
+    s = socket.create_connection(("127.0.0.1", port), 10)
+    s.sendall(words)
+    return s
+SOCKS4 = b"\x04\x01\0\x50\x0a\x63\0\x01\0"
+SOCKS5 = b"\x05\x01\0\x05\x01\0\x01\x0a\x63\0\x01\0\x50"
+HTTP = b"CONNECT far.test:80 HTTP/1.1\r\nHost: far.test:80\r\n\r\n"
+for words in SOCKS4, SOCKS5, HTTP:
+    s = connect(1081, words)
+    far = dialled()
+    s.close()
+    # The dial would have 10 s.
+    far.settimeout(5)
+    assert far.recv(10) == b"", words
+for port, words in (1081, SOCKS4 + b"early"), (1083, b"early"), (1083, b""):
+    s = connect(port, words)
+    far = dialled()
+    s.shutdown(socket.SHUT_WR)
+    far.settimeout(0.5)
+    try: print(far.recv(10))
+    except socket.timeout: far.sendall(b"HTTP/1.1 200 OK\r\n\r\nhello")
+    far.settimeout(10)
+    came = b""
+    while piece := far.recv(10): came += piece
+    assert came == (b"early" if words else b""), came
+    far.close()
+    answer = b""
+    while piece := s.recv(100): answer += piece
+    assert answer.endswith(b"hello"), answer
+print("good")
+"#;
+    assert_eq!(ask(&world, script), "good\n");
+    no_leaks(&world);
+    drop((front, forward));
+}

@@ -129,7 +129,10 @@ impl Visit {
             },
         };
         let (answer, found) = match asked {
-            (language, Asked::Connect(destination)) => self.connect(language, destination).await,
+            (language, Asked::Connect(destination)) => tokio::select! {
+                connected = self.connect(language, destination) => connected,
+                error = given_up(&stream, language) => return Err(error),
+            },
             (_, Asked::Associate(from)) => self.associate(&stream, from),
             (Some(language), Asked::Bind(peer)) => match bind(self, language, &mut stream, peer).await? {
                 Some((far, trip)) => (Vec::new(), Some(Found::Far(far, trip))),
@@ -194,6 +197,16 @@ impl Visit {
                 (socks5::reply(code), None)
             }
         }
+    }
+}
+
+/// The error with which a client has gone that waits for its answer. What it has sent meanwhile is for the far end, and stays
+/// unread. Where nothing is spoken there is no answer to wait for, and who has said all may have ended already.
+async fn given_up(stream: &Bare<OwnedFd>, language: Option<Language>) -> io::Error {
+    match stream.peek(&mut [0]).await {
+        Ok(0) if language.is_some() => io::ErrorKind::UnexpectedEof.into(),
+        Ok(_) => std::future::pending().await,
+        Err(error) => error,
     }
 }
 
