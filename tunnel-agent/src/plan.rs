@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use tokio::sync::Semaphore;
 use underpass_core::config::route::{Asked, To};
 use underpass_core::config::{Config, Handoff, Udp};
 use underpass_core::upstream::Isolation;
 
 use crate::upstream::chain::Chain;
+
+/// Names of one plan that wait for an answer from elsewhere at once.
+const MAX_QUESTIONS: usize = 64;
 
 /// A configuration at work. Sessions with the same configuration share one.
 pub(crate) struct Plan {
@@ -17,6 +21,8 @@ pub(crate) struct Plan {
     chains: BTreeMap<String, Chain>,
     /// Whether the log says already that a program connects to the first hop.
     has_told: AtomicBool,
+    /// Room for names that are asked elsewhere: each plan's own, so that chains that do not answer keep nobody else's waiting.
+    pub(crate) questions: Semaphore,
 }
 
 /// Where a connection goes.
@@ -47,7 +53,8 @@ impl Plan {
         }
         static PLANS: AtomicU32 = AtomicU32::new(0);
         let number = PLANS.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        Ok(Self { number, config, chains, has_told: AtomicBool::new(false) })
+        let questions = Semaphore::new(MAX_QUESTIONS);
+        Ok(Self { number, config, chains, has_told: AtomicBool::new(false), questions })
     }
 
     /// The way of a connection, and the number of the route that says so, from 1.

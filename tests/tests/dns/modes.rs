@@ -1,5 +1,8 @@
 //! `--dns exit` and `--dns local`: real addresses, and what does not exist does not.
 
+use std::time::{Duration, Instant};
+
+use underpass_tests::proxies::script;
 use underpass_tests::servers::{self, Resolver};
 use underpass_tests::{World, artifacts, proxies};
 
@@ -196,4 +199,35 @@ fn by_local_this_machines_resolver_is_asked() {
         ("echo.test 10.99.0.1\nmissing.test error -2\n", ""),
         "{done}"
     );
+}
+
+/// As many questions as are under way at once, and more, wait for a chain that does not answer: another launch's names are found.
+#[test]
+fn by_exit_a_chain_that_does_not_answer_keeps_nobody_else_waiting() {
+    let place = Place::new();
+    place.world.allow_proxy(3131);
+    let silent = script::start(&place.world);
+    silent.listen(3131, script::Protocol::Http, &[script::Step::Hold]);
+    let flood = r#"
+import socket, threading, time
+def ask(name):
+    try: socket.getaddrinfo(name, 80, socket.AF_INET)
+    except OSError: pass
+for n in range(150):
+    for turn in range(2):
+        threading.Thread(target=ask, args=("%d-%d.test" % (n, turn),), daemon=True).start()
+time.sleep(1)
+print("asked", flush=True)
+time.sleep(60)
+"#;
+    let underpass = place.world.client(artifacts::underpass()).args(["-x", "http://10.77.0.1:3131"]);
+    let python = underpass.args(["--dns", "exit:10.99.0.1", "--", "/usr/bin/python3", "-c", flood]);
+    let mut flood = python.spawn();
+    assert_eq!(flood.next_line(), "asked");
+    let since = Instant::now();
+    let found = resolve(&place, &["--dns", "exit:10.99.0.1"], &["echo.test"]);
+    assert_eq!(found, "echo.test 10.99.0.1\n");
+    // The others are given up after 10 s.
+    assert!(since.elapsed() < Duration::from_secs(7) && !flood.has_ended(), "{:?}", since.elapsed());
+    place.no_leaks();
 }

@@ -63,7 +63,7 @@ pub(super) async fn ask(
     let patience = PATIENCE.min(Duration::from_secs(plan.config.deadline.into()));
     let asking = async {
         // As many as may ask at once; the others wait here, as long as they would for an answer.
-        let _one = agent.resolver.questions.acquire().await.map_err(|_| Failure::TimedOut)?;
+        let _one = plan.questions.acquire().await.map_err(|_| Failure::TimedOut)?;
         exchange(agent, plan, client, server, question, patience).await
     };
     match tokio::time::timeout(patience, asking).await.unwrap_or(Err(Failure::TimedOut)) {
@@ -124,13 +124,14 @@ async fn dial(
     server: &Destination,
     patience: Duration,
 ) -> Result<Connection, Failure> {
-    let room = agent.take_room().ok_or(NO_ROOM)?;
+    let mut room = agent.take_room().ok_or(NO_ROOM)?;
     let options = FarOptions::default();
     let far = match attempt::way(plan, client, server) {
         Way::Chain(chain) => chain.dial(None, server, &options, client, patience).await?,
         Way::Direct => local::dial(server, &options).await?,
         Way::Refuse(errno) => return Err(Failure::Route(errno)),
     };
+    room.keep(far.stream.descriptors());
     Ok(Connection { stream: far.stream, _room: room })
 }
 

@@ -21,16 +21,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use domain::base::iana::OptRcode;
-use tokio::sync::Semaphore;
 
 use crate::agent::Agent;
 use crate::plan::Plan;
 use crate::upstream::hop::Client;
 
 pub(crate) use serve::{far, is_served};
-
-/// Questions that wait for an answer from elsewhere at once.
-const MAX_QUESTIONS: usize = 64;
 
 /// What an answer is sent over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +40,6 @@ pub(crate) enum Over {
 /// What one agent needs to have names answered elsewhere.
 pub(crate) struct Resolver {
     settings: settings::Settings,
-    questions: Semaphore,
     kept: Arc<kept::Kept>,
     cache: cache::Cache,
 }
@@ -53,7 +48,6 @@ impl Default for Resolver {
     fn default() -> Self {
         Self {
             settings: settings::Settings::new("/etc/resolv.conf"),
-            questions: Semaphore::new(MAX_QUESTIONS),
             kept: Arc::default(),
             cache: cache::Cache::default(),
         }
