@@ -94,6 +94,19 @@ fn no_connection_is_kept_ready_that_is_not_for_everybody() {
 }
 
 #[test]
+fn a_hop_is_told_the_host_only_where_it_keeps_hosts_apart() {
+    let to = Destination::Name { host: "Web.test".into(), port: 80 };
+    for (isolate, host) in
+        [("", None), ("?isolate=program", None), ("?isolate=destination", Some("web.test"))]
+    {
+        let hops = ["http://10.0.0.1".to_owned(), format!("socks5h://10.0.0.2{isolate}")];
+        let hops = hops.map(|url| url.parse().unwrap()).into();
+        let chain = Chain::new(&config::Chain { kind: Kind::Strict, hops, length: None }, false).unwrap();
+        assert_eq!(chain.bound_for(&Client::default(), &to).host.as_deref(), host, "{isolate}");
+    }
+}
+
+#[test]
 fn that_a_relay_has_too_much_to_do_is_said_of_no_hop() {
     let mut chain = chain(Kind::Dynamic, 2, 0);
     let identity = Made::new(&[]).unwrap().identity().unwrap();
