@@ -79,3 +79,66 @@ async fn one_way(
         passed(count as u64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+    use underpass_core::destination::Destination;
+
+    use super::*;
+    use crate::flow::{Flows, Trip};
+
+    /// A far end that takes nothing, and has so many bytes to say before it fails.
+    struct Broken(usize);
+
+    impl AsyncRead for Broken {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let count = self.0.min(buf.remaining()).min(5000);
+            self.0 -= count;
+            buf.put_slice(&[b'x'; 5000][..count]);
+            Poll::Ready(if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) })
+        }
+    }
+
+    impl AsyncWrite for Broken {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_far_end_has_sent_is_delivered_whichever_way_breaks_first() {
+        const COUNT: usize = 1_234_567;
+        for says in [&b""[..], b"what is not taken"] {
+            let (program, mut reader) = tokio::net::UnixStream::pair().unwrap();
+            let destination = Destination::Name { host: "far.test".into(), port: 443 };
+            let trip = Trip { pid: 0, program: None, destination, course: None, tally: Arc::default() };
+            let listed = Flows::default().begin(trip);
+            reader.write_all(says).await.unwrap();
+            let reads = tokio::spawn(async move {
+                let mut read = Vec::new();
+                reader.read_to_end(&mut read).await.map(|_| read)
+            });
+            let program = Bare::new(program.into_std().unwrap().into()).unwrap();
+            let ended = relay(program, Broken(COUNT), Arc::clone(&listed.flow)).await;
+            assert!(matches!(ended, Ended::Other(_)), "{ended:?}");
+            assert_eq!(reads.await.unwrap().unwrap().len(), COUNT);
+            assert_eq!((listed.flow.up(), listed.flow.down()), (0, COUNT as u64));
+        }
+    }
+}
