@@ -121,6 +121,54 @@ print(socket.socket(socket.AF_UNIX).connect_ex("full"))
     assert_eq!(python(&world, proxy.url(), script), expected);
 }
 
+/// Links mean what they mean to the program, and a user who is no more root reaches what that user may.
+#[test]
+fn a_path_leads_where_it_leads_natively() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let script = r#"
+import errno, os, socket
+def serves(path, mode, group):
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(path)
+    s.listen()
+    os.chmod(path, mode)
+    if os.geteuid() == 0 and group: os.chown(path, 0, group)
+    return s
+def ask(path):
+    return errno.errorcode.get(socket.socket(socket.AF_UNIX).connect_ex(path), "connected")
+os.umask(0o022)
+os.makedirs("/run/it/priv", 0o700)
+kept = [serves("/run/it/all", 0o666, 0), serves("/run/it/priv/all", 0o666, 0)]
+os.mkdir("/run/it/below")
+os.symlink("/run/it/all", "/run/it/below/link")
+os.symlink("/run/it", "/run/it/below/folder")
+os.chdir("/run/it/below")
+print(ask("link"), ask("folder/all"), ask("../all"), ask("../../../../run/it/all"), ask("/run/it/below/link"))
+os.chdir("/")
+print(ask("run/it/below/link"), ask("run/it/none"), ask("run/it/all/none"))
+try:
+    os.setgroups([4321])
+    kept += [serves("/run/it/group", 0o660, 4321), serves("/run/it/root", 0o660, 0)]
+    os.chmod("/run/it/priv", 0o700)
+    os.setgid(1234)
+    os.setuid(1234)
+    print(ask("/run/it/priv/all"), ask("/run/it/group"), ask("/run/it/root"), ask("/run/it/all"))
+except OSError:
+    print("is nobody else")
+"#;
+    let line = ["-c", script];
+    let native = world.client("/usr/bin/python3").args(line).run().success();
+    world.client("rm").args(["-r", "/run/it"]).run().success();
+    let connected = "connected connected connected connected connected\nconnected ENOENT ENOTDIR\n";
+    let another = match rustix::process::geteuid().is_root() {
+        true => "EACCES connected EACCES connected\n",
+        false => "is nobody else\n",
+    };
+    assert_eq!(native, format!("{connected}{another}"));
+    assert_eq!(python(&world, proxy.url(), script), native);
+}
+
 /// What socat is told of its children by, for one.
 #[test]
 fn a_pair_for_datagrams_carries_them_as_natively_and_to_nobody_else() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use libc::{AF_UNSPEC, SO_TYPE, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, c_int};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
 
 use super::system;
 use crate::guard::listener::Listener;
@@ -13,10 +14,11 @@ use crate::guard::notification::Answer;
 use crate::kernel;
 
 /// The user of a thread, for the kernel to judge and to tell the other end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+    pub(super) uid: Uid,
+    pub(super) gid: Gid,
+    pub(super) groups: Vec<Gid>,
 }
 
 /// One to be done.
@@ -66,8 +68,7 @@ impl Here {
 
     /// The copy is closed before the answer: as long as there is one, closing the program's own does not end it.
     fn done(self) -> Answer {
-        let user = self.user;
-        let connected = system::as_user(user, || {
+        let connected = system::as_user(self.user.as_ref(), || {
             loop {
                 match system::connect(&self.copy, &self.address) {
                     Err(Errno::INTR) => {}

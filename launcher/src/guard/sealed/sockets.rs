@@ -14,10 +14,11 @@ use libc::{
     AF_NETLINK, AF_UNIX, EACCES, ECONNREFUSED, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, SOCK_RAW,
 };
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
-use rustix::process::Pid;
+use rustix::io::Errno;
+use rustix::process::{Gid, Pid, Uid, getegid, geteuid, getgroups};
 
-use super::Here;
 use super::here::User;
+use super::{Here, system};
 use crate::guard::datagram::namespace::Namespace;
 use crate::guard::datagram::netlink::Message;
 use crate::guard::notification::Answer;
@@ -67,15 +68,17 @@ impl Sockets {
             return Answer::Fail(EINVAL);
         }
         let path = path.split(|&byte| byte == 0).next().unwrap_or_default();
-        let place = match opened(thread, path) {
-            Ok(place) => place,
+        let found = user_of(thread).ok_or(EACCES);
+        let found = found.and_then(|user| Ok((opened(thread, user.as_ref(), path)?, user)));
+        let (place, user) = match found {
+            Ok(found) => found,
             Err(errno) => return Answer::Fail(errno),
         };
         match rustix::fs::fstat(&place) {
             Ok(found) if self.may_reach(thread, &place, &found) => {
                 let by_descriptor = format!("/proc/self/fd/{}\0", place.as_raw_fd());
                 let address = [&(AF_UNIX as u16).to_ne_bytes(), by_descriptor.as_bytes()].concat();
-                Answer::Here(Here::new(copy, address.into()).at(place, user_of(thread)))
+                Answer::Here(Here::new(copy, address.into()).at(place, user))
             }
             // As where nobody listens.
             _ => Answer::Fail(ECONNREFUSED),
@@ -112,40 +115,58 @@ impl Sockets {
     }
 }
 
-/// What a path leads to, for that thread. What is behind a link of /proc that is not a path's is not found.
-fn opened(thread: Pid, path: &[u8]) -> Result<OwnedFd, i32> {
-    let (from, resolve) = match path.first() {
-        Some(b'/') => ("root", ResolveFlags::IN_ROOT),
-        _ => ("cwd", ResolveFlags::NO_MAGICLINKS),
-    };
+/// What a path leads to, for that thread, as this user. What is behind a link of /proc that is not a path's is not found.
+fn opened(thread: Pid, user: Option<&User>, path: &[u8]) -> Result<OwnedFd, i32> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let from =
-        rustix::fs::open(format!("{}/{from}", in_proc(thread)), flags | OFlags::DIRECTORY, Mode::empty())
-            .map_err(|_| EACCES)?;
-    let path = Path::new(std::ffi::OsStr::from_bytes(path));
-    rustix::fs::openat2(&from, path, flags, Mode::empty(), resolve).map_err(|error| {
-        match error.raw_os_error() {
-            told @ (ENOENT | ENOTDIR | EACCES | ENAMETOOLONG) => told,
-            ELOOP => ELOOP,
-            _ => ECONNREFUSED,
+    let folder = |name| {
+        let path = format!("{}/{name}", in_proc(thread));
+        rustix::fs::open(path, flags | OFlags::DIRECTORY, Mode::empty()).map_err(|_| EACCES)
+    };
+    let open = |from: &OwnedFd, path: &Path, resolve| {
+        system::as_user(user, || rustix::fs::openat2(from, path, flags, Mode::empty(), resolve))
+    };
+    let (root, path) = (folder("root")?, Path::new(std::ffi::OsStr::from_bytes(path)));
+    let found = if path.is_absolute() {
+        open(&root, path, ResolveFlags::IN_ROOT)
+    } else {
+        match open(&folder("cwd")?, path, ResolveFlags::BENEATH) {
+            // It leads out of there, by an absolute link perhaps, which means the program's own root.
+            Err(Errno::XDEV) => match folder_of(thread) {
+                Some(folder) => open(&root, &folder.join(path), ResolveFlags::IN_ROOT),
+                None => Err(Errno::XDEV),
+            },
+            found => found,
         }
+    };
+    found.map_err(|error| match error.raw_os_error() {
+        told @ (ENOENT | ENOTDIR | EACCES | ENAMETOOLONG | ELOOP) => told,
+        _ => ECONNREFUSED,
     })
 }
 
-/// As whom it is done: of a program that was started by root, and has become somebody else, by that.
-fn user_of(thread: Pid) -> Option<User> {
-    let ours = rustix::process::geteuid();
-    if !ours.is_root() {
-        return None;
+/// The thread's current directory, from its root on.
+fn folder_of(thread: Pid) -> Option<PathBuf> {
+    let link = |name| fs::read_link(format!("{}/{name}", in_proc(thread))).ok();
+    link("cwd")?.strip_prefix(link("root")?).map(Path::to_owned).ok()
+}
+
+/// As whom it is done: of a program that was started by root, and has become somebody else, by that. `None`: it is not
+/// known.
+fn user_of(thread: Pid) -> Option<Option<User>> {
+    let ours = User { uid: geteuid(), gid: getegid(), groups: getgroups().ok()? };
+    if !ours.uid.is_root() {
+        return Some(None);
     }
     let status = fs::read_to_string(in_proc(thread) + "/status").ok()?;
-    // Real, effective, saved, and of files.
-    let id = |name: &str| {
+    let ids = |name: &str| -> Option<Vec<u32>> {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().nth(1)?.parse::<u32>().ok()
+        line.split_whitespace().map(|id| id.parse().ok()).collect()
     };
-    let user = User { uid: id("Uid:")?, gid: id("Gid:")? };
-    (user.uid != ours.as_raw() || user.gid != rustix::process::getegid().as_raw()).then_some(user)
+    // Real, effective, saved, and of files.
+    let (uid, gid) = (*ids("Uid:")?.get(1)?, *ids("Gid:")?.get(1)?);
+    let groups = ids("Groups:")?.into_iter().map(Gid::from_raw).collect();
+    let user = User { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid), groups };
+    Some(Some(user).filter(|user| *user != ours))
 }
 
 /// `struct unix_diag_req`: all states, and where each is bound.

@@ -5,8 +5,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
-use libc::{c_int, c_long, c_ulong, socklen_t};
+use libc::{c_int, c_ulong, socklen_t};
 use rustix::io::Errno;
+use rustix::process::{getegid, geteuid, getgroups};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::here::User;
 
@@ -80,21 +82,19 @@ pub(super) fn set(socket: &impl AsFd, level: c_int, name: c_int, value: c_int) -
 }
 
 /// Does something as another user, in this thread alone: libc's own functions would change all of them.
-pub(super) fn as_user<T>(user: Option<User>, act: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+pub(super) fn as_user<T>(user: Option<&User>, act: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
     let Some(user) = user else { return act() };
-    let keep: c_long = -1;
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let change = |number: c_long, id: u32| {
-        // SAFETY: scalars only.
-        unsafe { libc::syscall(number, keep, c_long::from(id), keep) == 0 }
-    };
-    if !(change(libc::SYS_setresgid, user.gid) && change(libc::SYS_setresuid, user.uid)) {
-        change(libc::SYS_setresgid, gid);
-        return Err(Errno::PERM);
-    }
-    let done = act();
+    let ours = User { uid: geteuid(), gid: getegid(), groups: getgroups()? };
+    // Only root may change its groups: the user is what changes last, and first on the way back.
+    let became = set_thread_groups(&user.groups)
+        .and_then(|()| set_thread_res_gid(None, user.gid, None))
+        .and_then(|()| set_thread_res_uid(None, user.uid, None));
+    let done = became.and_then(|()| act());
+    let back = set_thread_res_uid(None, ours.uid, None)
+        .and_then(|()| set_thread_res_gid(None, ours.gid, None))
+        .and_then(|()| set_thread_groups(&ours.groups));
     // Who cannot come back must not go on as it is.
-    if !(change(libc::SYS_setresuid, uid) && change(libc::SYS_setresgid, gid)) {
+    if back.is_err() {
         std::process::abort();
     }
     done
