@@ -230,6 +230,15 @@ pub(crate) fn bind_to_loopback(socket: &impl AsFd) -> Result<(), Errno> {
     checked(returned.into()).map(drop)
 }
 
+/// bind(2) with an address as it was given.
+pub(crate) fn bind(socket: &impl AsFd, address: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the address has that length.
+    let returned = unsafe {
+        libc::bind(socket.as_fd().as_raw_fd(), address.as_ptr().cast(), address.len() as libc::socklen_t)
+    };
+    checked(returned.into()).map(drop)
+}
+
 /// Makes a connecting socket unconnected (connect(2), AF_UNSPEC).
 pub(crate) fn dissolve(socket: &impl AsFd) {
     connect_without_address(socket, libc::AF_UNSPEC, size_of::<libc::sockaddr>());

@@ -55,6 +55,11 @@ const fn has(argument: usize, bit: &'static [c_int; 1]) -> Test {
     Test { argument, mask: bit[0] as u32, values: bit }
 }
 
+/// One of as many values, a power of two, from this one on, which is a multiple of it.
+const fn from(argument: usize, first: &'static [c_int; 1], number: u32) -> Test {
+    Test { argument, mask: !(number - 1), values: first }
+}
+
 const fn kind(values: &'static [c_int]) -> Test {
     Test { argument: 1, mask: SOCK_TYPE_MASK, values }
 }
@@ -122,7 +127,7 @@ const CALLS: [Call; 15] = [
         rules: &[Rule(&[has(3, &[MSG_FASTOPEN])], Errno(EOPNOTSUPP))],
         otherwise: Allow,
     },
-    // What a socket is bound to keeps it: not even root may change it.
+    // What a socket is bound to keeps it: not even root may change it. bind(2) could, too (below).
     Call {
         number: libc::SYS_setsockopt,
         rules: &[Rule(&[is(1, &[SOL_SOCKET]), is(2, &[SO_BINDTODEVICE, SO_BINDTOIFINDEX])], Errno(EPERM))],
@@ -146,6 +151,17 @@ const CALLS: [Call; 15] = [
 
 /// What is asked about besides where copies of sockets are kept.
 const WITH_COPIES: [Call; 2] = [all(libc::SYS_bind, Notify), all(libc::SYS_listen, Notify)];
+
+/// And where they are taken. An address that is shorter than a `sockaddr_in6`, of 28 bytes, binds no socket to another device.
+const WITHOUT_COPIES: [Call; 1] = [Call {
+    number: libc::SYS_bind,
+    rules: &[
+        Rule(&[from(2, &[0], 16)], Allow),
+        Rule(&[from(2, &[16], 8)], Allow),
+        Rule(&[from(2, &[24], 4)], Allow),
+    ],
+    otherwise: NotifyUnlessSealed,
+}];
 
 /// An architecture as the kernel names it in `seccomp_data` (linux/audit.h).
 struct Architecture {
@@ -205,8 +221,8 @@ pub(crate) fn program(sealed: bool, copies: Copies) -> Vec<sock_filter> {
     if let Some(from) = ARCHITECTURE.foreign_from {
         block(&mut code, AT_LEAST, from, &[verdict(Errno(ENOSYS))]);
     }
-    let with_copies = if copies == Copies::Kept { &WITH_COPIES[..] } else { &[] };
-    for call in CALLS.iter().chain(with_copies) {
+    let besides = if copies == Copies::Kept { &WITH_COPIES[..] } else { &WITHOUT_COPIES[..] };
+    for call in CALLS.iter().chain(besides) {
         block(&mut code, EQUAL, call.number as u32, &call.code(&verdict));
     }
     code.push(verdict(Allow));

@@ -159,6 +159,12 @@ impl Kept {
         }
     }
 
+    pub(crate) fn take_unbound(&mut self, call: &Notification) -> Result<Option<OwnedFd>, Answer> {
+        let inode = asked(call)?;
+        self.forget_begun(inode);
+        Ok(self.remove(inode))
+    }
+
     pub(crate) fn give_back(&mut self, copy: OwnedFd) {
         if let Ok(inode) = inode(&copy) {
             self.insert(inode, copy);

@@ -19,9 +19,10 @@
 //!
 //! - [`life`]: the processes: the launcher waits, the supervisor stays, the program is its child; [`family`]: what they tell each other.
 //! - [`stopped`]: whether a process is. [`numbers`]: where /proc has it. [`probe`]: whether this system has what is needed. [`listener`]: where the kernel asks.
-//! - [`socket`] and [`pair`]: the sockets that a program gets. [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
+//! - [`socket`] and [`pair`]: the sockets that a program gets; [`bind`]: what they are bound to. [`datagram`]: datagram sockets, and what carries them. [`sealed`]: a network and files of its own besides.
 
 mod begun;
+mod bind;
 mod connect;
 mod datagram;
 mod family;

@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use libc::{EACCES, EINPROGRESS, ENETUNREACH, c_int};
+use libc::{EACCES, EBADF, EINPROGRESS, ENETUNREACH, c_int};
 use rustix::io::Errno;
 
 use super::kept::{Found, Kept};
@@ -61,6 +61,18 @@ impl Sockets {
         match &mut self.0 {
             Some(kept) => kept.take(call),
             None => copy(call, call.int(0)).map(Found::Copy),
+        }
+    }
+
+    /// The same for one that is about to be bound; `None`: it is not known what it is.
+    pub(crate) fn take_unbound(&mut self, call: &Notification) -> Result<Option<OwnedFd>, Answer> {
+        match &mut self.0 {
+            Some(kept) => kept.take_unbound(call),
+            None => copy(call, call.int(0)).map(Some).map_err(|answer| match answer {
+                // By now it may be the number of another one.
+                Answer::Continue => Answer::Fail(EBADF),
+                other => other,
+            }),
         }
     }
 

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use underpass_core::wire::MAX_FRAME;
 
 use super::begun::Begun;
+use super::bind;
 use super::connect::{self, Connecting};
 use super::datagram::Datagrams;
 use super::datagram::namespace::Namespace;
@@ -186,7 +187,8 @@ impl Supervisor {
             }
             libc::SYS_getsockopt => truth::error(session, begun, sockets, &call).map(truth),
             libc::SYS_getpeername | libc::SYS_getsockname => truth::name(session, sockets, &call).map(truth),
-            // bind(2) and listen(2), where they are asked about at all.
+            libc::SYS_bind => Err(bind::answer(session, sockets, &call, || listener.waits(call.id))),
+            // listen(2), where it is asked about at all.
             _ => {
                 sockets.let_go(&call);
                 Err(Answer::Continue)

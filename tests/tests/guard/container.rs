@@ -30,7 +30,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 "#;
 
 /// A program under guard in such a container.
-fn contained(world: &World, upstream: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(crate) fn contained(world: &World, upstream: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let started = world.client("python3").args(["-c", CONTAINER]).arg(artifacts::underpass());
     started.args(["-x", upstream, "--tier", "guard", "--"]).arg(program)
 }

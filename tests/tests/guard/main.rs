@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `static_programs` | the conformance programs, linked statically |
 //! | `programs` | real programs, and programs that start others |
+//! | `binding` | what sockets are bound to
 //! | `container` | where the system lets nobody take copies of descriptors |
 //! | `older` | where the kernel knows no threads by descriptors |
 //! | `near_proxy` | sockets that are handed off to a proxy on this machine |
@@ -14,6 +15,7 @@
 //! | `nested` | sandboxes and filters of the program's own |
 //! | `life` | exit status, signals, job control, what is left behind |
 
+mod binding;
 mod container;
 mod datagrams;
 mod held;

@@ -104,7 +104,14 @@ fn other_calls_are_judged_by_their_scalars() {
         (libc::SYS_pidfd_getfd, &[1], Errno(EPERM)),
         (libc::SYS_setns, &[1], Errno(EPERM)),
         (libc::SYS_getppid, &[], Allow),
-        (libc::SYS_bind, &[3], Allow),
+        (libc::SYS_bind, &[3, 0, 0], Allow),
+        (libc::SYS_bind, &[3, 0, 16], Allow),
+        (libc::SYS_bind, &[3, 0, 27], Allow),
+        (libc::SYS_bind, &[3, 0, 28], Notify),
+        (libc::SYS_bind, &[3, 0, 32], Notify),
+        (libc::SYS_bind, &[3, 0, 110], Notify),
+        (libc::SYS_bind, &[3, 0, 144], Notify),
+        (libc::SYS_bind, &[3, 0, -1], Notify),
         (libc::SYS_write, &[3], Allow),
     ] {
         assert_eq!(of(number, arguments), meaning(expected), "{number} {arguments:?}");
