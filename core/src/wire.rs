@@ -100,6 +100,7 @@ mod kind {
     pub(super) const BIND: u8 = 13;
     pub(super) const LISTEN: u8 = 14;
     pub(super) const ACCEPTED: u8 = 15;
+    pub(super) const SUPERVISED_DATAGRAM: u8 = 16;
 
     pub(super) const DIRECT: u8 = 0x80;
     pub(super) const REFUSE: u8 = 0x81;

@@ -113,7 +113,13 @@ fn answer(agent: &Arc<Agent>, connection: OwnedFd, mut received: Received, peer:
         (Request::Datagram { address, purpose }, Some(socket)) => {
             let agent = Arc::clone(agent);
             let client = client(&plan, peer);
-            datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
+            let unknown = false;
+            datagram::begin(Ask { agent, plan, client, unknown, connection, address, purpose }, socket);
+        }
+        (Request::SupervisedDatagram { process, address, program }, Some(socket)) => {
+            let (agent, purpose) = (Arc::clone(agent), Purpose::Connect);
+            let (client, unknown) = sender(&plan, peer, process as i32, program);
+            datagram::begin(Ask { agent, plan, client, unknown, connection, address, purpose }, socket);
         }
         (Request::Barred(what), None) => {
             log::barred(&agent.datagrams, &plan, &client(&plan, peer), what);
@@ -225,11 +231,6 @@ fn connect(
     let network = completing.as_ref().map_or(agent.network, network_of);
     let mut facts = match Facts::read(&socket, network) {
         Ok(facts) => facts,
-        Err(_) if supervised && completing.is_none() => {
-            // One of the supervisor's own, for the datagrams of a program, or none that is carried.
-            let purpose = Purpose::Connect;
-            return datagram::begin(Ask { agent, plan, client, connection, address, purpose }, socket);
-        }
         Err(_) => {
             // Nobody reads an answer about a socket that is held ahead.
             if held_at != 0 {
@@ -269,6 +270,18 @@ fn supervised_by(plan: &Plan, peer: Asker, process: i32) -> Client {
         return Client { pid: peer.pid, user: Some(peer.uid), ..Client::default() };
     }
     client_of(plan, process, peer)
+}
+
+/// Who sends datagrams that a supervisor carries; and whether routes ask for its program, which nobody knows. Of a process that
+/// has ended the supervisor has the file that it ran: a number may be another's by now.
+fn sender(plan: &Plan, peer: Asker, process: i32, program: &[u8]) -> (Client, bool) {
+    let mut client = supervised_by(plan, peer, process);
+    if client.program.is_some() || !tells(plan) || !has_our_numbers(peer.pid) {
+        return (client, false);
+    }
+    client.program = (!program.is_empty()).then(|| String::from_utf8_lossy(program).into_owned());
+    let unknown = client.program.is_none() && plan.routes_ask_for_program();
+    (client, unknown)
 }
 
 /// proc(5): NSpid has a number for each namespace, from that of /proc down to its own.

@@ -88,9 +88,14 @@ impl Plan {
     /// Whether routes or hops ask which program it is.
     pub(crate) fn asks_for_program(&self) -> bool {
         let isolates = || self.chains.values().any(|chain| chain.isolates(Isolation::Program));
-        self.config.routes.iter().any(|route| !route.programs.is_empty())
+        self.routes_ask_for_program()
             || self.config.exposes.iter().any(|expose| !expose.programs.is_empty())
             || isolates()
+    }
+
+    /// Whether routes do.
+    pub(crate) fn routes_ask_for_program(&self) -> bool {
+        self.config.routes.iter().any(|route| !route.programs.is_empty())
     }
 
     /// Whether there is a way by which datagrams can go.

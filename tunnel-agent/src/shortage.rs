@@ -139,6 +139,7 @@ fn refused(agent: &Agent, received: Received) -> Refused {
             Request::Connect { .. }
             | Request::Supervised { .. }
             | Request::Sealed { .. }
+            | Request::SupervisedDatagram { .. }
             | Request::Datagram { .. },
         )) => Refused::Answered(Box::new(Reply::Refuse { errno })),
         Ok((_, Request::Resolve { .. })) => Refused::Answered(Box::new(Reply::TryAgain)),

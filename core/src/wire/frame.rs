@@ -128,6 +128,11 @@ impl<'a> Reader<'a> {
         self.take(len)
     }
 
+    /// All that is left, if there is anything.
+    pub(super) fn all(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
+    }
+
     /// All that is left, one byte at least.
     pub(super) fn rest(&mut self) -> Result<&'a [u8], WireError> {
         if self.0.is_empty() { Err(WireError::Short) } else { self.take(self.0.len()) }

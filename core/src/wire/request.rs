@@ -70,7 +70,7 @@ pub enum Request<'a> {
     },
     /// [`Request::Connect`] by the supervisor of the guard tier, whose sockets cannot leave by themselves: it is held
     /// whatever its way is, or handed off to a proxy on this machine. Where the socket is blocking, the answer to a held
-    /// one is [`super::Reply::Outcome`]. With a datagram socket it is [`Request::Datagram`], to connect it.
+    /// one is [`super::Reply::Outcome`].
     Supervised {
         /// Whose socket it is.
         process: u32,
@@ -87,6 +87,16 @@ pub enum Request<'a> {
         process: u32,
         /// As the program gave it; it may be a fake address.
         address: SocketAddr,
+    },
+    /// [`Request::Datagram`] by a supervisor, which carries a program's datagrams by the socket that comes with this frame,
+    /// and connects it.
+    SupervisedDatagram {
+        /// Who sends them; 0 if it does not live any more, or nobody knows.
+        process: u32,
+        /// As the program gave it; it may be a fake address.
+        address: SocketAddr,
+        /// The file that it runs, or has run when it made its socket, as /proc had it; nothing where nobody knows.
+        program: &'a [u8],
     },
     /// On the connection of a waiting [`Request::Connect`]: the program's wait was interrupted, go
     /// on without it.
@@ -164,6 +174,7 @@ impl<'a> Request<'a> {
             Self::Connect { .. } => kind::CONNECT,
             Self::Supervised { .. } => kind::SUPERVISED,
             Self::Sealed { .. } => kind::SEALED,
+            Self::SupervisedDatagram { .. } => kind::SUPERVISED_DATAGRAM,
             Self::Convert => kind::CONVERT,
             Self::Outcome { .. } => kind::OUTCOME,
             Self::Peer { .. } => kind::PEER,
@@ -186,6 +197,10 @@ impl<'a> Request<'a> {
                 frame.put(&process.to_le_bytes()).put(&[u8::from(watched)]).address(address)
             }
             Self::Sealed { process, address } => frame.put(&process.to_le_bytes()).address(address),
+            // A path that has no room is one that nobody knows.
+            Self::SupervisedDatagram { process, address, program } => {
+                frame.put(&process.to_le_bytes()).address(address).put(program)
+            }
             Self::Convert => frame,
             Self::Outcome { cookie } | Self::Peer { cookie } => frame.put(&cookie.to_le_bytes()),
             Self::Resolve { name, family } => {
@@ -223,6 +238,9 @@ impl<'a> Request<'a> {
                 Self::Supervised { process: r.u32()?, watched: r.flag()?, address: r.address()? }
             }
             kind::SEALED => Self::Sealed { process: r.u32()?, address: r.address()? },
+            kind::SUPERVISED_DATAGRAM => {
+                Self::SupervisedDatagram { process: r.u32()?, address: r.address()?, program: r.all() }
+            }
             kind::CONVERT => Self::Convert,
             kind::OUTCOME => Self::Outcome { cookie: r.cookie()? },
             kind::PEER => Self::Peer { cookie: r.cookie()? },

@@ -70,6 +70,21 @@ fn requests_survive_the_round_trip_and_no_prefix_or_extension_does() {
 }
 
 #[test]
+fn a_program_of_datagrams_is_told_whole_or_not_at_all() {
+    let address = "[fe80::1%3]:53".parse().unwrap();
+    let asked = |program| Request::SupervisedDatagram { process: 70_000, address, program };
+    // 21 bytes before the body, 4 and 23 of it before the path.
+    let longest = [b'/'; MAX_FRAME - 21 - 4 - 23];
+    for program in [&b""[..], b"/usr/bin/dig", &longest] {
+        let frame = asked(program).encode(&TOKEN);
+        assert_eq!(Request::decode(frame.as_bytes()), Ok((TOKEN, asked(program))));
+        assert_eq!(Request::decode(&frame.as_bytes()[..47]), Err(WireError::Short));
+    }
+    let frame = asked(&[b'/'; MAX_FRAME - 47]).encode(&TOKEN);
+    assert_eq!(Request::decode(frame.as_bytes()), Ok((TOKEN, asked(b""))));
+}
+
+#[test]
 fn a_question_is_as_long_as_a_frame_can_be_and_no_longer() {
     let message = [1; MAX_QUESTION];
     let frame = Request::Query { message: &message }.encode(&TOKEN);

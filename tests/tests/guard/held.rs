@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use underpass_tests::behaviour::Behaviour;
-use underpass_tests::{World, proxies, servers};
+use underpass_tests::{World, proxies, servers, wait};
 
 use crate::{bare, guarded, no_leaks};
 
@@ -149,6 +149,27 @@ except OSError as error:
     let quiet = plain(&["-q"]).arg(script).run();
     assert_eq!((&*quiet.stdout, &*quiet.stderr), ("[13, 13, 13]\n13\n", ""), "{quiet}");
     no_leaks(&world);
+}
+
+/// Where routes ask for a program that nobody can know.
+#[test]
+fn datagrams_of_what_does_not_let_itself_be_looked_at_are_refused() {
+    let world = World::new();
+    let program = underpass_tests::artifacts::program("sends");
+    for (route, outcome, leaks) in [("program = 'none'", "ENETUNREACH\n", 0), ("port = 1", "", 1)] {
+        let text = format!("default = 'direct'\n[[route]]\n{route}\nto = 'refuse'\n");
+        std::fs::write(world.directory().join("routes.toml"), text).expect("the directory is ours");
+        let least = ["--bounding-set=-all", "--inh-caps=-all", "--"];
+        let launcher = world.client("setpriv").args(least).arg(underpass_tests::artifacts::underpass());
+        let line = ["-f", "routes.toml", "--tier", "guard", "--"];
+        let mut hidden = launcher.args(line).arg(&program).args(["hidden", "10.99.0.1", "7007"]).spawn();
+        if outcome.is_empty() {
+            wait("a datagram", || world.leaks() == leaks);
+        } else {
+            assert_eq!(format!("{}\n", hidden.next_line()), outcome);
+        }
+        assert_eq!(world.leaks(), leaks);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! | `older` | where the kernel knows no threads by descriptors |
 //! | `near_proxy` | sockets that are handed off to a proxy on this machine |
 //! | `datagrams` | datagrams, and names that are asked for by them |
+//! | `senders` | routes by program, of datagrams; sealed too |
 //! | `held` | what is refused, and what fails closed |
 //! | `terminal` | job control, interrupts, sizes and hangups at a terminal |
 //! | `torture` | calls of the supervisor that fail |
@@ -24,6 +25,7 @@ mod near_proxy;
 mod nested;
 mod older;
 mod programs;
+mod senders;
 mod static_programs;
 mod terminal;
 mod torture;
@@ -32,6 +34,8 @@ mod torture;
 mod worlds;
 
 use underpass_tests::{Command, World, artifacts};
+
+const TIER: &str = "guard";
 
 /// A program under guard, through this upstream.
 fn guarded(world: &World, upstream: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {

@@ -5,17 +5,22 @@
 //! | `connections` | static programs in both worlds, names, loopback and `direct` |
 //! | `sockets` | Unix sockets, and sockets that were there before |
 //! | `files` | users, `/run`, resolv.conf, mounts |
+//! | `senders` | routes by program, of datagrams |
 //! | `life` | exit status, signals, what is left behind; where it cannot be had |
 
 mod connections;
 mod files;
 mod life;
+#[path = "../guard/senders.rs"]
+mod senders;
 mod sockets;
 #[path = "../conformance/worlds.rs"]
 #[allow(dead_code, reason = "not all of it is used here")]
 mod worlds;
 
 use underpass_tests::{Command, World, artifacts};
+
+const TIER: &str = "sealed";
 
 /// A program that is sealed, through this upstream.
 fn sealed(world: &World, upstream: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {

@@ -24,6 +24,8 @@ pub(crate) struct Ask {
     pub(crate) agent: Arc<Agent>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) client: Client,
+    /// Routes ask for its program, which nobody knows.
+    pub(crate) unknown: bool,
     /// The program waits at its other end.
     pub(crate) connection: OwnedFd,
     /// As the program gave it.
@@ -67,6 +69,9 @@ impl Ask {
 
     fn judge(&self, copy: OwnedFd) -> Result<Judged, Failure> {
         let address = canonical(self.address);
+        if self.unknown && (address.port() == DNS_PORT || !is_local(address.ip())) {
+            return Err(Failure::Socket("routes ask which program sends them, and nobody knows"));
+        }
         let (destination, to) = if address.port() == DNS_PORT {
             let server = Destination::Address(address);
             let asked = attempt::asked(&self.client, &server);

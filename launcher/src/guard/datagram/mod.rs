@@ -7,7 +7,7 @@
 //!
 //! - [`namespace`]: that network; [`helper`]: the process in it; [`cable`]: what is laid there, by [`netlink`].
 //! - [`pump`]: what carries. [`packet`], [`checksum`]: packets, without I/O. [`flow`], [`flows`]: what belongs together.
-//!   [`question`]: the agent's word; [`makers`]: for whom it is asked. [`takers`], [`ours`]: loopback.
+//!   [`question`]: the agent's word; [`makers`]: for whom it is asked; [`holders`]: who has a socket. [`takers`], [`ours`]: loopback.
 //! - [`system`]: unsafe calls.
 
 mod cable;
@@ -15,6 +15,7 @@ mod checksum;
 mod flow;
 mod flows;
 mod helper;
+mod holders;
 mod makers;
 pub(super) mod namespace;
 pub(super) mod netlink;

@@ -219,8 +219,8 @@ impl Pump {
     /// A new flow, for which the agent is asked.
     fn open(&mut self, ends: Ends, now: Instant) -> Result<u64, Errno> {
         let socket = Flow::open(ends.to)?;
-        let process = self.makers.of(self.takers.cookie(ends.back()));
-        let link = question::ask(&self.session, &socket, ends.to, process)?;
+        let sender = self.makers.of(self.takers.taker(ends.back()));
+        let link = question::ask(&self.session, &socket, ends.to, &sender)?;
         let state = State::Asking { link, waiting: Vec::new() };
         let number = self.flows.add(Flow { ends, socket, state, used: now });
         if let Some(Flow { state: State::Asking { link, .. }, .. }) = self.flows.get(number)

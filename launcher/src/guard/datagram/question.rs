@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::io::Errno;
 use underpass_core::wire::{MAX_FRAME, Reply, Request};
 
+use super::makers::Sender;
 use crate::guard::link::{Link, Session};
 
 /// Where they go.
@@ -19,14 +21,16 @@ pub(super) enum Way {
     Refused(Errno),
 }
 
-/// Asks, for a process of the program's. The socket is one that waits (without `O_NONBLOCK`), so the agent answers when there is a way, or none.
+/// Asks, for who sends. The socket is one that waits (without `O_NONBLOCK`), so the agent answers when there is a way, or none.
 pub(super) fn ask(
     session: &Session,
     socket: &OwnedFd,
     address: SocketAddr,
-    process: u32,
+    sender: &Sender,
 ) -> Result<Link, Errno> {
-    session.ask(&Request::Supervised { process, watched: true, address }, Some(socket.as_fd()))
+    let program = sender.program.as_deref().map_or(&[][..], |program| program.as_os_str().as_bytes());
+    let request = Request::SupervisedDatagram { process: sender.process, address, program };
+    session.ask(&request, Some(socket.as_fd()))
 }
 
 /// The answer, which has come; or the agent has gone, and there is no way.

@@ -15,6 +15,24 @@ use super::packet::Ends;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NETLINK_SOCK_DIAG: i32 = 4;
 
+/// A socket, by the kernel's names for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taker {
+    /// `SO_COOKIE`
+    pub(super) cookie: u64,
+    /// As /proc has it among a process's descriptors.
+    pub(super) inode: u32,
+}
+
+impl Taker {
+    /// From a `struct inet_diag_msg`.
+    fn read(message: &[u8]) -> Option<Self> {
+        let cookie = u64::from_ne_bytes(*message.get(44..)?.first_chunk()?);
+        let inode = u32::from_ne_bytes(*message.get(68..)?.first_chunk()?);
+        Some(Self { cookie, inode })
+    }
+}
+
 /// The sockets of the namespace.
 pub(super) struct Takers(OwnedFd);
 
@@ -28,13 +46,29 @@ impl Takers {
         !matches!(self.ask(ends), Ok(Answer::Errno(libc::ENOENT)))
     }
 
-    /// The kernel's name for the socket that does (`SO_COOKIE`).
-    pub(super) fn cookie(&self, ends: Ends) -> Option<u64> {
+    /// The socket that does; else one of that address: from a connected one it can be sent to others than its peer.
+    pub(super) fn taker(&self, ends: Ends) -> Option<Taker> {
         match self.ask(ends) {
-            // struct inet_diag_msg
-            Ok(Answer::Other(bytes)) => Some(u64::from_ne_bytes(*bytes.get(44..)?.first_chunk()?)),
-            _ => None,
+            Ok(Answer::Other(bytes)) => Taker::read(&bytes),
+            _ => self.bound(ends.to),
         }
+    }
+
+    fn bound(&self, address: SocketAddr) -> Option<Taker> {
+        let mut found = None;
+        // One of IPv6 may have both.
+        for family in [AF_INET, AF_INET6] {
+            let mut request = of_family(family);
+            request[8..10].copy_from_slice(&address.port().to_be_bytes());
+            let each = |message: &[u8]| {
+                let has_it = |ip: &IpAddr| ip.is_unspecified() || *ip == address.ip().to_canonical();
+                if source(message).as_ref().is_some_and(has_it) {
+                    found = found.or_else(|| Taker::read(message));
+                }
+            };
+            let _ = Message::new(SOCK_DIAG_BY_FAMILY, 0, &request).list(&self.0, each);
+        }
+        found
     }
 
     fn ask(&self, ends: Ends) -> io::Result<Answer> {
@@ -44,18 +78,32 @@ impl Takers {
 
 /// `struct inet_diag_req_v2`. What it calls the source is the sender.
 fn request(ends: Ends) -> [u8; 56] {
-    let mut bytes = [0; 56];
-    bytes[0] = (if ends.to.is_ipv4() { AF_INET } else { AF_INET6 }) as u8;
-    bytes[1] = IPPROTO_UDP as u8;
-    // In all states.
-    bytes[4..8].fill(0xff);
+    let mut bytes = of_family(if ends.to.is_ipv4() { AF_INET } else { AF_INET6 });
     bytes[8..10].copy_from_slice(&ends.from.port().to_be_bytes());
     bytes[10..12].copy_from_slice(&ends.to.port().to_be_bytes());
     put(ends.from, &mut bytes[12..28]);
     put(ends.to, &mut bytes[28..44]);
+    bytes
+}
+
+fn of_family(family: i32) -> [u8; 56] {
+    let mut bytes = [0; 56];
+    bytes[0] = family as u8;
+    bytes[1] = IPPROTO_UDP as u8;
+    // In all states.
+    bytes[4..8].fill(0xff);
     // Without a cookie.
     bytes[48..].fill(0xff);
     bytes
+}
+
+/// Where the socket of a `struct inet_diag_msg` is bound.
+fn source(message: &[u8]) -> Option<IpAddr> {
+    let bytes: [u8; 16] = *message.get(8..)?.first_chunk()?;
+    Some(match i32::from(*message.first()?) {
+        AF_INET => IpAddr::from(*bytes.first_chunk::<4>()?),
+        _ => IpAddr::from(bytes).to_canonical(),
+    })
 }
 
 fn put(address: SocketAddr, room: &mut [u8]) {
@@ -82,10 +130,13 @@ mod tests {
             rustix::net::bind(&socket, &address(5353)).unwrap();
             assert!(takers.take(ends));
             let cookie = kernel::option::<u64>(&socket, libc::SOL_SOCKET, libc::SO_COOKIE).unwrap();
-            assert_eq!(takers.cookie(ends), Some(cookie));
+            let inode = rustix::fs::fstat(&socket).unwrap().st_ino as u32;
+            assert_eq!(takers.taker(ends), Some(Taker { cookie, inode }));
             rustix::net::connect(&socket, &address(40_001)).unwrap();
             assert!(!takers.take(ends));
             assert!(takers.take(Ends { from: address(40_001), ..ends }));
+            assert_eq!(takers.taker(ends), Some(Taker { cookie, inode }), "it can be sent elsewhere from it");
+            assert_eq!(takers.taker(Ends { to: address(5354), ..ends }), None);
         }
     }
 }

@@ -17,7 +17,6 @@ use underpass_core::wire::{MAX_FRAME, Reply, Request, Token};
 
 use super::*;
 
-const PROCESS: u32 = 4321;
 const TOKEN: Token = Token([5; 16]);
 
 /// Answers each question; how many there were.
@@ -48,11 +47,13 @@ impl FakeAgent {
                     rustix::net::recvmsg(&connection, &mut parts, &mut ancillary, flags).unwrap().bytes;
                 let passed = ancillary.drain().filter(|m| matches!(m, RecvAncillaryMessage::ScmRights(_)));
                 assert_eq!(passed.count(), 1);
-                let Ok((TOKEN, Request::Supervised { process: PROCESS, address, .. })) =
+                let Ok((TOKEN, Request::SupervisedDatagram { process, address, program })) =
                     Request::decode(&frame[..length])
                 else {
                     panic!("no such question was expected");
                 };
+                let own = std::env::current_exe().unwrap();
+                assert_eq!((process, program), (std::process::id(), own.as_os_str().as_bytes()));
                 count.fetch_add(1, Ordering::SeqCst);
                 if let Some(reply) = answer(address) {
                     let reply = reply.encode();
@@ -85,7 +86,7 @@ impl Drop for FakeAgent {
 /// A socket of a program's, which gives up after a while.
 fn socket(datagrams: &mut Datagrams, like: SocketAddr) -> UdpSocket {
     let domain = if like.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    let socket = UdpSocket::from(datagrams.socket(PROCESS, domain, libc::SOCK_DGRAM, 0).unwrap());
+    let socket = UdpSocket::from(datagrams.socket(std::process::id(), domain, libc::SOCK_DGRAM, 0).unwrap());
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     socket
 }
