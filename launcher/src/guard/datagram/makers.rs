@@ -86,7 +86,7 @@ impl Makers {
         known.keep(Made { cookie, sender, sought: None });
     }
 
-    /// Who sends by a socket. By one that is closed already: the last who has asked for any.
+    /// Who sends by a socket. By one that is closed already: the last who has asked for any, which may be somebody else.
     pub(super) fn of(&self, socket: Option<Taker>) -> Sender {
         let Some(Taker { cookie, inode }) = socket else {
             let last = self.known().last.clone();
