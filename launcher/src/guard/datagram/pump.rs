@@ -21,7 +21,7 @@ use underpass_core::destination::DNS_PORT;
 use super::cable::{self, Own, V0_ADDRESS, V1_ADDRESS};
 use super::flow::{Flow, State};
 use super::flows::Flows;
-use super::makers::Makers;
+use super::makers::{Makers, Sender};
 use super::namespace::Namespace;
 use super::ours::Ours;
 use super::packet::{self, Ends};
@@ -219,7 +219,8 @@ impl Pump {
     /// A new flow, for which the agent is asked.
     fn open(&mut self, ends: Ends, now: Instant) -> Result<u64, Errno> {
         let socket = Flow::open(ends.to)?;
-        let sender = self.makers.of(self.takers.taker(ends.back()));
+        let taker = self.takers.taker(ends.back());
+        let sender = taker.map_or_else(|_| Sender::default(), |taker| self.makers.of(taker));
         let link = question::ask(&self.session, &socket, ends.to, &sender)?;
         let state = State::Asking { link, waiting: Vec::new() };
         let number = self.flows.add(Flow { ends, socket, state, used: now });

@@ -46,15 +46,17 @@ impl Takers {
         !matches!(self.ask(ends), Ok(Answer::Errno(libc::ENOENT)))
     }
 
-    /// The socket that does; else one of that address: from a connected one it can be sent to others than its peer.
-    pub(super) fn taker(&self, ends: Ends) -> Option<Taker> {
-        match self.ask(ends) {
-            Ok(Answer::Other(bytes)) => Taker::read(&bytes),
-            _ => self.bound(ends.to),
+    /// The socket that does; else one of that address: from a connected one it can be sent to others than its peer. An error is
+    /// that the kernel does not tell.
+    pub(super) fn taker(&self, ends: Ends) -> io::Result<Option<Taker>> {
+        match self.ask(ends)? {
+            Answer::Other(bytes) => Ok(Taker::read(&bytes)),
+            Answer::Errno(libc::ENOENT) => self.bound(ends.to),
+            Answer::Errno(errno) => Err(io::Error::from_raw_os_error(errno)),
         }
     }
 
-    fn bound(&self, address: SocketAddr) -> Option<Taker> {
+    fn bound(&self, address: SocketAddr) -> io::Result<Option<Taker>> {
         let mut found = None;
         // One of IPv6 may have both.
         for family in [AF_INET, AF_INET6] {
@@ -66,9 +68,13 @@ impl Takers {
                     found = found.or_else(|| Taker::read(message));
                 }
             };
-            let _ = Message::new(SOCK_DIAG_BY_FAMILY, 0, &request).list(&self.0, each);
+            match Message::new(SOCK_DIAG_BY_FAMILY, 0, &request).list(&self.0, each) {
+                // There may be no IPv6.
+                Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
+                _ => {}
+            }
         }
-        found
+        Ok(found)
     }
 
     fn ask(&self, ends: Ends) -> io::Result<Answer> {
@@ -131,12 +137,16 @@ mod tests {
             assert!(takers.take(ends));
             let cookie = kernel::option::<u64>(&socket, libc::SOL_SOCKET, libc::SO_COOKIE).unwrap();
             let inode = rustix::fs::fstat(&socket).unwrap().st_ino as u32;
-            assert_eq!(takers.taker(ends), Some(Taker { cookie, inode }));
+            assert_eq!(takers.taker(ends).unwrap(), Some(Taker { cookie, inode }));
             rustix::net::connect(&socket, &address(40_001)).unwrap();
             assert!(!takers.take(ends));
             assert!(takers.take(Ends { from: address(40_001), ..ends }));
-            assert_eq!(takers.taker(ends), Some(Taker { cookie, inode }), "it can be sent elsewhere from it");
-            assert_eq!(takers.taker(Ends { to: address(5354), ..ends }), None);
+            assert_eq!(
+                takers.taker(ends).unwrap(),
+                Some(Taker { cookie, inode }),
+                "it can be sent elsewhere from it"
+            );
+            assert_eq!(takers.taker(Ends { to: address(5354), ..ends }).unwrap(), None);
         }
     }
 }
