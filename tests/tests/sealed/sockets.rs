@@ -214,6 +214,32 @@ print(other.recv(9))
 }
 
 #[test]
+fn a_pair_is_made_whole_or_not_at_all() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let script = r#"
+import ctypes, errno, os, resource
+libc = ctypes.CDLL(None, use_errno=True)
+def used():
+    return len(os.listdir("/proc/self/fd")) - 1
+pair = (ctypes.c_int * 2)(77, 78)
+os.closerange(3, 1024)
+before, (_, most) = used(), resource.getrlimit(resource.RLIMIT_NOFILE)
+for free in (0, 1, 2):
+    # What is above the limit takes no room below it.
+    os.dup2(0, 50)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3 + free, most))
+    done = libc.socketpair(1, 2, 0, pair)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))
+    os.close(50)
+    print(done, errno.errorcode.get(ctypes.get_errno()), list(pair), used() - before)
+"#;
+    let native = world.client("/usr/bin/python3").args(["-c", script]).run().success();
+    assert!(native.starts_with("-1 EMFILE [77, 78] 0\n-1 EMFILE [77, 78] 0\n0 "), "{native}");
+    assert_eq!(python(&world, proxy.url(), script), native);
+}
+
+#[test]
 fn sockets_that_were_there_before_do_not_go_in() {
     let world = World::new();
     let proxy = proxies::fake(&world);
