@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use libc::{
-    EACCES, EALREADY, EINPROGRESS, EISCONN, ENETUNREACH, ENOENT, SO_COOKIE, SO_DOMAIN, SO_ERROR, SO_PROTOCOL,
-    SOL_SOCKET, c_int,
+    EACCES, EALREADY, ECONNRESET, EINPROGRESS, EISCONN, ENETUNREACH, ENOENT, SO_COOKIE, SO_DOMAIN, SO_ERROR,
+    SO_PROTOCOL, SOL_SOCKET, c_int,
 };
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -25,7 +25,7 @@ use super::pending::{handles_signal, has_signal};
 use super::sealed::Here;
 use super::sockets::Sockets;
 use super::supervisor::What;
-use super::truth::Asking;
+use super::truth::{Asking, UNROUTED};
 use crate::kernel;
 
 /// net/tcp_states.h
@@ -44,12 +44,36 @@ pub(crate) struct Connecting {
     pub(crate) cookie: u64,
     /// When SO_SNDTIMEO ends the program's wait.
     pub(crate) until: Option<Instant>,
-    /// When it is to be seen whether a signal waits for the program; `None` once one does.
+    /// When it is to be seen whether a signal waits for the program, or another thread has ended it; `None` once one waits.
     look: Option<Instant>,
     /// Sealed: what is done if the agent leaves it to the program.
     here: Option<Box<[u8]>>,
     /// Sealed: a signal is handled first.
     restarts: bool,
+    /// Sealed: how far it has come.
+    way: Way,
+}
+
+/// How far a socket is seen to have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// One that was never on its way anywhere, or that was.
+    Before {
+        fresh: bool,
+    },
+    Begun,
+    /// It was seen closed.
+    Ended,
+}
+
+/// What is to be done about one that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Wait,
+    /// The agent is told that the program waits in the kernel from now on.
+    Interrupted,
+    /// It has come to this, by another thread of the program's.
+    Ended(c_int),
 }
 
 /// What a socket is, as far as anything depends on it.
@@ -176,6 +200,11 @@ fn has_one_thread(thread: Pid) -> bool {
     threads.is_ok_and(|threads| threads.st_nlink == 3)
 }
 
+/// Whether it was never on its way anywhere.
+fn has_no_route(socket: &OwnedFd) -> bool {
+    kernel::option::<c_int>(socket, libc::IPPROTO_TCP, libc::TCP_MAXSEG) == Ok(UNROUTED)
+}
+
 /// Whether it is on its way, and `connect()` waits for it.
 pub(crate) fn waits(socket: &OwnedFd) -> bool {
     is_in(socket, SYN_SENT) && blocks(socket)
@@ -192,7 +221,8 @@ impl Connecting {
         let until = patience.map(|patience| Instant::now() + patience);
         let look = Some(Instant::now() + LOOK);
         let cookie = cookie(&copy).unwrap_or(0);
-        Self { copy, cookie, until, look, here, restarts: false }
+        let way = Way::Before { fresh: here.is_some() && has_no_route(&copy) };
+        Self { copy, cookie, until, look, here, restarts: false, way }
     }
 
     /// When something is to be done about it, unless the agent says something before.
@@ -200,16 +230,36 @@ impl Connecting {
         self.until.into_iter().chain(self.look).min()
     }
 
-    /// Whether the agent is to be told that the program waits in the kernel from now on.
-    pub(crate) fn is_interrupted(&mut self, call: &Notification, now: Instant) -> bool {
+    /// What is to be done about it now.
+    pub(crate) fn look(&mut self, call: &Notification, now: Instant) -> Look {
         if self.look.is_none_or(|look| now < look) {
-            return false;
+            return Look::Wait;
+        }
+        if self.here.is_some() && self.has_ended() {
+            // As the kernel says it to who waits there (inet_wait_for_connect).
+            let error = kernel::option::<c_int>(&self.copy, SOL_SOCKET, SO_ERROR);
+            return Look::Ended(error.ok().filter(|&error| error != 0).unwrap_or(ECONNRESET));
         }
         // What the kernel does not go on with is ended: only by a signal that is this thread's.
         self.restarts = self.here.is_some() && handles_signal(call.thread);
         let interrupted = self.restarts || self.here.is_none() && has_signal(call.thread);
         self.look = (!interrupted).then(|| now + LOOK);
-        interrupted
+        if interrupted { Look::Interrupted } else { Look::Wait }
+    }
+
+    /// Whether another thread has ended it, by shutdown(2) or connect(2). Where it is the agent that has, it says so before the second
+    /// look at which it is closed.
+    fn has_ended(&mut self) -> bool {
+        let closed = is_in(&self.copy, CLOSE);
+        let was = self.way;
+        self.way = match was {
+            Way::Before { .. } if !closed => Way::Begun,
+            Way::Before { fresh: true } if !has_no_route(&self.copy) => Way::Ended,
+            Way::Begun if closed => Way::Ended,
+            Way::Ended if !closed => Way::Begun,
+            same => same,
+        };
+        (was, self.way) == (Way::Ended, Way::Ended)
     }
 
     /// The call is left to the kernel, or done here where nothing is left to it.

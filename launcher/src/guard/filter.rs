@@ -75,7 +75,7 @@ const IPPROTO_ICMPV6: c_int = 58;
 /// socket(7); by number.
 const SO_BINDTOIFINDEX: c_int = 62;
 
-const CALLS: [Call; 15] = [
+const CALLS: [Call; 16] = [
     Call {
         number: libc::SYS_socket,
         rules: &[
@@ -147,6 +147,8 @@ const CALLS: [Call; 15] = [
     // A neighbour's socket, another network namespace.
     all(libc::SYS_pidfd_getfd, Errno(EPERM)),
     all(libc::SYS_setns, Errno(EPERM)),
+    // The kernel starts a program outside for a key that is not there, which may ask for names (request-key(8)).
+    all(libc::SYS_request_key, ErrnoIfSealed(EPERM)),
 ];
 
 /// What is asked about besides where copies of sockets are kept.
@@ -178,8 +180,8 @@ struct Architecture {
 const ARCHITECTURE: Architecture = Architecture {
     native: 0xc000_003e,
     compat: 0x4000_0003,
-    // socketcall, sendmmsg, setns, socket, socketpair, connect, setsockopt, sendto, sendmsg, io_uring, pidfd_getfd
-    refused: &[102, 345, 346, 359, 360, 362, 366, 369, 370, 425, 426, 427, 438],
+    // socketcall, request_key, sendmmsg, setns, socket, socketpair, connect, setsockopt, sendto, sendmsg, io_uring, pidfd_getfd
+    refused: &[102, 287, 345, 346, 359, 360, 362, 366, 369, 370, 425, 426, 427, 438],
     foreign_from: Some(0x4000_0000),
 };
 
@@ -187,8 +189,8 @@ const ARCHITECTURE: Architecture = Architecture {
 const ARCHITECTURE: Architecture = Architecture {
     native: 0xc000_00b7,
     compat: 0x4000_0028,
-    // socketcall, socket, connect, socketpair, sendto, setsockopt, sendmsg, sendmmsg, setns, io_uring, pidfd_getfd
-    refused: &[102, 281, 283, 288, 290, 294, 296, 374, 375, 425, 426, 427, 438],
+    // socketcall, socket, connect, socketpair, sendto, setsockopt, sendmsg, request_key, sendmmsg, setns, io_uring, pidfd_getfd
+    refused: &[102, 281, 283, 288, 290, 294, 296, 310, 374, 375, 425, 426, 427, 438],
     foreign_from: None,
 };
 

@@ -14,7 +14,7 @@ use underpass_core::wire::MAX_FRAME;
 
 use super::begun::Begun;
 use super::bind;
-use super::connect::{self, Connecting};
+use super::connect::{self, Connecting, Look};
 use super::datagram::Datagrams;
 use super::datagram::namespace::Namespace;
 use super::family::Family;
@@ -269,14 +269,21 @@ impl Supervisor {
         for (&number, Waiting { call, link, what }) in &mut self.waiting {
             let What::Connect(connecting) = what else { continue };
             if connecting.until.is_some_and(|until| until <= now) {
-                ended.push(number);
-            } else if connecting.is_interrupted(call, now) {
-                self.session.convert(link);
+                ended.push((number, libc::EINPROGRESS));
+                continue;
+            }
+            match connecting.look(call, now) {
+                Look::Wait => {}
+                Look::Interrupted => self.session.convert(link),
+                Look::Ended(errno) => {
+                    self.begun.told(connecting.cookie);
+                    ended.push((number, errno));
+                }
             }
         }
-        for number in ended {
+        for (number, errno) in ended {
             if let Some(waiting) = self.waiting.remove(&number) {
-                self.finish(waiting, Answer::Fail(libc::EINPROGRESS));
+                self.finish(waiting, Answer::Fail(errno));
             }
         }
     }

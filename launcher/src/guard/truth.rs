@@ -33,7 +33,7 @@ pub(crate) enum Asking {
 }
 
 /// The kernel's guess at a segment's size, for a socket that was never on its way anywhere (net/tcp.h).
-const UNROUTED: c_int = 536;
+pub(super) const UNROUTED: c_int = 536;
 
 /// `getsockopt(fd, SOL_SOCKET, SO_ERROR, …)`: asked only where an attempt may have failed. The library's attempts are not
 /// known here, but leave a trace: the size of a segment stays when a socket is made unconnected.

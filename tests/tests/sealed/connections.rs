@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use underpass_tests::behaviour::Behaviour;
 use underpass_tests::servers::port;
 use underpass_tests::{World, artifacts, proxies, servers};
 
@@ -71,6 +72,77 @@ except Enough:
     );
     assert_eq!(python(&world, proxy.url(), &script), "before the outcome True\n");
     no_leaks(&world);
+}
+
+/// By `shutdown()` and by `connect(AF_UNSPEC)`, as soon as it is on its way and later. What nobody ends goes on.
+#[test]
+fn another_thread_ends_the_wait() {
+    let world = World::new();
+    servers::start(&world);
+    let proxy = proxies::fake(&world);
+    proxy.on(port::ECHO, Behaviour::Delay(Duration::from_secs(4)));
+    let script = r#"
+import ctypes, errno, socket, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+CLOSE, SYN_SENT = 7, 2
+def end(s, after, how):
+    while s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != SYN_SENT:
+        time.sleep(0.001)
+    time.sleep(after)
+    how(s)
+def shut(s):
+    s.shutdown(socket.SHUT_RDWR)
+def dissolve(s):
+    libc.connect(s.fileno(), bytes(16), 16)
+def visit(after, how):
+    s = socket.socket()
+    begin = time.monotonic()
+    how and threading.Thread(target=end, args=(s, after, how)).start()
+    code = s.connect_ex(("10.99.0.1", PORT))
+    said[after, how] = (errno.errorcode.get(code, code), time.monotonic() - begin < 2.5)
+said = {}
+tried = [(after, how) for how in (shut, dissolve) for after in (0, 0.5)] + [(0, None)]
+threads = [threading.Thread(target=visit, args=one) for one in tried]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(*[said[one] for one in tried], sep="\n")
+"#;
+    let ended = "('ECONNRESET', True)\n".repeat(4);
+    let script = script.replace("PORT", &port::ECHO.to_string());
+    assert_eq!(python(&world, proxy.url(), &script), ended + "(0, False)\n");
+    no_leaks(&world);
+}
+
+#[test]
+fn what_is_wrong_with_a_number_is_said_first() {
+    let script = r#"
+import ctypes, errno, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+inet, unix = socket.socket(), socket.socket(socket.AF_UNIX)
+for fd in (-1, 999, os.open("/dev/null", os.O_RDONLY), inet.fileno(), unix.fileno()):
+    for address, length in ((None, 16), (bytes(500), 500), (bytes(16), -1)):
+        libc.connect(fd, address, ctypes.c_int(length))
+        print(errno.errorcode[ctypes.get_errno()], end=" ")
+"#;
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let native = world.client("/usr/bin/python3").args(["-c", script]).run().success();
+    assert!(native.starts_with("EBADF EBADF EBADF "), "{native}");
+    assert_eq!(python(&world, proxy.url(), script), native);
+}
+
+/// The kernel starts request-key(8) in the network of the machine.
+#[test]
+fn nobody_outside_is_started_for_a_key() {
+    let world = World::new();
+    let proxy = proxies::fake(&world);
+    let script = r#"
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+request_key = 249 if os.uname().machine == "x86_64" else 218
+print(libc.syscall(request_key, b"user", b"of underpass", b"", 0), errno.errorcode[ctypes.get_errno()])
+"#;
+    assert_eq!(python(&world, proxy.url(), script), "-1 EPERM\n");
 }
 
 /// The far end has closed before the supervisor has the answer.

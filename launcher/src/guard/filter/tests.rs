@@ -103,6 +103,7 @@ fn other_calls_are_judged_by_their_scalars() {
         (libc::SYS_io_uring_register, &[1], Errno(ENOSYS)),
         (libc::SYS_pidfd_getfd, &[1], Errno(EPERM)),
         (libc::SYS_setns, &[1], Errno(EPERM)),
+        (libc::SYS_request_key, &[1], Allow),
         (libc::SYS_getppid, &[], Allow),
         (libc::SYS_bind, &[3, 0, 0], Allow),
         (libc::SYS_bind, &[3, 0, 16], Allow),
@@ -166,6 +167,15 @@ fn calls_that_are_not_judged_load_no_argument() {
     }
     assert_eq!(loads, [ARCH, NUMBER]);
     assert_eq!(program[at].k, libc::SECCOMP_RET_ALLOW);
+}
+
+#[test]
+fn a_sealed_program_has_nobody_outside_started_for_a_key() {
+    let of = |number: c_long| run_tier(true, ARCHITECTURE.native, number as u32, [0; 6]);
+    assert_eq!(of(libc::SYS_request_key), value(Errno(EPERM), true));
+    for number in [libc::SYS_add_key, libc::SYS_keyctl] {
+        assert_eq!(of(number), libc::SECCOMP_RET_ALLOW);
+    }
 }
 
 #[test]

@@ -27,15 +27,15 @@ pub(crate) fn begin(
     call: &Notification,
     still_waits: impl Fn() -> bool,
 ) -> Result<(Link, Connecting), Answer> {
-    let address = memory::address_bytes(call, call.pointer(1), call.int(2)).map_err(|error| match error {
-        Errno::FAULT => Answer::Fail(EFAULT),
-        Errno::INVAL => Answer::Fail(EINVAL),
-        _ => Answer::Fail(EACCES),
-    })?;
     let copy = sockets::copy(call, call.int(0)).map_err(|answer| match answer {
         // By now it may be the number of another one.
         Answer::Continue => Answer::Fail(EBADF),
         other => other,
+    })?;
+    let address = memory::address_bytes(call, call.pointer(1), call.int(2)).map_err(|error| match error {
+        Errno::FAULT => Answer::Fail(EFAULT),
+        Errno::INVAL => Answer::Fail(EINVAL),
+        _ => Answer::Fail(EACCES),
     })?;
     if !still_waits() {
         return Err(Answer::Later);
@@ -64,8 +64,10 @@ pub(crate) fn begin(
     let completing = sealed.holds.completing(namespace, ipv6).map_err(|_| UNREACHABLE)?;
     let process = call.thread.as_raw_nonzero().get().unsigned_abs();
     let request = Request::Sealed { process, address: to };
-    match session.ask_with(&request, &[copy.as_fd(), completing.as_fd()]) {
-        Ok(link) => Ok((link, Connecting::new(copy, Some(address)))),
+    // Before the agent has it: what it was until then is looked at.
+    let connecting = Connecting::new(copy, Some(address));
+    match session.ask_with(&request, &[connecting.copy.as_fd(), completing.as_fd()]) {
+        Ok(link) => Ok((link, connecting)),
         Err(_) => Err(UNREACHABLE),
     }
 }
