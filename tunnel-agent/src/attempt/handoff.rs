@@ -14,7 +14,7 @@ use crate::carried::HandedOff;
 use crate::panics::{FAULT, caught};
 use crate::plan::Way;
 use crate::room::Taken;
-use crate::upstream::chain::{Chain, Path, Tried};
+use crate::upstream::chain::{Chain, MAX_ATTEMPTS, Path, Tried};
 use crate::upstream::happy_eyeballs;
 use crate::upstream::hop::Hop;
 use crate::upstream::path::{self, Progress};
@@ -92,9 +92,9 @@ impl Attempt {
         let near = wanted.is_none() && self.agent.can_hold;
         let client = chain.bound_for(&self.client, destination);
         let (mut tried, mut last) = (Tried::default(), None);
-        loop {
+        for _ in 0..MAX_ATTEMPTS {
             *drawn = chain.draw(&tried).await;
-            let Some(path) = drawn.as_ref() else { return last.map_or(Ok(Driven::CannotBe), Err) };
+            let Some(path) = drawn.as_ref() else { break };
             let hops = chain.along(path);
             if !Chain::can_be_driven(&hops, near) {
                 return Ok(Driven::CannotBe);
@@ -139,6 +139,7 @@ impl Attempt {
             }
             last = Some(failure);
         }
+        last.map_or(Ok(Driven::CannotBe), Err)
     }
 
     /// Reaches the first hop. One socket cannot try several addresses at once: where the first of them does not answer,

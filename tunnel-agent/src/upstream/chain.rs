@@ -38,7 +38,7 @@ const NEAR: Duration = Duration::from_millis(2);
 /// A path that is not the last resort gets at least this long.
 const LEAST: Duration = Duration::from_millis(500);
 /// How often a chain of many hops is tried anew for one connection.
-const MAX_ATTEMPTS: usize = 16;
+pub(crate) const MAX_ATTEMPTS: usize = 16;
 
 /// A chain.
 pub(crate) struct Chain {
@@ -256,7 +256,7 @@ impl Chain {
         let (at, failure) = self.accuse(failure, path, progress);
         let Some(at) = at else { return Err(failure) };
         self.hops[path[at]].has_failed(&failure);
-        for cleared in tried.fails(path[at], path[progress.hop()]) {
+        for cleared in tried.fails(path[at], &path[..=progress.hop()]) {
             self.hops[cleared].has_served();
         }
         tracing::debug!(%failure, "another path is looked for");
