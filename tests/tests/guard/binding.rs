@@ -112,8 +112,11 @@ unix.bind("\0a name that is longer than an address of IPv6")
 print(unix.getsockname())
 tried("low", made(socket.AF_INET6), in6("::", 443))
 os.chmod("..", 0o755)
-os.setresgid(1234, 1234, 1234)
-os.setresuid(1234, 1234, 1234)
+try:
+    os.setresgid(1234, 1234, 1234)
+    os.setresuid(1234, 1234, 1234)
+except OSError:
+    print("is nobody else")
 libc.prctl(4, 1, 0, 0, 0)
 tried("low, as another user", made(socket.AF_INET6), in6("::", 444))
 tried("low at another's address", made(socket.AF_INET6), in6("2001:db8::9", 444))
@@ -125,7 +128,11 @@ fn what_is_bound_is_bound_as_natively() {
     let native = World::direct().client("/usr/bin/python3").args(["-c", NATIVE]).run().success();
     let world = World::new();
     let proxy = proxies::fake(&world);
-    assert!(native.contains("low done\nlow, as another user EACCES\n"), "{native}");
+    let another = match rustix::process::geteuid().is_root() {
+        true => "low done\nlow, as another user EACCES\n",
+        false => "low done\nis nobody else\n",
+    };
+    assert!(native.contains(another), "{native}");
     let done = bare(&world, proxy.url()).args(["-c", NATIVE]).run();
     assert_eq!(done.clone().success(), native, "{done}");
 }
