@@ -130,7 +130,12 @@ mod tests {
     /// One that waits until it is killed, and has this socket.
     fn child(socket: Option<UdpSocket>) -> Child {
         let standard = socket.map_or_else(Stdio::piped, |socket| OwnedFd::from(socket).into());
-        Command::new("sleep").arg("99").stdin(standard).spawn().unwrap()
+        let child = Command::new("sleep").arg("99").stdin(standard).spawn().unwrap();
+        // Until it has executed its own it runs this program's file.
+        while holders::program_of(child.id()) == holders::program_of(std::process::id()) {
+            std::thread::yield_now();
+        }
+        child
     }
 
     fn end(mut child: Child) {
@@ -148,7 +153,6 @@ mod tests {
         assert_eq!(makers.of(None), Sender::default());
         let maker = child(None);
         let program = holders::program_of(maker.id());
-        // The child runs this program's file until it has executed its own.
         assert!(program.is_some());
         makers.note(1, maker.id());
         makers.note(2, std::process::id());
