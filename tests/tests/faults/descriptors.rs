@@ -94,11 +94,16 @@ fn beyond_the_limit_on_open_files_connections_are_refused_and_not_left_to_wait()
     servers::start(&world);
     let proxy = proxies::fake(&world);
     let mut program = crowd(&world, "128", proxy.url(), "nonblocking");
+    assert_eq!(tries(&mut program, 10), (10, String::new()));
+    let agent = agent(&world);
+    let before = descriptors(agent);
     for _ in 0..2 {
         // 128, less those for datagrams, pipes and the agent itself, and two for each connection.
         let (good, others) = tries(&mut program, 60);
         assert!((28..=34).contains(&good), "{good}, {others}");
         assert_eq!(others, format!("ENETUNREACH {}", 60 - good));
+        // What the program has closed, the agent closes when the far end has.
+        no_descriptor_is_kept(agent, &before);
     }
     assert!(log(&world).contains("as many connections as its limit on open files allows"));
     no_leaks(&world);
