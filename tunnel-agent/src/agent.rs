@@ -133,22 +133,13 @@ pub(crate) fn run(
     sys::keep_freed_memory();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
-    match runtime.block_on(serve(place, uid, budget, front, service, ready)) {
-        // The directory is the successor's.
-        Ok(Left::Succeeded) => Ok(()),
-        ended => {
-            if private {
-                let _ = fs::remove_dir_all(directory);
-            }
-            ended.map(drop)
-        }
+    // Until we serve the directory is a predecessor's, and from some time on a successor's.
+    let mut is_ours = service.inherited.is_none();
+    let ended = runtime.block_on(serve(place, uid, budget, front, service, ready, &mut is_ours));
+    if private && is_ours {
+        let _ = fs::remove_dir_all(directory);
     }
-}
-
-/// How an agent has ended.
-enum Left {
-    Ended,
-    Succeeded,
+    ended
 }
 
 async fn serve(
@@ -158,7 +149,8 @@ async fn serve(
     mut front: Option<Front>,
     service: Service,
     ready: impl FnOnce() -> io::Result<()>,
-) -> io::Result<Left> {
+    is_ours: &mut bool,
+) -> io::Result<()> {
     let Service { manager, drain: limit, stays, mut inherited } = service;
     let directory = place.directory().to_owned();
     let holds = match &mut inherited {
@@ -219,8 +211,10 @@ async fn serve(
     if let (Some(inherited), Some(Knowledge { sockets, processes, .. })) = (inherited, knowledge) {
         agent.lifetime.inherit(processes);
         let _ = agent.elder.set(Elder::new(inherited.serving()?, sockets));
+        *is_ours = true;
+        front.iter().for_each(Front::keep);
     }
     tracing::info!(directory = %directory.display(), "ready");
     agent.manager.ready("serving");
-    Life { agent, place, front, data, control, signals, limit }.live().await
+    Life { agent, place, front, data, control, signals, limit }.live(is_ours).await
 }

@@ -34,8 +34,8 @@ pub(crate) struct Listener {
     socket: OwnedFd,
     /// Removed with it, if it is still this file.
     path: Option<(PathBuf, Option<File>)>,
-    /// Somebody else listens here from now on.
-    is_given: AtomicBool,
+    /// Somebody else listens here: before we serve, or from now on.
+    is_anothers: AtomicBool,
 }
 
 impl Listener {
@@ -45,13 +45,13 @@ impl Listener {
 
     /// One that somebody else has made.
     pub(crate) fn of(listener: impl Into<OwnedFd>) -> Self {
-        Self { socket: listener.into(), path: None, is_given: AtomicBool::new(false) }
+        Self { socket: listener.into(), path: None, is_anothers: AtomicBool::new(false) }
     }
 
-    /// One of a predecessor, at a path that is removed with it.
+    /// One of a predecessor's, which serves there until we [keep](Self::keep) it, at a path that is removed with it then.
     pub(crate) fn taken(listener: OwnedFd, path: &Path) -> Self {
         let path = Some((path.to_owned(), file(path)));
-        Self { socket: listener, path, is_given: AtomicBool::new(false) }
+        Self { socket: listener, path, is_anothers: AtomicBool::new(true) }
     }
 
     /// At a path, for this user alone: the directory may let others in, and the owner may change the file's mode.
@@ -63,12 +63,19 @@ impl Listener {
         rustix::process::umask(before);
         bound?;
         socket.listen(BACKLOG)?;
-        Ok(Self::taken(socket.into(), path))
+        let listener = Self::taken(socket.into(), path);
+        listener.keep();
+        Ok(listener)
+    }
+
+    /// It is ours from now on.
+    pub(crate) fn keep(&self) {
+        self.is_anothers.store(false, Ordering::Relaxed);
     }
 
     /// A successor listens here.
     pub(crate) fn give(&self) {
-        self.is_given.store(true, Ordering::Relaxed);
+        self.is_anothers.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
@@ -78,9 +85,10 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let is_given = self.is_given.load(Ordering::Relaxed);
+        let is_anothers = self.is_anothers.load(Ordering::Relaxed);
         // Where somebody has removed it another may have one of this name by now.
-        if let Some((path, _)) = self.path.as_ref().filter(|(path, ours)| !is_given && file(path) == *ours) {
+        if let Some((path, _)) = self.path.as_ref().filter(|(path, ours)| !is_anothers && file(path) == *ours)
+        {
             let _ = fs::remove_file(path);
         }
     }

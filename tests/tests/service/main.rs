@@ -7,6 +7,7 @@
 //! | `place` | a world with a service manager that only listens |
 //! | `told` | sd_notify and the watchdog |
 //! | `drained` | what is open when they are told to end |
+//! | `owned` | whose the doors and files are, before another process takes the place and after |
 //! | `ports` | more connections than there are ports, beside another process |
 //! | `started` | sockets and credentials that are passed; `run` without anything; a relay's configuration that is judged |
 //! | `upgraded` | another process takes their place |
@@ -15,6 +16,7 @@
 
 mod booted;
 mod drained;
+mod owned;
 mod place;
 mod ports;
 mod started;

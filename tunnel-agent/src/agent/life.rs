@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UnixListener;
 
+use super::Agent;
 use super::place::Place;
-use super::{Agent, Left};
 use crate::front::Front;
 use crate::service::drain::drain;
 use crate::service::elder::Elder;
@@ -43,21 +43,22 @@ enum Next {
 }
 
 impl Life {
-    pub(super) async fn live(mut self) -> io::Result<Left> {
+    /// `is_ours` is false from when a successor has the directory.
+    pub(super) async fn live(mut self, is_ours: &mut bool) -> io::Result<()> {
         loop {
             let next = self.accept().await;
             if let Some(front) = &self.front {
                 front.stop().await;
             }
             let told = match next {
-                Next::Ended(ended) => return self.end(None).await.and(ended).map(|()| Left::Ended),
-                Next::Order(order) => return self.end(Some(order)).await.map(|()| Left::Ended),
+                Next::Ended(ended) => return self.end(None).await.and(ended),
+                Next::Order(order) => return self.end(Some(order)).await,
                 Next::Succeeded(successor) => self.hand_over(successor).await,
             };
             match told {
                 Ok(link) => {
-                    self.leave_to(link).await?;
-                    return Ok(Left::Succeeded);
+                    *is_ours = false;
+                    return self.leave_to(link).await;
                 }
                 Err(why) => {
                     tracing::error!(reason = why, "the successor does not serve; this process goes on")

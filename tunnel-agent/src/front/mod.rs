@@ -179,13 +179,21 @@ impl Front {
         self.served.lock().await.shutdown().await;
     }
 
+    /// A predecessor's doors are ours.
+    pub(crate) fn keep(&self) {
+        self.listeners().for_each(|listener| listener.keep());
+    }
+
     /// A successor has them.
     pub(crate) fn give(&self) {
-        for (_, opened) in &self.doors {
-            if let Opened::Connections(listener, _) = opened {
-                listener.give();
-            }
-        }
+        self.listeners().for_each(|listener| listener.give());
+    }
+
+    fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.doors.iter().filter_map(|(_, opened)| match opened {
+            Opened::Connections(listener, _) => Some(&**listener),
+            Opened::Datagrams(_) => None,
+        })
     }
 
     /// What the launcher that has started us gives by standard input.

@@ -1,0 +1,53 @@
+//! Whose the doors and files are, before another process takes the place and after.
+
+use std::path::Path;
+
+use rustix::process::Signal;
+use underpass_tests::{Command, World, wait};
+
+use crate::place::{no_leaks, service, succeeded, world};
+
+fn curl(world: &World, door: &Path) -> Command {
+    let proxy = format!("socks5h://localhost{}", door.display());
+    world.client("curl").args(["-sS", "-p", "-x", &proxy]).arg("telnet://far.test:7001")
+}
+
+/// Before it has prepared itself, and after.
+#[test]
+fn a_successor_that_fails_removes_nothing() {
+    let (world, proxy, manager) = world();
+    let unix = world.directory().join("door");
+    let file = world.directory().join("c.toml");
+    let write = |more: &str| {
+        let text = format!("proxy = '{}'\n{more}", proxy.url());
+        std::fs::write(&file, text).expect("the directory is ours");
+    };
+    write("");
+    let url = format!("any://{}", unix.display());
+    let agent = service(&world, &["run", "--listen", &url, "-f", file.to_str().expect("it is UTF-8")]);
+    let mut agent = agent.env("UNDERPASS_LOG", "error").spawn();
+    manager.wait("READY=1");
+    for (more, why) in [
+        ("[[listen]]\nat = 'any:///nowhere/door'\n", "no successor; this process goes on"),
+        ("metrics = 'unix:/nowhere/m.sock'\n", "the successor does not serve; this process goes on"),
+    ] {
+        write(more);
+        agent.signal(Signal::USR2);
+        let mut said = Vec::new();
+        wait("it says why", || {
+            said.extend(agent.try_complaint());
+            said.iter().any(|line| line.contains(why) && line.contains("/nowhere/"))
+        });
+        assert_eq!(curl(&world, &unix).run().success(), "hello\n", "{why}");
+    }
+    // The directory is there, too.
+    write("");
+    agent.signal(Signal::USR2);
+    succeeded(&manager);
+    assert_eq!(agent.succeeded(), Some(0));
+    assert_eq!(curl(&world, &unix).run().success(), "hello\n");
+    assert!(world.signal(world.agents()[0], Signal::TERM));
+    wait("it ends", || world.agents().is_empty());
+    assert!(!unix.exists());
+    no_leaks(&world);
+}
