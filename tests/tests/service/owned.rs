@@ -1,11 +1,12 @@
 //! Whose the doors and files are, before another process takes the place and after.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rustix::process::Signal;
 use underpass_tests::{Command, World, wait};
 
-use crate::place::{no_leaks, service, succeeded, world};
+use crate::place::{door, echo, listens, no_leaks, service, succeeded, world};
 
 fn curl(world: &World, door: &Path) -> Command {
     let proxy = format!("socks5h://localhost{}", door.display());
@@ -49,5 +50,36 @@ fn a_successor_that_fails_removes_nothing() {
     assert!(world.signal(world.agents()[0], Signal::TERM));
     wait("it ends", || world.agents().is_empty());
     assert!(!unix.exists());
+    no_leaks(&world);
+}
+
+/// The successor has ended, and the first still drains.
+#[test]
+fn another_may_serve_where_the_successor_has_ended() {
+    let (world, proxy, manager) = world();
+    let own = world.directory().join("own");
+    std::fs::DirBuilder::new().mode(0o700).create(&own).expect("the directory is ours");
+    let agent = || door(&world, &proxy, &["--directory", own.to_str().expect("it is UTF-8")]).spawn();
+    let first = agent();
+    manager.wait("READY=1");
+    let mut open = echo(&world);
+    first.signal(Signal::USR2);
+    succeeded(&manager);
+    let second = world.agents().into_iter().find(|pid| *pid != first.pid()).expect("it serves");
+    assert!(world.signal(second, Signal::TERM));
+    wait("the second ends", || world.agents() == [first.pid()]);
+    wait("nobody listens", || !listens(&world, 1081));
+    let third = agent();
+    manager.wait("READY=1");
+    let mut new = echo(&world);
+    for connection in [&mut open, &mut new] {
+        connection.say("still");
+        assert_eq!(connection.next_line(), "still");
+    }
+    drop(open);
+    assert_eq!(first.succeeded(), Some(0));
+    drop(new);
+    third.signal(Signal::TERM);
+    assert_eq!(third.succeeded(), Some(0));
     no_leaks(&world);
 }

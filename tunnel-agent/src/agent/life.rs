@@ -148,12 +148,15 @@ impl Life {
     }
 
     /// Lets what is open end, as long as it wants if nothing was said, and answers what is asked of it meanwhile.
-    async fn leave_to(mut self, link: OwnedFd) -> io::Result<()> {
-        let Self { agent, front, signals, limit, .. } = &mut self;
-        if let Some(front) = front {
+    async fn leave_to(self, link: OwnedFd) -> io::Result<()> {
+        let Self { agent, mut place, mut front, mut signals, limit, data, control } = self;
+        // Where it ends before us, another can serve.
+        place.let_go();
+        if let Some(front) = &mut front {
             front.give();
         }
-        let asked = Arc::clone(agent);
+        drop((data, control));
+        let asked = Arc::clone(&agent);
         let link = sys::watch(link, Interest::READABLE)?;
         tokio::spawn(async move {
             while let Ok(message) = link::next(&link).await {
@@ -164,7 +167,7 @@ impl Life {
         let elder = || agent.elder.get().is_some_and(Elder::lives);
         let open = || agent.open() + agent.datagrams.cookies().len() + usize::from(elder());
         // Whoever has a successor is not the service any more.
-        drain(&Manager::default(), *limit, signals, open).await;
+        drain(&Manager::default(), limit, &mut signals, open).await;
         agent.exposures.end().await;
         tracing::info!("ended");
         Ok(())

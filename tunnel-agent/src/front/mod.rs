@@ -184,9 +184,10 @@ impl Front {
         self.listeners().for_each(|listener| listener.keep());
     }
 
-    /// A successor has them.
-    pub(crate) fn give(&self) {
+    /// A successor has them. The session stays.
+    pub(crate) fn give(&mut self) {
         self.listeners().for_each(|listener| listener.give());
+        self.doors.clear();
     }
 
     fn listeners(&self) -> impl Iterator<Item = &Listener> {
