@@ -68,6 +68,11 @@ impl Listener {
         Ok(listener)
     }
 
+    /// Whether its file goes with it.
+    pub(crate) fn has_path(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// It is ours from now on.
     pub(crate) fn keep(&self) {
         self.is_anothers.store(false, Ordering::Relaxed);

@@ -2,9 +2,10 @@
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Signal;
-use underpass_tests::{Command, World, wait};
+use underpass_tests::{Command, World, artifacts, wait};
 
 use crate::place::{door, echo, listens, no_leaks, service, succeeded, world};
 
@@ -81,5 +82,33 @@ fn another_may_serve_where_the_successor_has_ended() {
     drop(new);
     third.signal(Signal::TERM);
     assert_eq!(third.succeeded(), Some(0));
+    no_leaks(&world);
+}
+
+/// As systemd listens: what it has made is there for the next that it starts.
+#[test]
+fn a_unix_socket_that_was_passed_stays() {
+    let (world, proxy, manager) = world();
+    let unix = world.directory().join("door");
+    let notify = format!("NOTIFY_SOCKET={}", world.directory().join("notify").display());
+    let activate = world.client("systemd-socket-activate").args(["--fdname", "systemd", "-l"]).arg(&unix);
+    let activate = activate.args(["-E", &notify, "-E", "TMPDIR=/tmp"]).arg(artifacts::agent());
+    let url = format!("any://{}", unix.display());
+    let agent = activate.args(["run", "--listen", &url, "-x", proxy.url()]).limit(Duration::MAX).spawn();
+    wait("it listens", || unix.exists());
+    assert_eq!(curl(&world, &unix).run().success(), "hello\n");
+    manager.wait("READY=1");
+    agent.signal(Signal::USR2);
+    succeeded(&manager);
+    assert_eq!(agent.succeeded(), Some(0));
+    // The third has it from one that had it from another.
+    let second = world.agents()[0];
+    assert!(world.signal(second, Signal::USR2));
+    succeeded(&manager);
+    wait("the second ends", || world.agents().len() == 1 && world.agents() != [second]);
+    assert_eq!(curl(&world, &unix).run().success(), "hello\n");
+    assert!(world.signal(world.agents()[0], Signal::TERM));
+    wait("it ends", || world.agents().is_empty());
+    assert!(unix.exists());
     no_leaks(&world);
 }

@@ -96,6 +96,14 @@ impl Opened {
         }
     }
 
+    /// Whether it is a Unix socket whose file somebody else has made, as a service manager does.
+    fn is_anothers_path(&self) -> bool {
+        match self {
+            Self::Connections(listener, _) => !listener.has_path() && local_address(&self.socket()).is_err(),
+            Self::Datagrams(_) => false,
+        }
+    }
+
     /// A port that the system has chosen is told, as that of a listener at an exit is.
     fn tell_port(&self, name: &str, service: &Service, place: &Place) {
         if let Place::Address(address) = place
@@ -170,8 +178,12 @@ impl Front {
                 "what is dialled for packets that wait would be lost with the queue; restart it instead";
             return Err(io::Error::other(why));
         }
-        let socket = |opened: &Opened| opened.socket().try_clone_to_owned();
-        self.doors.iter().map(|(name, opened)| Ok((format!("{DOOR}{name}"), socket(opened)?))).collect()
+        let given = |(name, opened): &(String, Opened)| {
+            // By its path alone, as we have got it.
+            let mark = if opened.is_anothers_path() && name.contains("://") { "passed " } else { "" };
+            Ok((format!("{DOOR}{mark}{name}"), opened.socket().try_clone_to_owned()?))
+        };
+        self.doors.iter().map(given).collect()
     }
 
     /// Waits until nothing more is accepted: what has been has its room by then.
