@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use underpass_tests::{Command, World, artifacts, wait};
+use underpass_tests::proxies;
+use underpass_tests::{Command, World, artifacts, servers, wait};
 
-use crate::place::{door, echo, listens, no_leaks, service, succeeded, world};
+use crate::place::{Manager, door, echo, listens, no_leaks, service, succeeded, world};
 
 fn curl(world: &World, door: &Path) -> Command {
     let proxy = format!("socks5h://localhost{}", door.display());
@@ -110,5 +111,40 @@ fn a_unix_socket_that_was_passed_stays() {
     assert!(world.signal(world.agents()[0], Signal::TERM));
     wait("it ends", || world.agents().is_empty());
     assert!(unix.exists());
+    no_leaks(&world);
+}
+
+/// Beside sockets that were passed, which it is to go on with, whichever they are.
+#[test]
+fn an_address_that_a_relay_is_to_leave_is_left() {
+    let world = World::new();
+    servers::start(&world);
+    let manager = Manager::new(&world);
+    let key = proxies::key(&world, "client");
+    proxies::relay(&world, 4433, &[&key], 1).real.kill();
+    let config = world.directory().join("relay-4433.toml");
+    let text = std::fs::read_to_string(&config).expect("it is there");
+    let write = |listen: &str| {
+        let text = text.replace("listen = '[::]:4433'", &format!("listen = {listen}"));
+        std::fs::write(&config, text).expect("the directory is ours");
+    };
+    write("['systemd', '0.0.0.0:4434']");
+    let notify = format!("NOTIFY_SOCKET={}", world.directory().join("notify").display());
+    let activate = world.far("systemd-socket-activate").args(["-l", "127.0.0.1:4433", "-E", &notify]);
+    let relay = activate.arg(artifacts::agent()).args(["relay", "--config"]).arg(&config);
+    let relay = relay.limit(Duration::MAX).spawn();
+    world.wait_listening(4433);
+    world.far("bash").args(["-c", "exec 3<>/dev/tcp/127.0.0.1/4433"]).run().success();
+    manager.wait("READY=1");
+    world.wait_listening(4434);
+    relay.signal(Signal::USR2);
+    let second = succeeded(&manager);
+    assert_eq!(relay.succeeded(), Some(0));
+    assert!(world.listens(4433) && world.listens(4434));
+    write("['systemd']");
+    world.far("kill").args(["-USR2", &second]).run().success();
+    succeeded(&manager);
+    wait("it is left", || !world.listens(4434));
+    assert!(world.listens(4433));
     no_leaks(&world);
 }

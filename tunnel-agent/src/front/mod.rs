@@ -222,7 +222,7 @@ fn one(door: Door, passed: &mut Passed) -> io::Result<(String, Opened)> {
         Some(socket) => open(door, Some(socket), true),
         None => {
             let connections = !matches!(service, Service::Udp(_) | Service::Tproxy);
-            let socket = passed.at(&place, connections);
+            let socket = passed.at(&place, connections).map(|named| named.socket);
             let is_new = socket.is_none();
             open(door, socket, false).inspect(|opened| {
                 if is_new {

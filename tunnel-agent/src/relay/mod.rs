@@ -15,7 +15,7 @@
 //!    What comes the other way, to a client that listens here, is of [`listen`].
 //! 6. [`ticket`]: what was used is paid for and written down.
 //!
-//! [`run`] is the program around it; [`numbers`]: what it tells of itself; [`ahead`] reads for TLS. [`inside`]: those that `local:` is made of.
+//! [`run`] is the program around it, [`reached`] where it listens; [`numbers`]: what it tells of itself; [`ahead`] reads for TLS. [`inside`]: those that `local:` is made of.
 
 mod accept;
 pub(crate) mod ahead;
@@ -33,6 +33,7 @@ pub(crate) mod listen;
 pub(crate) mod memory;
 mod numbers;
 pub(crate) mod policy;
+mod reached;
 mod refusal;
 mod request;
 mod resolve;

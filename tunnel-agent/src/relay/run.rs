@@ -20,7 +20,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use underpass_core::config::ConfigError;
-use underpass_core::config::listen::Place;
 
 use super::accept::{HalfOpen, accept};
 use super::inside::Beyond;
@@ -32,7 +31,8 @@ use super::policy::doubts::doubts;
 use super::policy::judge::Judge;
 use super::policy::keys;
 use super::policy::own::Own;
-use super::policy::settings::{self, Listen, Settings};
+use super::policy::settings::{self, Settings};
+use super::reached::listeners;
 use super::resolve::{self, LookUps};
 use super::sessions::Sessions;
 use super::{Known, Relay, identify, numbers};
@@ -42,12 +42,11 @@ use crate::service::Service;
 use crate::service::drain::drain;
 use crate::service::inherited::DOOR;
 use crate::service::notify::Manager;
-use crate::service::passed::Passed;
 use crate::service::signals::{Order, Signals};
 use crate::service::successor::{Sockets, Successor};
+use crate::sys;
 use crate::tally::clients::Usage;
 use crate::tls::key::Identity;
-use crate::{listening, sys};
 
 /// Descriptors of a relay that serves somebody: its own are about 20.
 const FEWEST: usize = 64;
@@ -80,7 +79,7 @@ impl From<ConfigError> for Failure {
     }
 }
 
-fn named(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
+pub(super) fn named(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Failure {
     move |error| Failure::Other(format!("{what}: {error}"))
 }
 
@@ -127,6 +126,7 @@ pub(crate) fn run(path: &Path, mut service: Service) -> Result<(), Failure> {
     let log = Log::open(&settings.audit).map_err(named("audit"))?;
     let entered = runtime.enter();
     let listeners = listeners(&settings.listen, service.passed().map_err(named("listen"))?)?;
+    let (names, listeners): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
     let listening: Vec<SocketAddr> = listeners.iter().filter_map(|one| one.local_addr().ok()).collect();
     let relay = Arc::new(Relay {
         name: settings.name.clone(),
@@ -148,6 +148,7 @@ pub(crate) fn run(path: &Path, mut service: Service) -> Result<(), Failure> {
     tracing::info!(listening = ?listening, pin = %identity.pin(), "a relay serves");
     let reached = Reached {
         listeners,
+        names,
         at: listening,
         acceptor: TlsAcceptor::from(Arc::new(tls)),
         half_open: Arc::new(HalfOpen::new(descriptors)),
@@ -167,6 +168,8 @@ pub(crate) fn run(path: &Path, mut service: Service) -> Result<(), Failure> {
 /// How a relay is reached, and told what to do.
 struct Reached {
     listeners: Vec<TcpListener>,
+    /// For a successor.
+    names: Vec<String>,
     /// Where they listen.
     at: Vec<SocketAddr>,
     acceptor: TlsAcceptor,
@@ -180,7 +183,7 @@ async fn serve(
     mut settings: Settings,
     reached: Reached,
 ) -> Result<(), Failure> {
-    let Reached { listeners, at, acceptor, half_open, service } = reached;
+    let Reached { listeners, names, at, acceptor, half_open, service } = reached;
     let Service { manager, inherited, .. } = service;
     let mut signals = Signals::new().map_err(named("signals"))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(named("signals"))?;
@@ -190,7 +193,8 @@ async fn serve(
     let copies = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let copies: Vec<OwnedFd> = copies.collect::<io::Result<_>>().map_err(named("listen"))?;
     let sockets = || -> io::Result<Sockets> {
-        copies.iter().zip(&at).map(|(copy, at)| Ok((format!("{DOOR}{at}"), copy.try_clone()?))).collect()
+        let named = copies.iter().zip(&names);
+        named.map(|(copy, name)| Ok((format!("{DOOR}{name}"), copy.try_clone()?))).collect()
     };
     if let Some(inherited) = &inherited {
         inherited.prepared().map_err(named("the predecessor"))?;
@@ -352,36 +356,6 @@ fn judge(settings: &Settings, listening: &[SocketAddr]) -> io::Result<Judge> {
     let own = sys::interface_addresses()?.into_iter().chain(settings.own.iter().copied());
     let own = Own::new(own, listening.iter().copied());
     Ok(Judge { rules: settings.rules.clone(), udp: settings.udp, own })
-}
-
-/// Listens where it is wanted, by a socket that was passed where one is there already.
-fn listeners(wanted: &[Listen], mut passed: Passed) -> Result<Vec<TcpListener>, Failure> {
-    let mut listeners = Vec::new();
-    for listen in wanted {
-        let Listen::Address(address) = listen else { continue };
-        let listener = match passed.at(&Place::Address(*address), true) {
-            Some(socket) => Ok(socket.into()),
-            None => listening::bind(*address, has_v4(wanted, address.port())),
-        };
-        let listener = listener.and_then(TcpListener::from_std);
-        listeners.push(listener.map_err(named(format_args!("listen {address}")))?);
-    }
-    if wanted.contains(&Listen::Inherited) {
-        let before = listeners.len();
-        for one in passed.rest().into_iter().filter(|one| matches!(one.place(), Some(Place::Address(_)))) {
-            listeners.push(TcpListener::from_std(one.socket.into()).map_err(named("listen systemd"))?);
-        }
-        if listeners.len() == before {
-            let why = "listen systemd: no socket was passed (sd_listen_fds(3))";
-            return Err(Failure::Other(why.to_owned()));
-        }
-    }
-    Ok(listeners)
-}
-
-/// Whether `[::]` has to leave IPv4 to another.
-fn has_v4(wanted: &[Listen], port: u16) -> bool {
-    wanted.iter().any(|one| matches!(one, Listen::Address(SocketAddr::V4(v4)) if v4.port() == port))
 }
 
 #[cfg(test)]

@@ -75,14 +75,14 @@ impl Passed {
     }
 
     /// One that listens there already, for connections or for datagrams.
-    pub(crate) fn at(&mut self, wanted: &Place, connections: bool) -> Option<OwnedFd> {
+    pub(crate) fn at(&mut self, wanted: &Place, connections: bool) -> Option<Named> {
         let is_it = |one: &Named| {
             let kind = rustix::net::sockopt::socket_type(&one.socket);
             let fits = kind.is_ok_and(|kind| (kind == SocketType::STREAM) == connections);
             fits && one.place().is_some_and(|place| is_same(&place, wanted))
         };
         let found = self.0.iter().position(is_it)?;
-        Some(self.0.remove(found).socket)
+        Some(self.0.remove(found))
     }
 
     /// All that nobody has taken.
