@@ -138,7 +138,11 @@ impl Life {
         };
         let link = match told {
             Ok(()) => successor.serves(&agent.manager).await,
-            Err(why) => Err(why),
+            Err(why) => {
+                // It may serve metrics already.
+                drop(successor);
+                Err(why)
+            }
         };
         if link.is_err() {
             agent.has_given.store(false, Ordering::Relaxed);

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -24,6 +25,9 @@ use crate::sys;
 const PREPARING: Duration = Duration::from_secs(30);
 /// And to serve, while nobody does.
 const BEGINNING: Duration = Duration::from_secs(10);
+
+/// And to end, when it is killed.
+const ENDING: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// What listens, by its name for the successor.
 pub(crate) type Sockets = Vec<(String, OwnedFd)>;
@@ -44,7 +48,12 @@ impl Drop for Successor {
             let _ = child.wait();
         }
         if let Some(pid) = self.pid {
+            let process = pidfd_open(pid, PidfdFlags::empty());
             let _ = kill_process(pid, Signal::KILL);
+            // What it has taken is free only then.
+            if let Ok(process) = process {
+                let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&ENDING));
+            }
         }
     }
 }
