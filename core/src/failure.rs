@@ -56,8 +56,10 @@ pub enum Failure {
     Unauthorized,
     /// The upstream challenges before it lets anybody in; whoever dials anew can answer.
     Challenged,
-    /// The upstream cannot be asked for this in its protocol; the text says why not.
+    /// The upstream cannot be asked for this in its protocol; the text says why not. It is about the destination.
     Request(&'static str),
+    /// The upstream's protocol has no room for these credentials; the text says why not.
+    Credentials(&'static str),
     /// A SOCKS5 reply code other than success (RFC 1928 section 6).
     Socks5(u8),
     /// A SOCKS4 reply code other than 90 (request granted).
@@ -120,7 +122,9 @@ impl Failure {
             Self::Socket(_) | Self::NoDatagrams(_) => errno::ENETUNREACH,
             Self::TimedOut => errno::ETIMEDOUT,
             Self::UpstreamClosed | Self::Protocol(_) => errno::ECONNRESET,
-            Self::NoAcceptableMethod | Self::Unauthorized | Self::Challenged => errno::EACCES,
+            Self::NoAcceptableMethod | Self::Unauthorized | Self::Challenged | Self::Credentials(_) => {
+                errno::EACCES
+            }
             Self::Socks5(code) => match code {
                 2 => errno::EACCES,
                 4 => errno::EHOSTUNREACH,

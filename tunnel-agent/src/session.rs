@@ -148,13 +148,12 @@ impl Sessions {
 
     /// Reads the files again that sessions have their configurations from. A session whose file cannot be used keeps
     /// what it has. `has_programs` says whether a session has any, besides the one that has opened it; `admit`,
-    /// whether a pool can be one of this agent's. Not for a thread that others wait for.
+    /// whether a pool can be one of this agent's. Not for a thread that others wait for, nor twice at a time.
     pub(crate) fn reload(
         &self,
         has_programs: impl Fn(&Token) -> bool,
         admit: impl Fn(&Pool) -> Result<(), String>,
     ) -> Reloaded {
-        let mut lines = self.lines.lock();
         let mut reloaded = Reloaded::default();
         let mut plans = Vec::new();
         let sources = self.table.lock().sources.clone();
@@ -168,6 +167,8 @@ impl Sessions {
                 Err(why) => reloaded.failures.push(why),
             }
         }
+        // Only now: a launch waits for these, and files may be far away.
+        let mut lines = self.lines.lock();
         let mut table = self.table.lock();
         let mut has_changed = false;
         for (token, session) in &mut table.sessions {

@@ -22,6 +22,7 @@ fn table() -> Vec<(Failure, i32, i32, bool)> {
         (Failure::Unauthorized, EACCES, EAI_FAIL, true),
         (Failure::Challenged, EACCES, EAI_FAIL, true),
         (Failure::Request("why"), EHOSTUNREACH, EAI_NONAME, false),
+        (Failure::Credentials("why"), EACCES, EAI_FAIL, true),
         (Failure::Socks5(1), ENETUNREACH, EAI_AGAIN, false),
         (Failure::Socks5(2), EACCES, EAI_FAIL, true),
         (Failure::Socks5(3), ENETUNREACH, EAI_AGAIN, false),
@@ -124,9 +125,10 @@ fn the_table_has_every_kind_of_failure() {
         Failure::NoDatagrams(_) => 22,
         Failure::UnknownKey => 23,
         Failure::NotListening { .. } => 24,
+        Failure::Credentials(_) => 25,
     };
     let kinds: std::collections::BTreeSet<_> = table().iter().map(|(failure, ..)| kind(failure)).collect();
-    assert_eq!(kinds, (0..25).collect());
+    assert_eq!(kinds, (0..26).collect());
 }
 
 #[test]

@@ -14,7 +14,9 @@ impl Failure {
             }
             Self::NoAcceptableMethod | Self::Http { status: 407, .. } => LOGIN,
             Self::Challenged => "the proxy forgets its own challenges",
-            Self::Unauthorized => "check USER:PASSWORD in the proxy's URL, or the file of ?login-file=",
+            Self::Unauthorized | Self::Credentials(_) => {
+                "check USER:PASSWORD in the proxy's URL, or the file of ?login-file="
+            }
             Self::Protocol(_) => "check the scheme of its URL: socks4, socks4a, socks5, http or https",
             Self::Socks5(2) => "the proxy's own rules refuse this destination",
             Self::Socks5(7) | Self::Http { status: 405 | 501, .. } => {
@@ -60,6 +62,7 @@ impl Failure {
             Self::Unauthorized => "unauthorized",
             Self::Challenged => "challenged",
             Self::Request(_) => "request",
+            Self::Credentials(_) => "credentials",
             Self::Socks5(_) => "socks5_reply",
             Self::Socks4(_) => "socks4_reply",
             Self::NoDatagrams(_) => "no_datagrams",
@@ -96,6 +99,9 @@ impl fmt::Display for Failure {
             Self::Unauthorized => f.write_str("the upstream refused the user name and password"),
             Self::Challenged => f.write_str("the upstream challenges whoever asks to authenticate"),
             Self::Request(why) => write!(f, "the upstream cannot be asked for this: {why}"),
+            Self::Credentials(why) => {
+                write!(f, "the upstream cannot be told the user name and password: {why}")
+            }
             Self::Socks5(code) => {
                 let text = socks5(*code);
                 write!(f, "the SOCKS5 proxy answered {code}: {text}")

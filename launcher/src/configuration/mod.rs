@@ -156,7 +156,8 @@ impl Found {
     /// What the agent has to read for a reload.
     pub(crate) fn source(&self) -> Option<Source> {
         match &self.origin {
-            Origin::File { path, format, .. } if !self.once => {
+            // A pipe (`-f <(…)`) can be read once, and by us: to the agent its name means something else.
+            Origin::File { path, format, .. } if !self.once && path.is_file() => {
                 let line = |(name, login): (&String, &Credentials)| (name.clone(), login.to_line());
                 let logins = self.logins.iter().map(line).collect();
                 Some(Source { logins, client_key: logins::client_key(), ..Source::file(path, *format) })

@@ -371,6 +371,7 @@ fn is_final(failure: &Failure) -> bool {
         Failure::Http { status, .. } => matches!(status, 400..=407),
         Failure::Socket(_) | Failure::Request(_) | Failure::Certificate(_) => true,
         Failure::UnknownKey | Failure::Unauthorized | Failure::NoAcceptableMethod => true,
+        Failure::Credentials(_) => true,
         _ => false,
     }
 }

@@ -176,7 +176,7 @@ fn start() -> io::Result<Successor> {
 }
 
 /// Where we were started from: what is there now may be newer (proc(5), /proc/PID/exe).
-fn program() -> io::Result<PathBuf> {
+pub(crate) fn program() -> io::Result<PathBuf> {
     let path = env::current_exe()?.into_os_string();
     let known = path.as_bytes();
     Ok(PathBuf::from(std::ffi::OsString::from_vec(

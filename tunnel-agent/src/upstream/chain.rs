@@ -381,6 +381,8 @@ fn is_answer(failure: &Failure, progress: &Progress) -> bool {
         Failure::Dial(_) | Failure::NameNotFound => true,
         Failure::Http { status, .. } => !matches!(status, 401 | 407),
         Failure::NotListening { .. } => true,
+        // What it cannot even be asked for.
+        Failure::Request(_) => true,
         Failure::TimedOut | Failure::UpstreamClosed => progress.has_asked(),
         _ => false,
     }

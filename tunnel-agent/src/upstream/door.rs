@@ -16,6 +16,7 @@ use underpass_core::failure::{Failure, reason};
 
 use super::hop::Hop;
 use super::stream::{Stream, converse};
+use crate::service::successor;
 
 /// A host name and a port, in bytes.
 const MAX_LINE: u64 = 300;
@@ -54,7 +55,7 @@ impl Door {
             // For the shell that ssh starts, and for ssh, which expands percent signs.
             format!("'{}'", path.display().to_string().replace('\'', "'\\''").replace('%', "%%"))
         };
-        let program = std::env::current_exe().unwrap_or_else(|_| "underpass-agent".into());
+        let program = successor::program().unwrap_or_else(|_| "underpass-agent".into());
         format!("ProxyCommand={} join {} %h %p", quoted(&program), quoted(&self.directory.join("door")))
     }
 

@@ -85,6 +85,20 @@ fn what_a_hop_says_of_the_next_is_not_what_the_destination_says() {
 }
 
 #[test]
+fn what_no_hop_can_be_asked_for_speaks_against_none() {
+    let chain = chain(Kind::Dynamic, 2, 0);
+    let path = vec![0, 1];
+    let progress = Progress::default();
+    progress.asks(1);
+    assert_eq!(chain.accuse(Failure::Request("why"), &path, &progress).0, None);
+    // What it is to be told of us does.
+    assert_eq!(chain.accuse(Failure::Credentials("why"), &path, &progress).0, Some(1));
+    // The next hop by its name.
+    progress.asks(0);
+    assert_eq!(chain.accuse(Failure::Request("why"), &path, &progress).0, Some(1));
+}
+
+#[test]
 fn no_connection_is_kept_ready_that_is_not_for_everybody() {
     for (isolate, expected) in [("", true), ("?isolate=program", false), ("?isolate=destination", false)] {
         let hops = [format!("socks5h://10.0.0.1{isolate}"), "http://10.0.0.2".to_owned()];

@@ -147,7 +147,7 @@ impl Answer {
         match self {
             Self::Nothing => Ok((Self::Nothing, None)),
             Self::Basic if credentials.user.contains(&b':') => {
-                Err(Failure::Request("a user name with a colon has no place in Basic credentials"))
+                Err(Failure::Credentials("a user name with a colon has no place in Basic credentials"))
             }
             Self::Basic => {
                 let pair = [&credentials.user[..], b":", &credentials.password].concat();
@@ -170,7 +170,7 @@ impl Answer {
     }
 }
 
-const NOT_TEXT: Failure = Failure::Request("Digest credentials are text, and these are not UTF-8");
+const NOT_TEXT: Failure = Failure::Credentials("Digest credentials are text, and these are not UTF-8");
 const NOT_ANSWERED: Failure = Failure::Protocol("its challenge cannot be answered");
 
 /// Without the nonces.

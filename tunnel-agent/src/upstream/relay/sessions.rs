@@ -102,7 +102,8 @@ impl Sessions {
         asked: &Destination,
         progress: &Progress,
     ) -> Result<Option<Far>, Failure> {
-        let opened = Self::open(sessions, through, request::connection(asked)?, progress).await?;
+        let request = through.asked(request::connection(asked), progress)?;
+        let opened = Self::open(sessions, through, request, progress).await?;
         Ok(opened.map(|Opened { mut stream, local, said }| {
             stream.exits_here = through.hops.first().is_some_and(|hop| hop.is_inside());
             let (exit, stream) = (request::address(&said, LOCAL), Stream::Muxed(Box::new(stream)));
@@ -118,7 +119,7 @@ impl Sessions {
     ) -> Result<Muxed, Failure> {
         let relay = through.hops.last().and_then(|hop| hop.destination());
         let relay = relay.ok_or(Failure::Socket("the chain has no hop"))?;
-        let request = request::datagrams(&relay, through.destination)?;
+        let request = through.asked(request::datagrams(&relay, through.destination), progress)?;
         let opened = Self::open(sessions, through, request, progress).await?;
         let opened = opened.ok_or(Failure::NoDatagrams("it speaks no HTTP/2, which datagrams need"))?;
         Ok(opened.stream)
@@ -133,7 +134,7 @@ impl Sessions {
     ) -> Result<(Muxed, HeaderMap), Failure> {
         let relay = through.hops.last().and_then(|hop| hop.destination());
         let relay = relay.ok_or(Failure::Socket("the chain has no hop"))?;
-        let request = request::listening(&relay, asked)?;
+        let request = through.asked(request::listening(&relay, asked), progress)?;
         let opened = Self::open(sessions, through, request, progress).await?;
         let opened = opened.ok_or(Failure::Socket("it speaks no HTTP/2, which listeners need"))?;
         Ok((opened.stream, opened.said))
@@ -273,6 +274,11 @@ async fn begin(hops: &[Arc<Hop>], client: &Client, progress: &Progress) -> Resul
 }
 
 impl Through<'_> {
+    /// What the last of the hops is to be asked: where it cannot even be, no hop before it has to do with that.
+    fn asked<T>(&self, request: Result<T, Failure>, progress: &Progress) -> Result<T, Failure> {
+        request.inspect_err(|_| progress.asks(self.hops.len() - 1))
+    }
+
     fn key(&self) -> Key {
         let apart = |by: Isolation, what: &Option<String>| {
             let is_apart = self.hops.iter().any(|hop| hop.isolation() == by);

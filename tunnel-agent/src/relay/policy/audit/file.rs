@@ -11,15 +11,14 @@ pub(super) struct Rotated {
     size: u64,
     keep: u32,
     file: File,
-    length: u64,
 }
 
 impl Rotated {
     /// Goes on where the file ends.
     pub(super) fn open(path: PathBuf, size: u64, keep: u32) -> io::Result<Self> {
-        let (file, length) = open(&path)
+        let file = open(&path)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        Ok(Self { path, size, keep, file, length })
+        Ok(Self { path, size, keep, file })
     }
 
     fn older(&self, number: u32) -> PathBuf {
@@ -34,8 +33,13 @@ impl Rotated {
             rename(&self.older(number), &self.older(number + 1))?;
         }
         rename(&self.path, &self.older(1))?;
-        (self.file, self.length) = open(&self.path)?;
+        self.file = open(&self.path)?;
         Ok(())
+    }
+
+    /// It is asked for each time: a relay that drains writes here as well.
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
     }
 }
 
@@ -43,14 +47,18 @@ impl Write for Rotated {
     /// All of a line, or nothing of it: what a full disk has taken is cut off again.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let added = line.len() as u64;
-        if self.length > 0 && self.length + added > self.size {
+        let mut length = self.length()?;
+        if length > 0 && length + added > self.size {
             self.rotate()?;
+            length = self.length()?;
         }
         if let Err(error) = self.file.write_all(line) {
-            self.file.set_len(self.length)?;
+            // Not what another has written meanwhile.
+            if self.length()? < length + added {
+                self.file.set_len(length)?;
+            }
             return Err(error);
         }
-        self.length += added;
         Ok(line.len())
     }
 
@@ -67,8 +75,8 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// The file for what is to be appended, and its length. A line that a crash has cut short is ended.
-fn open(path: &Path) -> io::Result<(File, u64)> {
+/// The file for what is to be appended. A line that a crash has cut short is ended.
+fn open(path: &Path) -> io::Result<File> {
     let mut file = File::options()
         .read(true)
         .append(true)
@@ -81,7 +89,7 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
     if !metadata.is_file() {
         return Err(io::Error::other("not a file"));
     }
-    let mut length = metadata.len();
+    let length = metadata.len();
     let mut last = *b"\n";
     if length > 0 {
         file.seek(SeekFrom::Start(length - 1))?;
@@ -89,7 +97,6 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
     }
     if last != *b"\n" {
         file.write_all(b"\n")?;
-        length += 1;
     }
-    Ok((file, length))
+    Ok(file)
 }

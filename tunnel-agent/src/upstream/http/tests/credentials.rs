@@ -47,7 +47,7 @@ fn a_colon_in_the_user_name_is_never_sent_as_basic() {
     let mut handshake = HttpConnect::new(&name("a.test"), Some(&colon), Arc::clone(&auth)).unwrap();
     let (sent, ended, _) = play(&mut handshake, OK.as_bytes());
     assert_eq!(sent, "");
-    assert!(matches!(ended, Err(Failure::Request(_))));
+    assert!(matches!(ended, Err(Failure::Credentials(_))));
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn credentials_that_are_not_text_are_never_guessed_at_for_digest() {
     let bytes = Credentials { user: vec![0xff], password: Vec::new() };
     let mut handshake = HttpConnect::new(&name("a.test"), Some(&bytes), Arc::default()).unwrap();
     assert_eq!(play(&mut handshake, challenge(&[DIGEST]).as_bytes()).1, Err(Failure::Challenged));
-    assert!(matches!(play(&mut handshake, OK.as_bytes()).1, Err(Failure::Request(_))));
+    assert!(matches!(play(&mut handshake, OK.as_bytes()).1, Err(Failure::Credentials(_))));
 }
 
 #[test]
