@@ -12,8 +12,12 @@ const turning = setInterval(() => {
 // By default node gives up an address after 250 ms if the name has another one.
 const patient = { port, host, autoSelectFamilyAttemptTimeout: 50_000 };
 
+const counts = { open: 0, heard: 0, closed: 0 };
 const open = () => new Promise((done, fail) => {
-  const socket = net.connect(patient, () => done(socket));
+  const socket = net.connect(patient, () => {
+    counts.open += 1;
+    done(socket);
+  });
   socket.on("error", fail);
 });
 
@@ -22,13 +26,18 @@ const speak = (socket, n) => new Promise((done, fail) => {
   let heard = "";
   socket.on("data", (data) => {
     heard += data;
-    if (heard === expected) socket.end();
+    if (heard !== expected) return;
+    counts.heard += 1;
+    socket.end();
   });
-  socket.on("close", () => (heard === expected ? done() : fail(new Error(`heard ${heard}`))));
+  socket.on("close", () => {
+    counts.closed += 1;
+    heard === expected ? done() : fail(new Error(`heard ${heard}`));
+  });
   socket.write(`client ${n}\n`);
 });
 
-setTimeout(() => { throw new Error("60 s are over"); }, 60_000).unref();
+setTimeout(() => { throw new Error(`60 s are over: ${JSON.stringify(counts)}`); }, 60_000).unref();
 // All are open before the first one speaks.
 const sockets = await Promise.all(Array.from({ length: number }, open));
 await Promise.all(sockets.map(speak));

@@ -23,8 +23,9 @@ pub struct World {
 }
 
 /// Counts, and drops, what comes from the client and is not for a proxy. Neighbour discovery,
-/// router solicitations and multicast listener reports are the kernel's own. The later fragments of a
-/// datagram name no port; its first is counted.
+/// router solicitations and multicast listener reports are the kernel's own, and so is what it tells a proxy whose
+/// datagram comes when the program has ended, and the socket for it is closed. The later fragments of a datagram name
+/// no port; its first is counted.
 const SEALED: &str = r"
 table inet world {
   set proxies { type inet_service; }
@@ -38,6 +39,7 @@ table inet world {
     ip daddr 10.77.0.1 tcp dport @proxies accept
     ip daddr 10.77.0.1 udp dport @relays accept
     ip daddr 10.77.0.1 ip frag-off & 0x1fff != 0 accept
+    ip daddr 10.77.0.1 icmp type destination-unreachable accept
     ip6 daddr fd77::1 tcp dport @proxies accept
     icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } accept
     counter name leaks
