@@ -1,6 +1,7 @@
-"""Datagrams through a relay by connect-udp (RFC 9298), over HTTP/2 and HTTP/1.1. HOST PROTOCOL TARGET PORT [idle]
+"""Datagrams through a relay by connect-udp (RFC 9298), over HTTP/2 and HTTP/1.1. HOST PROTOCOL TARGET PORT [idle|late|beside PORT]
 
-`idle`: nothing is sent, and the relay's end is waited for.
+`idle`: nothing is sent, and the relay's end is waited for. `late`, over HTTP/1.1: several are sent before any is read. `beside`,
+over HTTP/2: after the first one a connection to PORT is asked for, where the window is no larger than a stream's.
 """
 
 import socket
@@ -19,6 +20,8 @@ def connected(host, protocol):
     context.load_cert_chain("client.key.crt", "client.key")
     context.set_alpn_protocols([protocol])
     raw = socket.create_connection((host, PORT), timeout=60)
+    if LATE:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
     return context.wrap_socket(raw, server_hostname=host, suppress_ragged_eofs=False)
 
 
@@ -50,7 +53,28 @@ def payloads(data):
 
 
 IDLE = sys.argv[5:] == ["idle"]
+LATE = sys.argv[5:] == ["late"]
+BESIDE = int(sys.argv[6]) if sys.argv[5:6] == ["beside"] else None
 WORDS = [b"one", b"", b"x" * 1200, b"y" * 60000, b"last"]
+
+
+def late(tls):
+    """Whether bursts come to the end of a datagram, however long they are. Some of one may be lost."""
+    message = capsule(b"z" * 60000)
+    for burst in range(1, 25):
+        for _ in range(burst):
+            tls.sendall(message)
+        seen = 0
+        while seen < burst * len(message):
+            within = seen % len(message) != 0
+            tls.settimeout(60 if within or seen == 0 else 5)
+            try:
+                seen += len(tls.recv(65536))
+            except TimeoutError:
+                if within or seen == 0:
+                    return False
+                break
+    return True
 
 
 def over_http1(tls, path):
@@ -66,6 +90,8 @@ def over_http1(tls, path):
         return
     if IDLE:
         return print("ended" if tls.recv(1) == b"" else "goes on")
+    if LATE:
+        return print(late(tls))
     seen = b""
     for word in WORDS:
         # Byte by byte, where it is short.
@@ -83,7 +109,8 @@ def over_http2(tls, path):
         h2.config.H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
     )
     client.initiate_connection()
-    client.increment_flow_control_window(1 << 24)
+    if BESIDE is None:
+        client.increment_flow_control_window(1 << 24)
     tls.sendall(client.data_to_send())
     headers = [(":method", "CONNECT"), (":protocol", "connect-udp"), (":scheme", "https"), (":path", path),
                (":authority", "relay.test"), ("capsule-protocol", "?1")]
@@ -93,7 +120,7 @@ def over_http2(tls, path):
             if isinstance(event, h2.events.RemoteSettingsChanged) and not asked:
                 asked = True
                 client.send_headers(1, headers)
-            if isinstance(event, h2.events.ResponseReceived):
+            if isinstance(event, h2.events.ResponseReceived) and event.stream_id == 1:
                 status = dict(event.headers)[":status"]
                 print(status)
                 if status != "200":
@@ -105,7 +132,12 @@ def over_http2(tls, path):
                 return print("ended")
             if isinstance(event, h2.events.StreamReset):
                 return print(f"RST_STREAM {int(event.error_code)}")
-            if isinstance(event, h2.events.DataReceived) and event.data:
+            if isinstance(event, h2.events.DataReceived) and event.stream_id == 3:
+                return print(event.data)
+            if isinstance(event, h2.events.DataReceived) and event.data and BESIDE is not None:
+                if payloads(event.data) == WORDS[:1]:
+                    client.send_headers(3, [(":method", "CONNECT"), (":authority", f"{sys.argv[3]}:{BESIDE}")])
+            elif isinstance(event, h2.events.DataReceived) and event.data:
                 client.acknowledge_received_data(event.flow_controlled_length, 1)
                 seen += event.data
                 if len(payloads(seen)) == len(WORDS):

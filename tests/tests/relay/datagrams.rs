@@ -35,6 +35,14 @@ fn datagrams_that_nobody_sends_end() {
     }
 }
 
+/// What a client has not read comes when it reads, to the last byte, though nothing more is sent.
+#[test]
+fn the_end_of_a_burst_does_not_wait_for_what_comes_next() {
+    let place = Place::new(&format!("allow-udp = true\n{EVERYTHING_HERE}"));
+    let echo = port::ECHO.to_string();
+    assert_eq!(place.says("relay_udp.py", &["http/1.1", NAME, &echo, "late"]), "101\nTrue\n");
+}
+
 #[test]
 fn datagrams_go_nowhere_where_the_rules_do_not_say_so() {
     let place = Place::new(&format!("allow-udp = true\n{EVERYTHING_HERE}"));

@@ -19,6 +19,8 @@ use super::super::rooms::{Room, Rooms};
 pub(crate) trait Ends {
     /// `None` at a clean end.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ()>>;
+    /// Until all that was sent before is out of the way, where it is kept here.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>>;
     /// Whether a batch may be sent. `share` is what may be in buffers.
     fn poll_room(&mut self, share: u64, cx: &mut Context<'_>) -> Poll<Result<(), ()>>;
     fn send(&mut self, batch: Bytes) -> Result<(), ()>;
@@ -52,6 +54,10 @@ impl Ends for OfStream {
             Some(Err(_)) => Poll::Ready(Err(())),
             None => Poll::Ready(Ok(None)),
         }
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        Poll::Ready(Ok(()))
     }
 
     fn poll_room(&mut self, share: u64, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
@@ -91,11 +97,15 @@ impl Ends for OfTunnel {
         })
     }
 
-    fn poll_room(&mut self, _: u64, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
         Pin::new(&mut *self.0).poll_flush(cx).map_err(drop)
     }
 
-    /// TLS takes all of it, since there is room.
+    fn poll_room(&mut self, _: u64, _: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// TLS takes all of it, since nothing is left of what was sent before.
     fn send(&mut self, batch: Bytes) -> Result<(), ()> {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         match Pin::new(&mut *self.0).poll_write(&mut cx, &batch) {

@@ -158,6 +158,8 @@ impl Association {
         ticket: &Ticket,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Ended>> {
+        // What the kernel has not taken goes on, whether or not more comes.
+        ready!(ends.poll_flush(cx)).map_err(|()| Ended::ByClient)?;
         // No room is asked for before there is something to put into it.
         ready!(self.socket.poll_recv_ready(cx)).map_err(|_| Ended::ByFar)?;
         ready!(ends.poll_room(ticket.share(), cx)).map_err(|()| Ended::ByClient)?;
