@@ -43,6 +43,15 @@ fn the_end_of_a_burst_does_not_wait_for_what_comes_next() {
     assert_eq!(place.says("relay_udp.py", &["http/1.1", NAME, &echo, "late"]), "101\nTrue\n");
 }
 
+/// Who has nothing to send holds nothing of the window that all streams of a connection have together.
+#[test]
+fn a_connection_has_room_beside_datagrams_that_rest() {
+    let place = Place::new(&format!("allow-udp = true\n{EVERYTHING_HERE}"));
+    let (echo, banner) = (port::ECHO.to_string(), port::BANNER.to_string());
+    let said = place.says("relay_udp.py", &["h2", NAME, &echo, "beside", &banner]);
+    assert_eq!(said, "200\nb'hello\\n'\n");
+}
+
 #[test]
 fn datagrams_go_nowhere_where_the_rules_do_not_say_so() {
     let place = Place::new(&format!("allow-udp = true\n{EVERYTHING_HERE}"));

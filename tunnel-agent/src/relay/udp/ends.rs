@@ -23,6 +23,8 @@ pub(crate) trait Ends {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>>;
     /// Whether a batch may be sent. `share` is what may be in buffers.
     fn poll_room(&mut self, share: u64, cx: &mut Context<'_>) -> Poll<Result<(), ()>>;
+    /// There is nothing to send: others may have the room.
+    fn no_room(&mut self);
     fn send(&mut self, batch: Bytes) -> Result<(), ()>;
     /// A clean end.
     async fn end(self);
@@ -33,13 +35,15 @@ pub(crate) struct OfStream {
     receive: RecvStream,
     send: SendStream<Part>,
     held: Arc<Held>,
+    /// Whether room has been asked for, and not been given back.
+    wants: bool,
     _room: Room,
 }
 
 impl OfStream {
     pub(crate) fn new(mut receive: RecvStream, send: SendStream<Part>, rooms: &Arc<Rooms>) -> Self {
         let room = rooms.enter(receive.flow_control());
-        Self { receive, send, held: Arc::default(), _room: room }
+        Self { receive, send, held: Arc::default(), wants: false, _room: room }
     }
 }
 
@@ -62,13 +66,20 @@ impl Ends for OfStream {
 
     fn poll_room(&mut self, share: u64, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
         ready!(self.held.poll_below(share, cx));
-        if self.send.capacity() > 0 {
-            return Poll::Ready(Ok(()));
-        }
         self.send.reserve_capacity(LENGTH);
-        match ready!(self.send.poll_capacity(cx)) {
-            Some(Ok(_)) => Poll::Ready(Ok(())),
-            Some(Err(_)) | None => Poll::Ready(Err(())),
+        self.wants = true;
+        while self.send.capacity() == 0 {
+            match ready!(self.send.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Poll::Ready(Err(())),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn no_room(&mut self) {
+        if std::mem::take(&mut self.wants) {
+            self.send.reserve_capacity(0);
         }
     }
 
@@ -104,6 +115,8 @@ impl Ends for OfTunnel {
     fn poll_room(&mut self, _: u64, _: &mut Context<'_>) -> Poll<Result<(), ()>> {
         Poll::Ready(Ok(()))
     }
+
+    fn no_room(&mut self) {}
 
     /// TLS takes all of it, since nothing is left of what was sent before.
     fn send(&mut self, batch: Bytes) -> Result<(), ()> {

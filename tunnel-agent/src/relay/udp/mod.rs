@@ -160,8 +160,14 @@ impl Association {
     ) -> Poll<Result<(), Ended>> {
         // What the kernel has not taken goes on, whether or not more comes.
         ready!(ends.poll_flush(cx)).map_err(|()| Ended::ByClient)?;
-        // No room is asked for before there is something to put into it.
-        ready!(self.socket.poll_recv_ready(cx)).map_err(|_| Ended::ByFar)?;
+        // No room is asked for before there is something to put into it, and none is kept after that.
+        match self.socket.poll_recv_ready(cx) {
+            Poll::Ready(is_ready) => is_ready.map_err(|_| Ended::ByFar)?,
+            Poll::Pending => {
+                ends.no_room();
+                return Poll::Pending;
+            }
+        }
         ready!(ends.poll_room(ticket.share(), cx)).map_err(|()| Ended::ByClient)?;
         let batch = with_scratch(|scratch| {
             let (mut at, mut errors) = (0, 0);
@@ -182,6 +188,7 @@ impl Association {
         });
         let Some(batch) = batch else { return Poll::Ready(Err(Ended::ByFar)) };
         if batch.is_empty() {
+            ends.no_room();
             return Poll::Pending;
         }
         self.pace.spent(ticket.down(batch.len()))?;
