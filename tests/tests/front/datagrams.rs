@@ -292,6 +292,36 @@ print([heard(plain(), ("127.0.0.1", door), b"", b"by-door") for door in (1083, 1
     drop(front);
 }
 
+/// A name that no relay can be asked for is lost alone: others' datagrams were refused for seconds.
+#[test]
+fn an_impossible_name_keeps_no_other_datagram_back() {
+    let world = World::new();
+    servers::start(&world);
+    let key = proxies::key(&world, "client");
+    let relay = proxies::relay(&world, 4431, &[&key], 7088).allowed(&world);
+    let front = open(&world, &["-x", &relay.url(&key)]);
+    let script = r#"
+heard_all = []
+for n in range(5):
+    (s, at), (other, to) = associate(), associate()
+    u = plain()
+    # Which comes back neither as an answer nor as an error.
+    u.sendto(name("a|b", 7007) + b"lost", at)
+    u.settimeout(0.2)
+    try:
+        heard_all.append(u.recv(100))
+    except socket.timeout:
+        pass
+    v = plain()
+    v.sendto(v4("10.99.0.1", 7007) + b"%d" % n, to)
+    heard_all.append(v.recv(100)[10:])
+print(heard_all)
+"#;
+    assert_eq!(ask(&world, script), "[b'0', b'1', b'2', b'3', b'4']\n");
+    no_leaks(&world);
+    drop(front);
+}
+
 /// What an association sends after a reload goes by the new routes, to destinations that it has had, too.
 #[test]
 fn an_association_follows_a_reload() {
