@@ -67,6 +67,8 @@ pub(crate) struct Agent {
     pub(crate) lifetime: Lifetime,
     pub(crate) attempts: Attempts,
     pub(crate) room: Room,
+    /// Held for each connection that has not said yet what it wants.
+    pub(crate) unheard: Arc<()>,
     pub(crate) spares: Spares,
     pub(crate) manager: Manager,
     /// What of a front door's file a reload does not change.
@@ -102,9 +104,9 @@ impl Agent {
         self.room.take().filter(|_| self.spares.are_whole())
     }
 
-    /// Connections that are being made or relayed, and associations of the front door.
+    /// Connections that are being made or relayed, associations of the front door, and who has yet to say what it wants.
     fn open(&self) -> usize {
-        self.room.connections()
+        self.room.connections() + Arc::strong_count(&self.unheard) - 1
     }
 }
 
@@ -191,6 +193,7 @@ async fn serve(
         lifetime: Lifetime::default(),
         attempts: Attempts::default(),
         room: Room::new(budget.connections),
+        unheard: Arc::default(),
         spares: Spares::new()?,
         manager,
         fixed: OnceLock::new(),

@@ -67,12 +67,15 @@ fn begin(agent: &Arc<Agent>, connection: OwnedFd) {
         Err(NoFrame::NoPlace) => drop(tokio::spawn(shortage::refuse(Arc::clone(agent), connection))),
         Err(NoFrame::NotYet) => {
             let agent = Arc::clone(agent);
+            // Who has connected is answered, also while we drain.
+            let unheard = Arc::clone(&agent.unheard);
             tokio::spawn(async move {
                 match frames::receive(&connection).await {
                     Ok(received) => answer(&agent, connection, received, peer),
                     Err(NoFrame::NoPlace) => shortage::refuse(agent, connection).await,
                     Err(_) => {}
                 }
+                drop(unheard);
             });
         }
     }
