@@ -130,7 +130,9 @@ impl Life {
             agent.datagrams.cookies(),
             agent.exposures.cookies(),
         ];
-        let sockets = lines("sockets", sockets.into_iter().flatten());
+        // The predecessor's are reached by way of us.
+        let before = agent.elder.get().into_iter().flat_map(Elder::sockets);
+        let sockets = lines("sockets", sockets.into_iter().flatten().chain(before));
         let processes = lines("processes", agent.lifetime.seen_and_alive().into_iter());
         let told = match agent.holds.later_sockets() {
             Ok(later) => successor.take_over(later, sockets.into_iter().chain(processes)).await,

@@ -36,6 +36,12 @@ impl Elder {
         !self.gone.load(Ordering::Relaxed) && self.sockets.contains(&cookie)
     }
 
+    /// All that it goes on with, while it is there.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = u64> {
+        let lives = self.lives();
+        self.sockets.iter().copied().filter(move |_| lives)
+    }
+
     /// Has it answer; whether it will.
     pub(crate) fn answers(&self, connection: &OwnedFd, received: &Received, peer: Asker) -> bool {
         if self.gone.load(Ordering::Relaxed) {
