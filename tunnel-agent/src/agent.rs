@@ -211,8 +211,9 @@ async fn serve(
         front.begin(&agent)?;
     }
     ready()?;
-    if let (Some(inherited), Some(Knowledge { sockets, processes, .. })) = (inherited, knowledge) {
+    if let (Some(inherited), Some(Knowledge { sockets, processes, peers, .. })) = (inherited, knowledge) {
         agent.lifetime.inherit(processes);
+        peers.into_iter().for_each(|(cookie, peer)| agent.carried.inherit(cookie, peer));
         let _ = agent.elder.set(Elder::new(inherited.serving()?, sockets));
         *is_ours = true;
         front.iter().for_each(Front::keep);

@@ -48,6 +48,8 @@ pub(crate) struct HandedOff {
 const RELAYED: i32 = -1;
 /// A relayed socket of another network, whose sockets we do not see.
 const ELSEWHERE: i32 = -2;
+/// A predecessor has handed it off, and knew more of it.
+const BEFORE: i32 = -3;
 
 /// A carried socket in 40 bytes: an idle one that was handed off costs the agent nothing else.
 #[derive(Clone, Copy)]
@@ -106,6 +108,19 @@ impl Carried {
         self.0.lock().peers.insert(cookie, peer);
     }
 
+    /// A predecessor has handed off a socket that leads to `peer`.
+    pub(crate) fn inherit(&self, cookie: u64, peer: SocketAddr) {
+        let peer = Peer { address: peer.into(), course: 0, pid: BEFORE, at: 0, sent: 0, received: 0 };
+        self.0.lock().peers.insert(cookie, peer);
+    }
+
+    /// Where sockets lead to that were handed off, for a successor: they live on without us.
+    pub(crate) fn independent(&self) -> Vec<(u64, SocketAddr)> {
+        let tables = self.0.lock();
+        let handed_off = tables.peers.iter().filter(|(_, peer)| peer.pid != RELAYED && peer.pid != ELSEWHERE);
+        handed_off.map(|(&cookie, peer)| (cookie, peer.address.into())).collect()
+    }
+
     /// A relayed socket is carried to `peer`, and leaves the machine from `local`. One of another network is known until it
     /// is [forgotten](Self::forget).
     pub(crate) fn begin(&self, cookie: u64, peer: SocketAddr, local: Option<SocketAddr>, elsewhere: bool) {
@@ -153,7 +168,7 @@ impl Carried {
     pub(crate) fn handed_off(&self, cookie: u64) -> Option<(SocketAddr, HandedOff)> {
         let peer = *self.0.lock().peers.get(&cookie)?;
         let Peer { address, course, pid, at, sent, received } = peer;
-        (pid != RELAYED && pid != ELSEWHERE)
+        (![RELAYED, ELSEWHERE, BEFORE].contains(&pid))
             .then(|| (address.into(), HandedOff { pid, at, course, sent, received }))
     }
 
@@ -237,6 +252,12 @@ mod tests {
         assert_eq!(carried.handed_off(1), Some((peer, to)));
         assert_eq!((carried.handed_off(2), carried.handed_off(3)), (None, None));
         assert_eq!(carried.peer(1), Some((peer, None)));
+        let next = Carried::default();
+        for (cookie, peer) in carried.independent() {
+            next.inherit(cookie, peer);
+        }
+        assert_eq!((next.peer(1), next.peer(2)), (Some((peer, None)), None));
+        assert_eq!((next.handed_off(1), next.independent()), (None, vec![(1, peer)]));
     }
 
     #[test]

@@ -167,6 +167,33 @@ fn programs_notice_nothing() {
     no_leaks(&world);
 }
 
+/// The process that has handed it off has nothing to drain, and has ended when the program asks.
+#[test]
+fn whom_a_connection_leads_to_that_was_handed_off_is_known_to_the_next() {
+    const ASKS: &str = r#"
+import socket, sys
+s = socket.create_connection(("far.test", 7007))
+print("up", flush=True)
+for line in sys.stdin: print(s.getpeername()[0].startswith("198.18."), s.getpeername()[1], flush=True)
+"#;
+    let (world, proxy, manager) = world();
+    let agent = service(&world, &["run"]).spawn();
+    manager.wait("READY=1");
+    let mut asks = world.wrapped(proxy.url(), "python3").args(["-c", ASKS]).spawn();
+    assert_eq!(asks.next_line(), "up");
+    agent.signal(Signal::USR2);
+    succeeded(&manager);
+    assert_eq!(agent.succeeded(), Some(0));
+    // Twice: the third has it from one that had it from another.
+    let second = world.agents()[0];
+    assert!(world.signal(second, Signal::USR2));
+    succeeded(&manager);
+    wait("the second ends", || world.agents().len() == 1 && world.agents() != [second]);
+    asks.say("now");
+    assert_eq!(asks.next_line(), "True 7007");
+    no_leaks(&world);
+}
+
 /// 200 connections: relayed, handed off, of a program that the kernel holds, and that wait for their far end; and datagrams.
 #[test]
 fn connections_of_every_kind_go_on() {

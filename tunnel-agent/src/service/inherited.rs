@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(crate) struct Knowledge {
     pub(crate) sockets: HashSet<u64>,
     /// Processes that have asked it.
     pub(crate) processes: HashSet<i32>,
+    /// Where sockets, by cookie, lead to that it has handed off.
+    pub(crate) peers: Vec<(u64, SocketAddr)>,
     /// What listens since it has given us the rest.
     pub(crate) own: Passed,
 }
@@ -84,6 +87,13 @@ impl Inherited {
                 Some("processes") => {
                     knowledge.processes.extend(words.filter_map(|word| word.parse::<i32>().ok()));
                 }
+                Some("peers") => {
+                    let peer = |word: &str| {
+                        let (cookie, address) = word.split_once('=')?;
+                        Some((cookie.parse().ok()?, address.parse().ok()?))
+                    };
+                    knowledge.peers.extend(words.filter_map(peer));
+                }
                 Some("yours") => return Ok(knowledge),
                 _ => return Err(io::Error::other("the predecessor said nonsense")),
             }
@@ -119,17 +129,17 @@ pub(crate) fn failed(why: &str) {
     let _ = link::send(&rustix::stdio::stdin(), line.as_bytes(), &[]);
 }
 
-/// Numbers as lines of a word and as many of them as a message takes.
-pub(crate) fn lines<T: ToString>(word: &str, numbers: impl Iterator<Item = T>) -> Vec<String> {
+/// Items without spaces as lines of a word and as many of them as a message takes.
+pub(crate) fn lines<T: ToString>(word: &str, items: impl Iterator<Item = T>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for number in numbers {
-        let number = number.to_string();
-        match lines.last_mut().filter(|line| line.len() + 1 + number.len() <= link::LONGEST / 2) {
+    for item in items {
+        let item = item.to_string();
+        match lines.last_mut().filter(|line| line.len() + 1 + item.len() <= link::LONGEST / 2) {
             Some(line) => {
                 line.push(' ');
-                line.push_str(&number);
+                line.push_str(&item);
             }
-            None => lines.push(format!("{word} {number}")),
+            None => lines.push(format!("{word} {item}")),
         }
     }
     lines
