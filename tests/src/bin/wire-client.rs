@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -104,6 +104,20 @@ impl Client {
                         (!same).then(|| self.exchange(&bytes, &[]))
                     });
                 same(answers.collect::<io::Result<_>>()?)
+            }
+            // Asks only when it is told to, if the agent still waits for it then.
+            "late" => {
+                let begun = Instant::now();
+                let connection = self.connect()?;
+                writeln!(io::stdout(), "connected")?;
+                io::stdin().read_line(&mut String::new())?;
+                let request = Request::Resolve { name: b"late.test", family: Family::Any };
+                let sent = send(&connection, request.encode(&self.token).as_bytes(), &[]);
+                match sent {
+                    _ if begun.elapsed() > Duration::from_secs(4) => Ok("late".to_owned()),
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok("closed".to_owned()),
+                    sent => sent.and_then(|()| self.answer(&connection)),
+                }
             }
             "other-version" => {
                 let mut bytes = frame.to_vec();

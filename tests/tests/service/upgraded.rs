@@ -167,6 +167,29 @@ fn programs_notice_nothing() {
     no_leaks(&world);
 }
 
+/// It has connected to the one before, which waits for it.
+#[test]
+fn who_asks_only_when_the_next_one_serves_is_answered() {
+    let (world, proxy, manager) = world();
+    let agent = service(&world, &["run"]).spawn();
+    manager.wait("READY=1");
+    let session = world.wrapped(proxy.url(), "printenv").arg("UNDERPASS_SESSION").run().success();
+    let mut serving = agent.pid();
+    // None waits longer than 5 s: what has taken as long does not count.
+    let answer = (0..20).find_map(|_| {
+        let slow = world.client(artifacts::helper("wire-client")).args([session.trim(), "late"]);
+        let mut slow = slow.spawn();
+        assert_eq!(slow.next_line(), "connected");
+        assert!(world.signal(serving, Signal::USR2));
+        succeeded(&manager);
+        serving = world.agents().into_iter().max_by_key(|pid| started(*pid)).expect("one serves");
+        slow.say("now");
+        Some(slow.next_line()).filter(|answer| answer != "late")
+    });
+    assert!(answer.as_ref().is_some_and(|answer| answer.starts_with("Resolved")), "{answer:?}");
+    no_leaks(&world);
+}
+
 /// The process that has handed it off has nothing to drain, and has ended when the program asks.
 #[test]
 fn whom_a_connection_leads_to_that_was_handed_off_is_known_to_the_next() {
