@@ -211,8 +211,10 @@ async fn serve(
         front.begin(&agent)?;
     }
     ready()?;
-    if let (Some(inherited), Some(Knowledge { sockets, processes, peers, .. })) = (inherited, knowledge) {
+    if let (Some(inherited), Some(knowledge)) = (inherited, knowledge) {
+        let Knowledge { sockets, processes, watched, peers, .. } = knowledge;
         agent.lifetime.inherit(processes);
+        watched.into_iter().for_each(|pid| Lifetime::stay_with(&agent, pid, None));
         peers.into_iter().for_each(|(cookie, peer)| agent.carried.inherit(cookie, peer));
         let _ = agent.elder.set(Elder::new(inherited.serving()?, sockets));
         *is_ours = true;

@@ -41,6 +41,8 @@ pub(crate) struct Lifetime {
     /// One of them has ended.
     outlives: AtomicBool,
     changed: Notify,
+    /// Processes that have opened a session, and keep the agent while they live.
+    watched: Mutex<HashSet<i32>>,
     /// Processes that have asked: some do not let their memory map be read (prctl(2), PR_SET_DUMPABLE).
     seen: Mutex<HashSet<i32>>,
 }
@@ -99,15 +101,27 @@ impl Lifetime {
         if linger && let Some(below) = below_first(pid) {
             Self::linger_with(agent, below);
         }
+        Self::stay_with(agent, pid, keeper);
+    }
+
+    /// Keeps the agent while the process lives.
+    pub(crate) fn stay_with(agent: &Arc<Agent>, pid: i32, keeper: Option<Keeper>) {
         let usage = Self::begin(agent);
         // What cannot be watched is found by its session in /proc.
         let Some(pidfd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
             return;
         };
+        agent.lifetime.watched.lock().insert(pid);
         tokio::spawn(async move {
             ended(pidfd).await;
+            usage.0.lifetime.watched.lock().remove(&pid);
             drop((usage, keeper));
         });
+    }
+
+    /// The processes that keep the agent, for a successor.
+    pub(crate) fn watched(&self) -> HashSet<i32> {
+        self.watched.lock().clone()
     }
 
     /// Whether what a launch of ours was made in has ended, and nothing else is there whose launches we wait for.

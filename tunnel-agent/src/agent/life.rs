@@ -134,11 +134,12 @@ impl Life {
         let before = agent.elder.get().into_iter().flat_map(Elder::sockets);
         let sockets = lines("sockets", sockets.into_iter().flatten().chain(before));
         let processes = lines("processes", agent.lifetime.seen_and_alive().into_iter());
+        let watched = lines("watched", agent.lifetime.watched().into_iter());
         let peers = agent.carried.independent().into_iter().map(|(cookie, peer)| format!("{cookie}={peer}"));
         let peers = lines("peers", peers);
         let told = match agent.holds.later_sockets() {
             Ok(later) => {
-                let knowledge = sockets.into_iter().chain(processes).chain(peers);
+                let knowledge = sockets.into_iter().chain(processes).chain(watched).chain(peers);
                 successor.take_over(later, knowledge).await
             }
             Err(error) => Err(format!("it cannot be told anything: {error}")),

@@ -37,6 +37,8 @@ pub(crate) struct Knowledge {
     pub(crate) sockets: HashSet<u64>,
     /// Processes that have asked it.
     pub(crate) processes: HashSet<i32>,
+    /// Processes that keep it while they live.
+    pub(crate) watched: HashSet<i32>,
     /// Where sockets, by cookie, lead to that it has handed off.
     pub(crate) peers: Vec<(u64, SocketAddr)>,
     /// What listens since it has given us the rest.
@@ -86,6 +88,9 @@ impl Inherited {
                 }
                 Some("processes") => {
                     knowledge.processes.extend(words.filter_map(|word| word.parse::<i32>().ok()));
+                }
+                Some("watched") => {
+                    knowledge.watched.extend(words.filter_map(|word| word.parse::<i32>().ok()));
                 }
                 Some("peers") => {
                     let peer = |word: &str| {
