@@ -27,17 +27,32 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// Calls `each` with the payload of each datagram that is whole by now.
-    pub(crate) fn take(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), Malformed> {
+    pub(crate) fn take(&mut self, bytes: &[u8], each: impl FnMut(&[u8])) -> Result<(), Malformed> {
+        self.take_keeping(usize::MAX, bytes, each)
+    }
+
+    /// The same, where no more than `most` may be kept: a longer datagram is lost if it does not come in one piece.
+    pub(crate) fn take_keeping(
+        &mut self,
+        most: usize,
+        bytes: &[u8],
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), Malformed> {
         if self.kept.is_empty() {
-            let used = self.whole(bytes, &mut each)?;
+            let used = self.whole(most, bytes, &mut each)?;
             self.kept.extend_from_slice(&bytes[used..]);
         } else {
             let mut kept = std::mem::take(&mut self.kept);
+            // By no more than is there: it may be kept for long.
+            kept.reserve_exact(bytes.len());
             kept.extend_from_slice(bytes);
-            let used = self.whole(&kept, &mut each)?;
-            kept.drain(..used);
-            // An empty one is let go: a stream on which nothing moves holds nothing.
-            self.kept = if kept.is_empty() { Vec::new() } else { kept };
+            let used = self.whole(most, &kept, &mut each)?;
+            if used > 0 {
+                // A stream on which nothing moves holds nothing.
+                kept.drain(..used);
+                kept.shrink_to_fit();
+            }
+            self.kept = kept;
         }
         Ok(())
     }
@@ -48,7 +63,7 @@ impl Decoder {
     }
 
     /// How many bytes belong to whole capsules, or to such as are passed over.
-    fn whole(&mut self, bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<usize, Malformed> {
+    fn whole(&mut self, most: usize, bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<usize, Malformed> {
         let mut at = 0;
         loop {
             let rest = &bytes[at..];
@@ -76,7 +91,12 @@ impl Decoder {
             if length > MAX_DATAGRAM as u64 + 8 {
                 return Err(Malformed);
             }
-            let Some(value) = rest.get(head..head + length as usize) else { return Ok(at) };
+            let end = head + length as usize;
+            if rest.len() < end && end > most {
+                self.skip = (end - rest.len()) as u64;
+                return Ok(bytes.len());
+            }
+            let Some(value) = rest.get(head..end) else { return Ok(at) };
             let (context, start) = varint(value).ok_or(Malformed)?;
             // Other contexts were never agreed upon: they are dropped (RFC 9298 section 4).
             if context == PAYLOAD {
@@ -86,7 +106,7 @@ impl Decoder {
                 }
                 each(payload);
             }
-            at += head + length as usize;
+            at += end;
         }
     }
 }
@@ -158,6 +178,24 @@ mod tests {
         for cut in 0..stream.len() {
             assert_eq!(all(&[&stream[..cut], &stream[cut..]]).unwrap(), [b"x"], "{cut}");
         }
+    }
+
+    #[test]
+    fn no_more_is_kept_than_may_be() {
+        const MOST: usize = 2000;
+        let stream = [one(b"a"), one(&[7; 1900]), one(&[8; 60_000]), one(b"b"), one(&[9; 1900])].concat();
+        for size in [1, 7, 1000, 1500, 16_384, 40_000] {
+            let (mut decoder, mut found) = (Decoder::default(), Vec::new());
+            for piece in stream.chunks(size) {
+                decoder.take_keeping(MOST, piece, |payload| found.push(payload.to_vec())).unwrap();
+                assert!(decoder.kept.capacity() <= MOST, "{size}: {}", decoder.kept.capacity());
+            }
+            assert!(decoder.is_at_end());
+            assert_eq!(found, [&b"a"[..], &[7; 1900], b"b", &[9; 1900]], "{size}");
+        }
+        let (mut decoder, mut found) = (Decoder::default(), 0);
+        decoder.take_keeping(MOST, &stream, |_| found += 1).unwrap();
+        assert_eq!(found, 5);
     }
 
     #[test]

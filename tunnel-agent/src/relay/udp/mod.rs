@@ -94,6 +94,11 @@ struct Association {
     idle: std::pin::Pin<Box<Sleep>>,
 }
 
+/// What may be kept of each direction.
+fn share(ticket: &Ticket) -> u64 {
+    ticket.share() / 2
+}
+
 /// A socket that has nothing but errors is none.
 const MOST_ERRORS: u32 = 64;
 /// So many batches, and others come first.
@@ -144,7 +149,8 @@ impl Association {
         };
         self.pace.spent(ticket.up(bytes.len()))?;
         let socket = &self.socket;
-        let taken = self.decoder.take(&bytes, |payload| {
+        let most = usize::try_from(share(ticket)).unwrap_or(usize::MAX);
+        let taken = self.decoder.take_keeping(most, &bytes, |payload| {
             // What the kernel does not take is lost; an error is of one before, as a refusal by ICMP.
             let _ = send(socket, payload, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         });
@@ -168,10 +174,11 @@ impl Association {
                 return Poll::Pending;
             }
         }
-        ready!(ends.poll_room(ticket.share(), cx)).map_err(|()| Ended::ByClient)?;
+        let room = ready!(ends.poll_room(share(ticket), cx)).map_err(|()| Ended::ByClient)?;
         let batch = with_scratch(|scratch| {
             let (mut at, mut errors) = (0, 0);
-            while errors < MOST_ERRORS && at + HEADER + MAX_DATAGRAM <= LENGTH {
+            // How long one is shows when it is there.
+            while errors < MOST_ERRORS && at < room && at + HEADER + MAX_DATAGRAM <= LENGTH {
                 let mut buf = ReadBuf::new(&mut scratch[at + HEADER..at + HEADER + MAX_DATAGRAM]);
                 match self.socket.poll_recv(cx, &mut buf) {
                     Poll::Ready(Ok(())) => {
