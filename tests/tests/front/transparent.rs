@@ -150,6 +150,33 @@ except ConnectionResetError: print("reset")
     drop(front);
 }
 
+/// The agent answers what is asked over UDP also where the chain carries no datagrams.
+#[test]
+fn names_of_a_box_are_known_where_the_chain_carries_no_datagrams() {
+    let world = World::new();
+    redirect(&world);
+    let doors = ["--listen", "redirect://[::]:1090", "--listen", "tproxy://[::]:1091"];
+    let front = start(&world, &[&["run", "-x", "http://10.77.0.1:3128"], &doors[..]].concat());
+    wait_here(&world, 1090);
+    let script = r#"
+import socket
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.settimeout(2)
+# A datagram may be lost, and is sent again then.
+for turn in range(30):
+    u.sendto(b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x03far\x04test\0\0\x01\0\x01", ("10.99.0.1", 53))
+    try: answer = u.recv(512)
+    except socket.timeout: continue
+    assert answer[:2] == b"\x12\x34" and answer[7] == 1 and b"\x04\xc6\x12" in answer, answer
+    break
+else: raise SystemExit("no answer")
+print("good")
+"#;
+    assert_eq!(boxed(&world, "python3").args(["-c", script]).run().success(), "good\n");
+    no_leaks(&world);
+    drop(front);
+}
+
 /// Datagrams of IPv6, through a relay.
 #[test]
 fn datagrams_of_both_families_are_taken() {

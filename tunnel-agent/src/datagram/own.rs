@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::OwnedSemaphorePermit;
+use underpass_core::config::route::To as Route;
 use underpass_core::destination::{DNS_PORT, Destination, canonical};
 use underpass_core::failure::{Failure, errno};
 
@@ -139,13 +140,13 @@ impl Own {
                 (asked.clone(), known.map_or_else(new, |known| known.given))
             }
         };
-        let here = || Course { plan: Arc::clone(plan), chain: None };
-        let to = match way(plan, &self.client, &destination) {
-            Ok(Some(_)) | Err(Failure::NoDatagrams(_)) if self.with_dns && destination.port() == DNS_PORT => {
+        let to =
+            if self.with_dns && destination.port() == DNS_PORT && answers(plan, &self.client, &destination) {
                 To::Names(Arc::clone(plan))
-            }
-            course => To::Course(course?.unwrap_or_else(here)),
-        };
+            } else {
+                let here = || Course { plan: Arc::clone(plan), chain: None };
+                To::Course(way(plan, &self.client, &destination)?.unwrap_or_else(here))
+            };
         Ok(self.socket.towards(&self.agent, &self.client, given, destination, to)?.peer)
     }
 
@@ -167,6 +168,17 @@ impl Drop for Own {
     fn drop(&mut self) {
         self.agent.datagrams.sockets.lock().remove(&self.socket.cookie);
         self.socket.close(&self.agent.datagrams);
+    }
+}
+
+/// Whether the agent is the name server there, whatever the chain carries: where a route sends it direct or refuses it, that
+/// holds, as for programs.
+fn answers(plan: &Plan, client: &Client, server: &Destination) -> bool {
+    match plan.config.decide(&attempt::asked(client, server)).1 {
+        Route::Chain(_) => true,
+        // The name is known here alone.
+        Route::Direct => matches!(server, Destination::Name { .. }),
+        Route::Refuse(_) => false,
     }
 }
 
