@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use libc::SOL_SOCKET;
 use socket2::{Domain, Protocol, Type};
@@ -39,8 +39,8 @@ pub(crate) struct Own {
     watched: Arc<AsyncFd<OwnedFd>>,
     local: SocketAddr,
     socket: Arc<Socket>,
-    /// Each with the number of the plan that it was judged by.
-    peers: HashMap<Destination, (u32, Arc<Peer>)>,
+    /// Each with the number of the plan that it was judged by. One that has ended is not kept open.
+    peers: HashMap<Destination, (u32, Weak<Peer>)>,
     /// Names that have been peers so far.
     names: u32,
     /// Whether the agent answers what is sent to port 53, as for programs.
@@ -94,18 +94,19 @@ impl Own {
     /// Where datagrams for a destination are sent by this plan: its peer, an old one or a new one. What is refused is said
     /// in the log, once for each reason.
     pub(crate) fn at(&mut self, plan: &Arc<Plan>, destination: Destination) -> Option<SocketAddr> {
-        let known = self.peers.get(&destination).filter(|(_, peer)| !peer.has_ended());
-        if let Some((_, peer)) = known.filter(|(judged_by, _)| *judged_by == plan.number) {
+        let known =
+            self.peers.get(&destination).and_then(|(judged_by, peer)| Some((*judged_by, alive(peer)?)));
+        if let Some((_, peer)) = known.as_ref().filter(|(judged_by, _)| *judged_by == plan.number) {
             return Some(peer.at);
         }
-        let known = known.map(|(_, peer)| Arc::clone(peer));
+        let known = known.map(|(_, peer)| peer);
         match self.judge(plan, &destination, known.as_deref()) {
             Ok(peer) => {
                 let at = peer.at;
                 if self.peers.len() >= MAX_PEERS {
-                    self.peers.retain(|_, (_, peer)| !peer.has_ended());
+                    self.peers.retain(|_, (_, peer)| alive(peer).is_some());
                 }
-                self.peers.insert(destination, (plan.number, peer));
+                self.peers.insert(destination, (plan.number, Arc::downgrade(&peer)));
                 Some(at)
             }
             Err(failure) => {
@@ -180,6 +181,10 @@ fn answers(plan: &Plan, client: &Client, server: &Destination) -> bool {
         Route::Direct => matches!(server, Destination::Name { .. }),
         Route::Refuse(_) => false,
     }
+}
+
+fn alive(peer: &Weak<Peer>) -> Option<Arc<Peer>> {
+    peer.upgrade().filter(|peer| !peer.has_ended())
 }
 
 fn failed(error: &io::Error) -> Failure {

@@ -120,7 +120,9 @@ impl Socket {
         to: To,
     ) -> Result<Found, Failure> {
         let mut state = self.state.lock();
-        let peer = state.new_peer(&agent.datagrams, given, destination)?;
+        // From this machine there is one more socket, which leads there.
+        let from_here = matches!(&to, To::Course(course) if course.chain.is_none());
+        let peer = state.new_peer(&agent.datagrams, given, destination, 1 + u32::from(from_here))?;
         let carrier = match to {
             To::Names(plan) => {
                 let task = carry::to_names(Arc::clone(agent), plan, client.clone(), Arc::clone(&peer));
@@ -173,7 +175,7 @@ impl Socket {
         if state.peers.contains_key(&from) || state.peers.values().any(|peer| peer.is_connected()) {
             return None;
         }
-        let peer = state.new_peer(&agent.datagrams, from, Destination::Address(from)).ok()?;
+        let peer = state.new_peer(&agent.datagrams, from, Destination::Address(from), 1).ok()?;
         association.add(&peer);
         let task =
             carry::through(Arc::clone(agent), Arc::clone(self), Arc::clone(association), Arc::clone(&peer));
@@ -225,12 +227,13 @@ impl State {
         datagrams: &Datagrams,
         given: SocketAddr,
         destination: Destination,
+        descriptors: u32,
     ) -> Result<Arc<Peer>, Failure> {
         if self.peers.len() >= MAX_PEERS {
             self.evict(datagrams);
         }
         let ip = self.facts.loopback_for(given)?;
-        let room = datagrams.room(1)?;
+        let room = datagrams.room(descriptors)?;
         let peer = Peer::new(given, destination, ip, self.facts.local, room)
             .map_err(|error| Failure::Dial(error.raw_os_error().unwrap_or(errno::ENETUNREACH)))?;
         let peer = Arc::new(peer);

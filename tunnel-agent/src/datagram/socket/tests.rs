@@ -24,7 +24,7 @@ fn address(number: usize) -> SocketAddr {
 
 fn peer(datagrams: &Datagrams, socket: &Socket, number: usize) -> Result<Arc<Peer>, Failure> {
     let (to, mut state) = (address(number), socket.state.lock());
-    state.new_peer(datagrams, to, Destination::Address(to))
+    state.new_peer(datagrams, to, Destination::Address(to), 1)
 }
 
 fn has(socket: &Socket, number: usize) -> bool {
