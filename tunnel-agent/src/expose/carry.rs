@@ -11,9 +11,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use underpass_core::destination::Destination;
 use underpass_core::wire::FROM;
 
-use super::Exposure;
 use super::known::course;
 use super::reverse::reset;
+use super::{Ends, Exposure};
 use crate::agent::Agent;
 use crate::flow::Trip;
 use crate::lifetime::Lifetime;
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A program that is about to listen is asked again after this.
 const SOON: Duration = Duration::from_millis(20);
 const TRIES: u32 = 50;
+/// How long a connection that is over may wait for the program's accept(), which asks who it was.
+const LATE: Duration = Duration::from_secs(60);
 
 /// Connects to the program, and relays until both ends have ended. Without the program the far end is reset.
 pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Stream, peer: SocketAddr) {
@@ -33,8 +35,8 @@ pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Str
         return reset(far);
     };
     let connected = tokio::time::timeout(PATIENCE, connected(agent, exposure, peer)).await;
-    let program = match connected {
-        Ok(Ok(program)) => program,
+    let (program, shown) = match connected {
+        Ok(Ok(connected)) => connected,
         Ok(Err(error)) => {
             tracing::debug!(%error, %peer, "the program takes no connection");
             return reset(far);
@@ -56,9 +58,27 @@ pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Str
     let listed = agent.flows.begin(trip);
     let ended = agent.splicer.relay(program, far, &listed.flow).await;
     log::ended(&listed.flow, &ended);
+    tokio::spawn(async move {
+        tokio::time::sleep(LATE).await;
+        drop(shown);
+    });
 }
 
-async fn connected(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Result<Bare<OwnedFd>> {
+/// As long as this lives the program is told who is behind the connection.
+struct Shown {
+    agent: Arc<Agent>,
+    connection: (u64, Ends),
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.agent.exposures.goes(self.connection);
+    }
+}
+
+type Connected = (Bare<OwnedFd>, Shown);
+
+async fn connected(agent: &Arc<Agent>, exposure: &Exposure, peer: SocketAddr) -> io::Result<Connected> {
     let mut tries = 0;
     loop {
         match connect(agent, exposure, peer).await {
@@ -72,7 +92,7 @@ async fn connected(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::
     }
 }
 
-async fn connect(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Result<Bare<OwnedFd>> {
+async fn connect(agent: &Arc<Agent>, exposure: &Exposure, peer: SocketAddr) -> io::Result<Connected> {
     let to = exposure.local;
     let from: IpAddr = match to {
         SocketAddr::V4(_) => FROM.into(),
@@ -83,7 +103,8 @@ async fn connect(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Re
     socket.bind(&SocketAddr::new(from, 0).into())?;
     let from = crate::socket::local_address(&socket)?;
     // Before the program can ask.
-    agent.exposures.comes(from, to, peer, exposure.exit);
+    let connection = agent.exposures.comes(from, to, peer, exposure.exit);
+    let shown = Shown { agent: Arc::clone(agent), connection };
     let connecting = crate::socket::connect_nonblocking(&socket, &to);
     let stream = Bare::new(OwnedFd::from(socket))?;
     match connecting {
@@ -95,5 +116,5 @@ async fn connect(agent: &Agent, exposure: &Exposure, peer: SocketAddr) -> io::Re
         Err(error) => return Err(error.into()),
     }
     loopback::to_proxy(stream.get().get_ref());
-    Ok(stream)
+    Ok((stream, shown))
 }

@@ -75,10 +75,23 @@ struct Tables {
     /// The same; held while a listener is asked for at the exit: one socket of many that share a port does.
     opening: HashMap<SocketAddr, Weak<tokio::sync::Mutex<()>>>,
     /// By both ends of a connection from us to a program: who is behind it, and where they have connected.
-    peers: HashMap<(SocketAddr, SocketAddr), (SocketAddr, SocketAddr)>,
-    peers_in_order: VecDeque<(SocketAddr, SocketAddr)>,
+    peers: HashMap<Ends, Coming>,
+    peers_in_order: VecDeque<(u64, Ends)>,
+    /// Of the last of them.
+    number: u64,
     /// Where processes have connected last.
     visited: HashMap<i32, Destination>,
+}
+
+/// Both ends of a connection from us to a program, in canonical form.
+type Ends = (SocketAddr, SocketAddr);
+
+/// Who is behind it.
+struct Coming {
+    /// Another connection may have the same ends later.
+    number: u64,
+    peer: SocketAddr,
+    exit: SocketAddr,
 }
 
 /// A socket that is bound where a listener may be exposed.
@@ -187,20 +200,28 @@ impl Exposures {
 
     /// Who is behind a connection that has come from us, and where they have connected.
     pub(crate) fn accepted(&self, from: SocketAddr, at: SocketAddr) -> Option<(SocketAddr, SocketAddr)> {
-        self.tables.lock().peers.get(&(canonical(from), canonical(at))).copied()
+        let tables = self.tables.lock();
+        tables.peers.get(&(canonical(from), canonical(at))).map(|coming| (coming.peer, coming.exit))
     }
 
-    /// Notes who is behind a connection before it is made.
-    fn comes(&self, from: SocketAddr, at: SocketAddr, peer: SocketAddr, exit: SocketAddr) {
-        let key = (canonical(from), canonical(at));
+    /// Notes who is behind a connection before it is made; what [`Self::goes`] is told.
+    fn comes(&self, from: SocketAddr, at: SocketAddr, peer: SocketAddr, exit: SocketAddr) -> (u64, Ends) {
+        let ends = (canonical(from), canonical(at));
         let mut tables = self.tables.lock();
-        if tables.peers.insert(key, (peer, exit)).is_none() {
-            tables.peers_in_order.push_back(key);
-        }
+        tables.number += 1;
+        let number = tables.number;
+        tables.peers.insert(ends, Coming { number, peer, exit });
+        tables.peers_in_order.push_back((number, ends));
         while tables.peers_in_order.len() > MOST_PEERS {
-            let oldest = tables.peers_in_order.pop_front();
-            oldest.and_then(|oldest| tables.peers.remove(&oldest));
+            let Some(oldest) = tables.peers_in_order.pop_front() else { break };
+            tables.goes(oldest);
         }
+        (number, ends)
+    }
+
+    /// It is over: whoever has the same ends from now on is somebody else.
+    fn goes(&self, connection: (u64, Ends)) {
+        self.tables.lock().goes(connection);
     }
 
     /// Says when the agent ends, and that there is something to close until it is dropped.
@@ -247,9 +268,38 @@ impl Exposures {
     }
 }
 
+impl Tables {
+    fn goes(&mut self, (number, ends): (u64, Ends)) {
+        if self.peers.get(&ends).is_some_and(|coming| coming.number == number) {
+            self.peers.remove(&ends);
+        }
+    }
+}
+
 fn unspecified(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_come_is_forgotten_when_it_is_over_and_nobody_else() {
+        let exposures = Exposures::default();
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (from, program, exit) = (at("[::1]:40000"), at("[::1]:8000"), at("[2001:db8::1]:8000"));
+        let (one, other) = (at("[2001:db8::2]:1"), at("[2001:db8::3]:2"));
+        let first = exposures.comes(from, program, one, exit);
+        assert_eq!(exposures.accepted(from, program), Some((one, exit)));
+        // The port is another connection's before the first one is forgotten.
+        let second = exposures.comes(from, program, other, exit);
+        exposures.goes(first);
+        assert_eq!(exposures.accepted(from, program), Some((other, exit)));
+        exposures.goes(second);
+        assert_eq!(exposures.accepted(from, program), None);
     }
 }
