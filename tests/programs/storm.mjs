@@ -12,12 +12,13 @@ const turning = setInterval(() => {
 // By default node gives up an address after 250 ms if the name has another one.
 const patient = { port, host, autoSelectFamilyAttemptTimeout: 50_000 };
 
-const counts = { open: 0, heard: 0, closed: 0 };
+const counts = { found: 0, open: 0, heard: 0, closed: 0 };
 const open = () => new Promise((done, fail) => {
   const socket = net.connect(patient, () => {
     counts.open += 1;
     done(socket);
   });
+  socket.on("lookup", () => { counts.found += 1; });
   socket.on("error", fail);
 });
 
