@@ -156,8 +156,7 @@ impl Found {
     /// What the agent has to read for a reload.
     pub(crate) fn source(&self) -> Option<Source> {
         match &self.origin {
-            // A pipe (`-f <(…)`) can be read once, and by us: to the agent its name means something else.
-            Origin::File { path, format, .. } if !self.once && path.is_file() => {
+            Origin::File { path, format, .. } if !self.once && is_lasting(path) => {
                 let line = |(name, login): (&String, &Credentials)| (name.clone(), login.to_line());
                 let logins = self.logins.iter().map(line).collect();
                 Some(Source { logins, client_key: logins::client_key(), ..Source::file(path, *format) })
@@ -174,6 +173,11 @@ impl Found {
         logins::make_absolute(&mut self.config, folder)?;
         Ok(self)
     }
+}
+
+/// Whether the agent finds the same there later: a pipe (`-f <(…)`) can be read once, and `/dev/stdin` is another file to it.
+fn is_lasting(path: &Path) -> bool {
+    path.is_file() && !["/dev/fd", "/dev/stdin", "/proc"].iter().any(|folder| path.starts_with(folder))
 }
 
 /// Where nothing is given.

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use underpass_tests::proxies;
 use underpass_tests::{Command, World, artifacts, servers, wait};
 
-use crate::place::{Manager, door, echo, listens, no_leaks, service, succeeded, world};
+use crate::place::{Manager, door, echo, listens, no_leaks, service, succeeded, succeeded_twice, world};
 
 fn curl(world: &World, door: &Path) -> Command {
     let proxy = format!("socks5h://localhost{}", door.display());
@@ -99,14 +99,7 @@ fn a_unix_socket_that_was_passed_stays() {
     wait("it listens", || unix.exists());
     assert_eq!(curl(&world, &unix).run().success(), "hello\n");
     manager.wait("READY=1");
-    agent.signal(Signal::USR2);
-    succeeded(&manager);
-    assert_eq!(agent.succeeded(), Some(0));
-    // The third has it from one that had it from another.
-    let second = world.agents()[0];
-    assert!(world.signal(second, Signal::USR2));
-    succeeded(&manager);
-    wait("the second ends", || world.agents().len() == 1 && world.agents() != [second]);
+    succeeded_twice(&world, &manager, agent);
     assert_eq!(curl(&world, &unix).run().success(), "hello\n");
     assert!(world.signal(world.agents()[0], Signal::TERM));
     wait("it ends", || world.agents().is_empty());

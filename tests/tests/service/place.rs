@@ -3,8 +3,9 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use underpass_tests::proxies::{self, Fake};
-use underpass_tests::{Command, PATIENCE, Running, World, artifacts, servers};
+use underpass_tests::{Command, PATIENCE, Running, World, artifacts, servers, wait};
 
 /// What a service tells its manager.
 pub(crate) struct Manager(UnixDatagram);
@@ -49,6 +50,18 @@ pub(crate) fn succeeded(manager: &Manager) -> String {
         }
     }
     panic!("no other process was told of");
+}
+
+/// The agent, which has nothing to drain, is succeeded twice: the third has all from one that had it from another.
+#[track_caller]
+pub(crate) fn succeeded_twice(world: &World, manager: &Manager, agent: Running) {
+    agent.signal(Signal::USR2);
+    succeeded(manager);
+    assert_eq!(agent.succeeded(), Some(0));
+    let second = world.agents()[0];
+    assert!(world.signal(second, Signal::USR2));
+    succeeded(manager);
+    wait("the second ends", || world.agents().len() == 1 && world.agents() != [second]);
 }
 
 pub(crate) fn world() -> (World, Fake, Manager) {

@@ -7,7 +7,7 @@ use underpass_tests::proxies::{self, Fake};
 use underpass_tests::servers;
 use underpass_tests::{Running, World, artifacts, wait};
 
-use crate::place::{Manager, door, echo, listens, no_leaks, service, succeeded, world};
+use crate::place::{Manager, door, echo, listens, no_leaks, service, succeeded, succeeded_twice, world};
 
 /// A program that connects again and again, holds some of what it has, and says each thing that went wrong.
 const STORM: &str = r#"
@@ -204,14 +204,7 @@ for line in sys.stdin: print(s.getpeername()[0].startswith("198.18."), s.getpeer
     manager.wait("READY=1");
     let mut asks = world.wrapped(proxy.url(), "python3").args(["-c", ASKS]).spawn();
     assert_eq!(asks.next_line(), "up");
-    agent.signal(Signal::USR2);
-    succeeded(&manager);
-    assert_eq!(agent.succeeded(), Some(0));
-    // Twice: the third has it from one that had it from another.
-    let second = world.agents()[0];
-    assert!(world.signal(second, Signal::USR2));
-    succeeded(&manager);
-    wait("the second ends", || world.agents().len() == 1 && world.agents() != [second]);
+    succeeded_twice(&world, &manager, agent);
     asks.say("now");
     assert_eq!(asks.next_line(), "True 7007");
     no_leaks(&world);

@@ -25,8 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A program that is about to listen is asked again after this.
 const SOON: Duration = Duration::from_millis(20);
 const TRIES: u32 = 50;
-/// How long a connection that is over may wait for the program's accept(), which asks who it was.
-const LATE: Duration = Duration::from_secs(60);
 
 /// Connects to the program, and relays until both ends have ended. Without the program the far end is reset.
 pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Stream, peer: SocketAddr) {
@@ -35,7 +33,7 @@ pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Str
         return reset(far);
     };
     let connected = tokio::time::timeout(PATIENCE, connected(agent, exposure, peer)).await;
-    let (program, shown) = match connected {
+    let (program, _shown) = match connected {
         Ok(Ok(connected)) => connected,
         Ok(Err(error)) => {
             tracing::debug!(%error, %peer, "the program takes no connection");
@@ -58,21 +56,21 @@ pub(super) async fn carry(agent: &Arc<Agent>, exposure: &Arc<Exposure>, far: Str
     let listed = agent.flows.begin(trip);
     let ended = agent.splicer.relay(program, far, &listed.flow).await;
     log::ended(&listed.flow, &ended);
-    tokio::spawn(async move {
-        tokio::time::sleep(LATE).await;
-        drop(shown);
-    });
 }
 
 /// As long as this lives the program is told who is behind the connection.
 struct Shown {
     agent: Arc<Agent>,
     connection: (u64, Ends),
+    is_made: bool,
 }
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        self.agent.exposures.goes(self.connection);
+        match self.is_made {
+            true => self.agent.exposures.ends(self.connection),
+            false => self.agent.exposures.goes(self.connection),
+        }
     }
 }
 
@@ -104,7 +102,7 @@ async fn connect(agent: &Arc<Agent>, exposure: &Exposure, peer: SocketAddr) -> i
     let from = crate::socket::local_address(&socket)?;
     // Before the program can ask.
     let connection = agent.exposures.comes(from, to, peer, exposure.exit);
-    let shown = Shown { agent: Arc::clone(agent), connection };
+    let mut shown = Shown { agent: Arc::clone(agent), connection, is_made: false };
     let connecting = crate::socket::connect_nonblocking(&socket, &to);
     let stream = Bare::new(OwnedFd::from(socket))?;
     match connecting {
@@ -116,5 +114,6 @@ async fn connect(agent: &Arc<Agent>, exposure: &Exposure, peer: SocketAddr) -> i
         Err(error) => return Err(error.into()),
     }
     loopback::to_proxy(stream.get().get_ref());
+    shown.is_made = true;
     Ok((stream, shown))
 }

@@ -51,6 +51,8 @@ const MOST: usize = 1024;
 const ENDING: Duration = Duration::from_secs(2);
 /// Connections whose peers are remembered.
 const MOST_PEERS: usize = 65_536;
+/// How long a connection that has ended may wait for the program's accept(), which asks who it was.
+const LATE: Duration = Duration::from_secs(60);
 
 /// The listeners of one agent.
 #[derive(Default)]
@@ -77,6 +79,8 @@ struct Tables {
     /// By both ends of a connection from us to a program: who is behind it, and where they have connected.
     peers: HashMap<Ends, Coming>,
     peers_in_order: VecDeque<(u64, Ends)>,
+    /// Those that have ended, and when.
+    peers_that_ended: VecDeque<(Instant, (u64, Ends))>,
     /// Of the last of them.
     number: u64,
     /// Where processes have connected last.
@@ -200,7 +204,8 @@ impl Exposures {
 
     /// Who is behind a connection that has come from us, and where they have connected.
     pub(crate) fn accepted(&self, from: SocketAddr, at: SocketAddr) -> Option<(SocketAddr, SocketAddr)> {
-        let tables = self.tables.lock();
+        let mut tables = self.tables.lock();
+        tables.forget();
         tables.peers.get(&(canonical(from), canonical(at))).map(|coming| (coming.peer, coming.exit))
     }
 
@@ -208,6 +213,7 @@ impl Exposures {
     fn comes(&self, from: SocketAddr, at: SocketAddr, peer: SocketAddr, exit: SocketAddr) -> (u64, Ends) {
         let ends = (canonical(from), canonical(at));
         let mut tables = self.tables.lock();
+        tables.forget();
         tables.number += 1;
         let number = tables.number;
         tables.peers.insert(ends, Coming { number, peer, exit });
@@ -217,6 +223,11 @@ impl Exposures {
             tables.goes(oldest);
         }
         (number, ends)
+    }
+
+    /// It has ended. The program may accept it late, and ask who it was.
+    fn ends(&self, connection: (u64, Ends)) {
+        self.tables.lock().peers_that_ended.push_back((Instant::now(), connection));
     }
 
     /// It is over: whoever has the same ends from now on is somebody else.
@@ -269,6 +280,17 @@ impl Exposures {
 }
 
 impl Tables {
+    /// Those that ended long ago, and those beyond as many as are known.
+    fn forget(&mut self) {
+        while let Some(&(since, connection)) = self.peers_that_ended.front() {
+            if since.elapsed() < LATE && self.peers_that_ended.len() <= MOST_PEERS {
+                return;
+            }
+            self.peers_that_ended.pop_front();
+            self.goes(connection);
+        }
+    }
+
     fn goes(&mut self, (number, ends): (u64, Ends)) {
         if self.peers.get(&ends).is_some_and(|coming| coming.number == number) {
             self.peers.remove(&ends);
@@ -299,7 +321,10 @@ mod tests {
         let second = exposures.comes(from, program, other, exit);
         exposures.goes(first);
         assert_eq!(exposures.accepted(from, program), Some((other, exit)));
-        exposures.goes(second);
+        exposures.ends(second);
+        assert_eq!(exposures.accepted(from, program), Some((other, exit)), "it may be accepted late");
+        let long_ago = Instant::now().checked_sub(LATE).unwrap();
+        exposures.tables.lock().peers_that_ended[0].0 = long_ago;
         assert_eq!(exposures.accepted(from, program), None);
     }
 }

@@ -48,7 +48,13 @@ impl Write for Rotated {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let added = line.len() as u64;
         let mut length = self.length()?;
-        if length > 0 && length + added > self.size {
+        let is_full = |length| length > 0 && length + added > self.size;
+        if is_full(length) {
+            // The other may have made room already.
+            self.file = open(&self.path)?;
+            length = self.length()?;
+        }
+        if is_full(length) {
             self.rotate()?;
             length = self.length()?;
         }
@@ -99,4 +105,27 @@ fn open(path: &Path) -> io::Result<File> {
         file.write_all(b"\n")?;
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A relay that drains, and the one that has taken its place.
+    #[test]
+    fn of_two_that_write_one_makes_room_and_the_other_follows() {
+        let folder = std::env::temp_dir().join(format!("underpass-audit-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("audit");
+        let opened = || Rotated::open(path.clone(), 10, 3).unwrap();
+        let (mut old, mut new) = (opened(), opened());
+        old.write_all(b"0123456\n").unwrap();
+        new.write_all(b"abc\n").unwrap();
+        old.write_all(b"def\n").unwrap();
+        let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(read(&new.older(1)), "0123456\n");
+        assert_eq!(read(&path), "abc\ndef\n");
+        assert_eq!(read(&new.older(2)), "");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
